@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine's C interface: the only place where a line of the ABI is written. cffi reads the
+ * part between the two marks (build_ffi.py); pypow/_native.pyi is its typed face, and a test
+ * compares the two. Header and module ship together: no ABI is promised between versions.
+ *
+ * Argument order, everywhere: outputs, in-outs, inputs; a length right after its pointer.
+ * Nothing here prints, aborts or keeps state between calls. A call that can block is safe to
+ * make without the GIL. Nonces are named by their index: 0 is the encoding's first nonce.
+ */
+#ifndef PYPOW_H
+#define PYPOW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* cffi-begin */
+
+/* 0 is success, positive an ordinary outcome, negative a fault. */
+enum pypow_status {
+    PYPOW_OK = 0,
+    PYPOW_NOT_FOUND = 1,     /* the range holds no winning nonce; or a proof does not win */
+    PYPOW_RUNNING = 2,       /* the time slice is over, the search is not */
+    PYPOW_STOPPED = 3,       /* pypow_pool_stop was called, or the stop flag was set */
+    PYPOW_BAD_ARGUMENT = -1, /* a length, width, alphabet or range that cannot be */
+    PYPOW_NO_KERNEL = -2,    /* no kernel of that name, or this CPU cannot run it */
+    PYPOW_NO_MEMORY = -3,
+    PYPOW_FORKED = -4 /* this process is a fork of the one that began the search */
+};
+
+enum pypow_limit {
+    PYPOW_DIGEST_BYTES = 32,
+    PYPOW_MAX_NONCE_BYTES = 64,
+    PYPOW_MAX_THREADS = 1024,
+    PYPOW_MAX_PROOFS = 64
+};
+
+enum pypow_rule_type {
+    PYPOW_AT_MOST = 0,  /* digest <= value */
+    PYPOW_AT_LEAST = 1, /* digest >= value */
+    PYPOW_MASKED = 2    /* (digest & mask) == value, byte by byte */
+};
+
+/*
+ * How an index becomes the bytes of a nonce: digits of a number in some base, each written as
+ * one byte. Decimal is base 10 without width; hex is base 16; u64 is base 256 with width 8.
+ */
+struct pypow_nonce {
+    uint32_t base;        /* 2..256 */
+    uint32_t width;       /* digits, 1..PYPOW_MAX_NONCE_BYTES; 0: as few as the number needs */
+    uint32_t little;      /* 1: the least significant digit comes first; needs a width */
+    uint8_t symbols[256]; /* the byte for each digit value; the first `base` are used, all distinct */
+};
+
+/* When a digest wins. */
+struct pypow_rule {
+    uint32_t type;     /* enum pypow_rule_type */
+    uint32_t little;   /* 1: AT_MOST and AT_LEAST read digest and value last byte first */
+    uint8_t value[32]; /* the target as 32 bytes, most significant first, or MASKED's value */
+    uint8_t mask[32];  /* MASKED only */
+};
+
+struct pypow_kernel_info {
+    const char *name;
+    uint32_t lanes;  /* messages ground at a time */
+    uint32_t usable; /* 1: this CPU and operating system can run it */
+};
+
+struct pypow_progress {
+    uint64_t nonce;  /* index of the lowest winning nonce; set by PYPOW_OK only */
+    uint64_t hashes; /* nonces tried so far, all threads */
+};
+
+/* Opaque: what a kernel grinds, prepared once; and one search on several threads. */
+struct pypow_puzzle;
+struct pypow_pool;
+
+/* The package version this module was built from. */
+const char *pypow_version(void);
+
+/*
+ * The table of kernels, best measured first; the last one runs everywhere.
+ * Returns PYPOW_OK, or PYPOW_NOT_FOUND past the end of the table.
+ */
+int pypow_kernel_at(struct pypow_kernel_info *info, uint32_t index);
+
+/* SHA-256 (FIPS 180-4) of a message with one kernel's block function; NULL is the best one. */
+int pypow_sha256(uint8_t *digest, const uint8_t *message, size_t message_len, const char *kernel);
+
+/*
+ * Prepare a puzzle: message = prefix || nonce || suffix, hash = SHA-256.
+ * Copies everything it needs. Free with pypow_puzzle_free (which accepts NULL).
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT or PYPOW_NO_MEMORY.
+ */
+int pypow_puzzle_new(struct pypow_puzzle **puzzle, const struct pypow_nonce *nonce,
+                     const struct pypow_rule *rule, const uint8_t *prefix, size_t prefix_len,
+                     const uint8_t *suffix, size_t suffix_len);
+void pypow_puzzle_free(struct pypow_puzzle *puzzle);
+
+/*
+ * Write the nonce with this index; at most PYPOW_MAX_NONCE_BYTES bytes.
+ * Returns PYPOW_OK, or PYPOW_BAD_ARGUMENT where the width cannot hold the index.
+ */
+int pypow_nonce_encode(uint8_t *bytes, size_t *bytes_len, const struct pypow_nonce *nonce,
+                       uint64_t index);
+
+/*
+ * Scan the indices [first, first + count) on the calling thread, with the named kernel
+ * (NULL: the best usable). `progress->hashes` is set on every return that is not a fault.
+ * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
+ * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
+ */
+int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                 const char *kernel, uint64_t first, uint64_t count, const int *stop);
+
+/*
+ * The same search on `threads` threads (1..PYPOW_MAX_THREADS), the caller's included: run
+ * grinds on the calling thread for about `slice_ms` and then answers PYPOW_RUNNING, so that
+ * the caller can look at signals, clocks and progress between slices. The result is the
+ * lowest winning nonce, whatever the kernel, threads and slices. `puzzle` must outlive the
+ * pool. free stops and joins every thread; in a forked child it only frees memory.
+ */
+int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *kernel,
+                   uint32_t threads, uint64_t first, uint64_t count);
+int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uint32_t slice_ms);
+void pypow_pool_stop(struct pypow_pool *pool); /* from any thread; run then answers PYPOW_STOPPED */
+void pypow_pool_free(struct pypow_pool *pool);
+
+/*
+ * Hash prefix || nonce || suffix for `count` nonces and hold each digest against the rule.
+ * The nonces lie one after another in `nonces`; `nonce_lens[i]` is the length of the i-th.
+ *
+ * Out:  digests  32 bytes for each nonce that was hashed; may be NULL
+ *       failed   index of the first nonce that does not win (set by PYPOW_NOT_FOUND)
+ * Stops at the first that does not win. Returns PYPOW_OK when all win, PYPOW_NOT_FOUND, or
+ * PYPOW_BAD_ARGUMENT (count outside 1..PYPOW_MAX_PROOFS, an impossible rule). No allocation.
+ */
+int pypow_verify(uint8_t *digests, uint32_t *failed, const struct pypow_rule *rule,
+                 const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                 size_t suffix_len, const uint8_t *nonces, const uint8_t *nonce_lens,
+                 uint32_t count);
+
+/* cffi-end */
+
+#endif

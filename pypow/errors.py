@@ -1,0 +1,47 @@
+"""Every exception that pypow raises on purpose.
+
+::
+
+    PowError
+    ├── InvalidInputError (also a ValueError)   a value that cannot be: says what was expected, what came
+    │   └── WireError                           a challenge, proof or header that is not well-formed
+    ├── KernelUnavailableError                  unknown kernel, or one this CPU cannot run
+    ├── NoSolutionError                         the range or limit held no winning nonce
+    ├── TooHardError                            expected work above the caller's cap; nothing was hashed
+    ├── SolveTimeoutError (also a TimeoutError) the time given ran out
+    └── ForkedError                             a search was carried into a forked process
+
+A wrong proof is not an exception but a value: see `pypow.challenge.Refusal`.
+"""
+
+
+class PowError(Exception):
+    """Base of all errors that pypow raises on purpose; its text is fit to show to a user."""
+
+
+class InvalidInputError(PowError, ValueError):
+    """A value that cannot be. The text says what was expected, what came and what to do."""
+
+
+class WireError(InvalidInputError):
+    """Octets or text that are not a well-formed challenge, proof or header."""
+
+
+class KernelUnavailableError(PowError):
+    """A kernel nobody has heard of, or one that this CPU cannot run."""
+
+
+class NoSolutionError(PowError):
+    """Every nonce in the range was tried and none wins."""
+
+
+class TooHardError(PowError):
+    """The expected work is above the cap that the caller set; nothing was hashed."""
+
+
+class SolveTimeoutError(PowError, TimeoutError):
+    """The time given to a solve ran out."""
+
+
+class ForkedError(PowError):
+    """A search begun in one process was continued in a fork of it, where its threads do not exist."""
