@@ -1,13 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every exception that pypow raises on purpose.
 
 ::
 
     PowError
-    ├── InvalidInputError (also a ValueError)   a value that cannot be: says what was expected, what came
-    │   └── WireError                           a challenge, proof or header that is not well-formed
+    ├── InvalidInputError (also a ValueError)   a value that cannot be
+    │   └── WireError                           not a well-formed challenge, proof or header
     ├── KernelUnavailableError                  unknown kernel, or one this CPU cannot run
     ├── NoSolutionError                         the range or limit held no winning nonce
-    ├── TooHardError                            expected work above the caller's cap; nothing was hashed
+    ├── TooHardError                            more expected work than the caller's cap
     ├── SolveTimeoutError (also a TimeoutError) the time given ran out
     └── ForkedError                             a search was carried into a forked process
 
@@ -44,4 +45,4 @@ class SolveTimeoutError(PowError, TimeoutError):
 
 
 class ForkedError(PowError):
-    """A search begun in one process was continued in a fork of it, where its threads do not exist."""
+    """A search was carried into a fork of its process, where its threads do not exist."""

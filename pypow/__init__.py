@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native-accelerated SHA-256 proof of work: solve, verify, issue and check.
+
+>>> import pypow
+>>> puzzle = pypow.Puzzle(b"abc123", pypow.Decimal(), pypow.AtMost(2**240 - 1))
+>>> pypow.verify(puzzle, pypow.solve(puzzle))
+True
+"""
+
+from ._bridge import KernelInfo
+from .challenge import Checked, Expected, Key, Keyring, Reason, Refusal, check, issue
+from .engine import (
+    DEFAULT_MAX_BITS,
+    Progress,
+    asolve,
+    chosen_kernel,
+    hashrate,
+    kernels,
+    solve,
+    verify,
+)
+from .errors import (
+    ForkedError,
+    InvalidInputError,
+    KernelUnavailableError,
+    NoSolutionError,
+    PowError,
+    SolveTimeoutError,
+    TooHardError,
+    WireError,
+)
+from .puzzle import Alphabet, AtLeast, AtMost, Decimal, FreeBytes, Hex, Masked, Puzzle, Unsigned
+from .wire import Challenge, Proof, Work, decode_challenge, proof_from_header
+
+__all__ = [
+    "DEFAULT_MAX_BITS",
+    "Alphabet",
+    "AtLeast",
+    "AtMost",
+    "Challenge",
+    "Checked",
+    "Decimal",
+    "Expected",
+    "ForkedError",
+    "FreeBytes",
+    "Hex",
+    "InvalidInputError",
+    "KernelInfo",
+    "KernelUnavailableError",
+    "Key",
+    "Keyring",
+    "Masked",
+    "NoSolutionError",
+    "PowError",
+    "Progress",
+    "Proof",
+    "Puzzle",
+    "Reason",
+    "Refusal",
+    "SolveTimeoutError",
+    "TooHardError",
+    "Unsigned",
+    "WireError",
+    "Work",
+    "asolve",
+    "check",
+    "chosen_kernel",
+    "decode_challenge",
+    "hashrate",
+    "issue",
+    "kernels",
+    "proof_from_header",
+    "solve",
+    "verify",
+]

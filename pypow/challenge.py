@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Issue a challenge and check a proof: pure functions of bytes, keys and a clock value.
+
+Issuing writes nothing anywhere. Checking goes from cheap to dear and ends before the ledger:
+whoever admits on a `Checked` proof must still spend ``challenge.id`` there, exactly once.
+"""
+
+import enum
+import hashlib
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from . import _bridge, difficulty, wire
+from .errors import InvalidInputError, WireError
+from .puzzle import rule_spec
+from .wire import ANY_RESOURCE, ANYONE, Challenge, Proof
+
+DEFAULT_LIFETIME_S = 120
+MAX_CLOCK_SKEW_MS = 5_000
+"""How far ahead another replica's clock may be."""
+
+MIN_SECRET_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One secret of a deployment, and the keys derived from it, one for each purpose.
+
+    Attributes:
+        id: 0 to 65535; travels in what it signs.
+        secret: at least 16 random bytes; never shown.
+    """
+
+    id: int
+    secret: bytes = field(repr=False)
+    challenge_mac: bytes = field(init=False, repr=False)
+    pass_mac: bytes = field(init=False, repr=False)
+    resource_mac: bytes = field(init=False, repr=False)
+    principal_mac: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.id, bool) or not isinstance(self.id, int) or not 0 <= self.id <= 0xFFFF:
+            raise InvalidInputError(f"expected a key id from 0 to 65535, got {self.id!r}")
+        if not isinstance(self.secret, bytes) or len(self.secret) < MIN_SECRET_BYTES:
+            raise InvalidInputError(
+                f"expected a secret of at least {MIN_SECRET_BYTES} bytes for key {self.id}; "
+                "make one with os.urandom(32)"
+            )
+        for purpose in ("challenge", "pass", "resource", "principal"):
+            derived = hkdf_sha256(self.secret, info=f"pypow 1 {purpose}".encode())
+            object.__setattr__(self, f"{purpose}_mac", derived)
+
+
+class Keyring:
+    """The secrets of a deployment: the first signs, all verify."""
+
+    __slots__ = ("_by_id", "signing")
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        ordered = tuple(keys)
+        self._by_id = {key.id: key for key in ordered}
+        if not ordered or len(self._by_id) != len(ordered):
+            raise InvalidInputError(
+                f"expected one or more keys with different ids, got ids {[k.id for k in ordered]}"
+            )
+        self.signing: Key = ordered[0]
+
+    def find(self, key_id: int) -> Key | None:
+        """The key with this id, or None."""
+        return self._by_id.get(key_id)
+
+
+class Reason(enum.StrEnum):
+    """Why a proof was not accepted; the values are stable and travel in problems and logs."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_MAC = "bad_mac"
+    NOT_YET_VALID = "not_yet_valid"
+    EXPIRED = "expired"
+    STALE_EPOCH = "stale_epoch"
+    WRONG_RESOURCE = "wrong_resource"
+    UNDERWEIGHT = "underweight"
+    WRONG_PRINCIPAL = "wrong_principal"
+    WRONG_NONCES = "wrong_nonces"
+    NOT_ENOUGH_WORK = "not_enough_work"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A proof that stands in every respect but one: its challenge has yet to be spent."""
+
+    challenge: Challenge
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A proof that does not stand; ``detail`` says what was expected, what came, what to do."""
+
+    reason: Reason
+    detail: str
+
+
+Outcome: TypeAlias = Checked | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a proof is held against, besides its own signed bytes.
+
+    Attributes:
+        now_ms: Unix milliseconds.
+        epoch: the ledger's epoch.
+        resource: 12 bytes, what the caller asks for.
+        weight: what that costs, in units.
+        principal: 12 bytes, who asks; `ANYONE` when the gate does not bind principals.
+    """
+
+    now_ms: int
+    epoch: int
+    resource: bytes = ANY_RESOURCE
+    weight: int = 1
+    principal: bytes = ANYONE
+
+
+def issue(
+    key: Key,
+    *,
+    q: int,
+    now_ms: int,
+    epoch: int,
+    identity: bytes,
+    puzzles: int = 1,
+    weight: int = 1,
+    lifetime_s: int = DEFAULT_LIFETIME_S,
+    resource: bytes = ANY_RESOURCE,
+    principal: bytes = ANYONE,
+    overdraft: int = 0,
+) -> Challenge:
+    """Make a signed challenge. Writes nothing; costs one HMAC.
+
+    Args:
+        key: what signs.
+        q: total difficulty in 1/1024 bit.
+        now_ms: Unix milliseconds.
+        epoch: the ledger's.
+        identity: 16 fresh random bytes (``os.urandom(16)``).
+        puzzles: the most sub-puzzles the caller can do; lowered until each keeps 10 bits.
+        weight: cost of the call in units.
+        lifetime_s: 1 to 600.
+        resource: 12 bytes, what is bought.
+        principal: 12 bytes, whom it is for.
+        overdraft: the surcharge at issue, in 1/8 bit.
+
+    Raises:
+        InvalidInputError: a value outside its range, or sub-puzzles above 44 bits.
+    """
+    unsigned = Challenge(
+        puzzles=difficulty.split(q, puzzles),
+        overdraft=overdraft,
+        q=q,
+        weight=weight,
+        key=key.id,
+        epoch=epoch,
+        issued_at_ms=now_ms,
+        lifetime_s=lifetime_s,
+        id=identity,
+        resource=resource,
+        principal=principal,
+        mac=bytes(wire.MAC_BYTES),
+    )
+    return replace(unsigned, mac=_mac(key, unsigned))
+
+
+def check(proof: Proof, keyring: Keyring, expected: Expected) -> Outcome:
+    """Hold a proof against what was signed, what is asked for, and the work it claims.
+
+    Difficulty comes from the signed bytes only: a price that rose since breaks no proof.
+    Reaches no store. A forged challenge costs one HMAC; a bad nonce one hash more.
+
+    Returns:
+        `Checked`, or a `Refusal` with the reason that is found first.
+    """
+    try:
+        challenge = wire.decode_challenge(proof.challenge or "")
+    except WireError as error:
+        return Refusal(Reason.MALFORMED, str(error))
+    key = keyring.find(challenge.key)
+    if key is None:
+        return Refusal(
+            Reason.UNKNOWN_KEY, f"key {challenge.key} is not known here; fetch a new challenge"
+        )
+    if not hmac.compare_digest(_mac(key, challenge), challenge.mac):
+        return Refusal(
+            Reason.BAD_MAC, "the challenge was not issued here, or was changed; fetch a new one"
+        )
+    return (
+        _check_terms(challenge, expected)
+        or _check_work(challenge, proof.nonces)
+        or Checked(challenge)
+    )
+
+
+def _check_terms(challenge: Challenge, expected: Expected) -> Refusal | None:
+    if challenge.issued_at_ms > expected.now_ms + MAX_CLOCK_SKEW_MS:
+        return Refusal(
+            Reason.NOT_YET_VALID,
+            "the challenge is dated in the future; the clocks of the gates differ",
+        )
+    if expected.now_ms >= challenge.expires_at_ms:
+        late_s = (expected.now_ms - challenge.expires_at_ms) / 1000
+        return Refusal(Reason.EXPIRED, f"the challenge expired {late_s:.1f} s ago; fetch a new one")
+    if challenge.epoch != expected.epoch:
+        return Refusal(
+            Reason.STALE_EPOCH,
+            "the ledger was renewed since the challenge was issued; fetch a new one",
+        )
+    if challenge.resource not in (ANY_RESOURCE, expected.resource):
+        return Refusal(
+            Reason.WRONG_RESOURCE, "the challenge was issued for another call; fetch one for this"
+        )
+    if challenge.weight < expected.weight:
+        return Refusal(
+            Reason.UNDERWEIGHT,
+            f"the call costs {expected.weight} units and the challenge is good for "
+            f"{challenge.weight}; fetch one for this call",
+        )
+    if challenge.principal not in (ANYONE, expected.principal):
+        return Refusal(
+            Reason.WRONG_PRINCIPAL, "the challenge was issued to another caller; fetch your own"
+        )
+    return None
+
+
+def _check_work(challenge: Challenge, nonces: tuple[bytes, ...]) -> Refusal | None:
+    try:
+        wire.require_nonces(challenge, nonces)
+    except WireError as error:
+        return Refusal(Reason.WRONG_NONCES, str(error))
+    failed = failed_nonce(challenge, nonces)
+    if failed is None:
+        return None
+    return Refusal(
+        Reason.NOT_ENOUGH_WORK,
+        f"SHA-256(challenge || nonce) of nonce {failed} is not below the target: expected at "
+        f"least {difficulty.bits(challenge.sub_q):.2f} bits of work; solve on",
+    )
+
+
+def failed_nonce(challenge: Challenge, nonces: tuple[bytes, ...]) -> int | None:
+    """The first nonce whose digest does not win, or None when all win. One native call."""
+    failed, _ = _bridge.verify(rule_spec(challenge.rule), challenge.text.encode("ascii"), nonces)
+    return failed
+
+
+def scope_digest(key: bytes, *parts: bytes) -> bytes:
+    """12 bytes that name a resource or a principal, unreadable without the key.
+
+    Every part is preceded by its length, so that no two lists of parts read alike. Never the
+    twelve zero bytes, which mean "any".
+    """
+    message = b"".join(len(part).to_bytes(4) + part for part in parts)
+    digest = hmac.digest(key, message, "sha256")[:12]
+    return digest if any(digest) else b"\xff" * 12
+
+
+def hkdf_sha256(secret: bytes, *, info: bytes, length: int = 32) -> bytes:
+    """HKDF with SHA-256 and no salt (RFC 5869), for at most 32 bytes: one expansion block."""
+    if not 1 <= length <= hashlib.sha256().digest_size:
+        raise InvalidInputError(f"expected a key length of 1 to 32 bytes, got {length}")
+    extracted = hmac.digest(bytes(hashlib.sha256().digest_size), secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")[:length]
+
+
+def _mac(key: Key, challenge: Challenge) -> bytes:
+    return hmac.digest(key.challenge_mac, challenge.signed, "sha256")[: wire.MAC_BYTES]

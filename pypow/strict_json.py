@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""JSON without its ambiguities: what two parsers could read differently is refused.
+
+Repeated keys, NaN and infinities, numbers beyond a double, byte order marks, encodings other
+than UTF-8 and hostile nesting all fail (RFC 8259 sections 4, 6, 8.1; I-JSON, RFC 7493).
+"""
+
+import json
+from collections.abc import Sequence
+
+from .errors import InvalidInputError
+
+
+def loads(document: str | bytes) -> object:
+    """Parse one JSON document.
+
+    Raises:
+        InvalidInputError: not JSON, or JSON that two parsers may read differently.
+    """
+    try:
+        text = document.decode("utf-8") if isinstance(document, bytes) else document
+        return json.loads(
+            text,
+            object_pairs_hook=_no_repeats,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except InvalidInputError:
+        raise
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"expected JSON in UTF-8: {error.reason}") from None
+    except RecursionError:
+        raise InvalidInputError("expected JSON, got too deep a nesting") from None
+    except ValueError as error:
+        raise InvalidInputError(f"expected JSON: {error}") from None
+
+
+def kind(value: object) -> str:
+    """What JSON calls a parsed value, for error texts.
+
+    >>> kind([]), kind(None), kind(1.5)
+    ('an array', 'null', 'a number')
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+        case _:
+            return type(value).__name__
+
+
+def _no_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise InvalidInputError("expected JSON without repeated keys; send each key once")
+    return fields
+
+
+def _refuse_constant(name: str) -> float:
+    raise InvalidInputError(f"expected JSON, got {name}, which is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise InvalidInputError("expected JSON numbers within the range of a double")
+    return number
