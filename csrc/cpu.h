@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which instructions this CPU has and this operating system has switched on. */
+#ifndef PYPOW_CPU_H
+#define PYPOW_CPU_H
+
+#include <stdbool.h>
+
+bool pypow_cpu_has_avx2(void);
+bool pypow_cpu_has_avx512(void); /* F, BW and VL */
+bool pypow_cpu_has_sha(void);    /* SHA extensions, with SSE4.1 and SSSE3 */
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a kernel is: one way to grind a range of nonces. A kernel is one file kernel_<isa>.c with
+ * one exported symbol, named here, and one row in the table of dispatch.c.
+ */
+#ifndef PYPOW_KERNEL_H
+#define PYPOW_KERNEL_H
+
+#include <stdbool.h>
+
+#include "message.h"
+#include "rule.h"
+#include "sha256.h"
+
+/* A scan may read this many words past the end of its range of the table. */
+enum { MAX_LANES = 32 };
+
+/*
+ * A block of which one word varies, prepared so that a kernel does only what depends on that
+ * word ("uniform" is what does not). Filled by pypow_scan_fold.
+ *
+ * Index i stands for the message whose varying word is fixed_bits | table[i].
+ */
+struct pypow_scan {
+    uint32_t word; /* 0..15, the one that varies */
+    uint32_t fixed_bits;
+    const uint32_t *table;
+    struct pypow_filter filter;
+
+    uint32_t chain[STATE_WORDS]; /* chaining value before the block */
+    uint32_t block[BLOCK_WORDS]; /* the block, its varying word without the table's bits */
+    uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
+    uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
+
+    /* For the rounds after `word`: K, plus W where it is uniform, plus h where that is. */
+    uint32_t constant[ROUNDS];
+    /* For each W that varies: the sum of its uniform terms. */
+    uint32_t uniform[ROUNDS];
+
+    /* The blocks that follow, the same for every index; usually none. */
+    const struct pypow_message *message;
+    uint64_t next_block;
+    uint64_t end_block;
+};
+
+/* Which words of the schedule vary when message word `word` does: bit i stands for W_i. */
+static inline uint64_t pypow_scan_varying(uint32_t word)
+{
+    uint64_t varying = UINT64_C(1) << word;
+#pragma GCC unroll 64
+    for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
+        const uint64_t terms = varying >> (i - 2) | varying >> (i - 7) | varying >> (i - 15) |
+                               varying >> (i - 16);
+        varying |= (terms & 1) << i;
+    }
+    return varying;
+}
+
+/* Prepare the block from `chain`, `block` and `word`; the other members are the caller's. */
+void pypow_scan_fold(struct pypow_scan *scan);
+
+struct pypow_kernel {
+    const char *name;
+    uint32_t lanes;
+    bool (*usable)(void);
+    /* The lowest index in [begin, end) whose digest passes the filter, or `end`. */
+    uint32_t (*scan)(const struct pypow_scan *scan, uint32_t begin, uint32_t end);
+    pypow_compress *compress;
+};
+
+extern const struct pypow_kernel pypow_kernel_scalar;
+#if defined(__x86_64__)
+extern const struct pypow_kernel pypow_kernel_avx2;
+extern const struct pypow_kernel pypow_kernel_avx512;
+extern const struct pypow_kernel pypow_kernel_shani;
+#endif
+
+/* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
+int pypow_kernel_choose(const struct pypow_kernel **kernel, const char *name);
+
+/* The block function that is fastest for one message at a time. */
+pypow_compress *pypow_kernel_compress(void);
+
+#endif

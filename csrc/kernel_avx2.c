@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 8 lanes, for CPUs with AVX2 and neither AVX-512 nor SHA extensions. */
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "cpu.h"
+#include "kernel.h"
+
+#define KERNEL_TARGET __attribute__((target("avx2")))
+#define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET
+
+enum { LANES = 8 };
+
+typedef uint32_t vec __attribute__((vector_size(32)));
+
+KERNEL_FN vec v_xor3(vec a, vec b, vec c) { return a ^ b ^ c; }
+KERNEL_FN vec v_ch(vec a, vec b, vec c) { return c ^ (a & (b ^ c)); }
+KERNEL_FN vec v_maj(vec a, vec b, vec c) { return b ^ ((a ^ b) & (b ^ c)); }
+
+KERNEL_FN uint32_t v_zeros(vec a)
+{
+    return (uint32_t)_mm256_movemask_ps((__m256)(a == 0));
+}
+
+#include "sha256_lanes.tpl.h"
+
+const struct pypow_kernel pypow_kernel_avx2 = {
+    .name = "avx2",
+    .lanes = LANES,
+    .usable = pypow_cpu_has_avx2,
+    .scan = scan_range,
+    .compress = compress_lanes,
+};
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One message at a time in plain C, for every CPU. */
+#include "kernel.h"
+
+#define KERNEL_TARGET
+#define KERNEL_FN static inline __attribute__((always_inline))
+
+enum { LANES = 1 };
+
+typedef uint32_t vec;
+
+KERNEL_FN vec v_xor3(vec a, vec b, vec c) { return a ^ b ^ c; }
+KERNEL_FN vec v_ch(vec a, vec b, vec c) { return c ^ (a & (b ^ c)); }
+KERNEL_FN vec v_maj(vec a, vec b, vec c) { return b ^ ((a ^ b) & (b ^ c)); }
+KERNEL_FN uint32_t v_zeros(vec a) { return a == 0; }
+
+#include "sha256_lanes.tpl.h"
+
+static bool usable(void) { return true; }
+
+const struct pypow_kernel pypow_kernel_scalar = {
+    .name = "scalar",
+    .lanes = LANES,
+    .usable = usable,
+    .scan = scan_range,
+    .compress = compress_lanes,
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nonce encodings: the digits of a number, each written as one byte. */
+#include "nonce.h"
+
+bool pypow_nonce_valid(const struct pypow_nonce *nonce)
+{
+    bool seen[256] = {false};
+    if (nonce->base < 2 || nonce->base > 256 || nonce->width > PYPOW_MAX_NONCE_BYTES)
+        return false;
+    if (nonce->little > 1 || (nonce->little && nonce->width == 0))
+        return false;
+    for (uint32_t i = 0; i < nonce->base; i++) {
+        if (seen[nonce->symbols[i]])
+            return false;
+        seen[nonce->symbols[i]] = true;
+    }
+    return true;
+}
+
+uint64_t pypow_nonce_count(const struct pypow_nonce *nonce, uint32_t digits)
+{
+    uint64_t count = 1;
+    for (uint32_t i = 0; i < digits; i++)
+        if (__builtin_mul_overflow(count, nonce->base, &count))
+            return 0;
+    return count;
+}
+
+uint32_t pypow_nonce_digits(const struct pypow_nonce *nonce, uint64_t index)
+{
+    if (nonce->width != 0)
+        return nonce->width;
+    uint32_t digits = 1;
+    while ((index /= nonce->base) != 0)
+        digits++;
+    return digits;
+}
+
+void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t digits,
+                       uint32_t skip, uint64_t number)
+{
+    for (uint32_t i = 0; i < digits; i++) {
+        uint8_t *byte = bytes + (nonce->little ? i : digits - 1 - i);
+        *byte = 0;
+        if (i >= skip) {
+            *byte = nonce->symbols[number % nonce->base];
+            number /= nonce->base;
+        }
+    }
+}
+
+int pypow_nonce_encode(uint8_t *bytes, size_t *bytes_len, const struct pypow_nonce *nonce,
+                       uint64_t index)
+{
+    if (!pypow_nonce_valid(nonce))
+        return PYPOW_BAD_ARGUMENT;
+    const uint32_t digits = pypow_nonce_digits(nonce, index);
+    if (index > pypow_nonce_count(nonce, digits) - 1)
+        return PYPOW_BAD_ARGUMENT;
+    pypow_nonce_write(bytes, nonce, digits, 0, index);
+    *bytes_len = digits;
+    return PYPOW_OK;
+}

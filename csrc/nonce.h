@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nonce encodings: from an index to digits and bytes. */
+#ifndef PYPOW_NONCE_H
+#define PYPOW_NONCE_H
+
+#include <stdbool.h>
+
+#include "pypow.h"
+
+bool pypow_nonce_valid(const struct pypow_nonce *nonce);
+
+/* base^digits, or 0 where that is 2^64 or more: so that minus one is the highest index. */
+uint64_t pypow_nonce_count(const struct pypow_nonce *nonce, uint32_t digits);
+
+/* How many digits the nonce with this index has. */
+uint32_t pypow_nonce_digits(const struct pypow_nonce *nonce, uint64_t index);
+
+/* Write `digits` digits of a number, the low `skip` of them as zero bytes. */
+void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t digits,
+                       uint32_t skip, uint64_t number);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A prepared puzzle. Read-only once made, hence shared by all threads of a search. */
+#ifndef PYPOW_PUZZLE_H
+#define PYPOW_PUZZLE_H
+
+#include "message.h"
+#include "rule.h"
+
+struct pypow_puzzle {
+    struct pypow_nonce nonce;
+    struct pypow_rule rule;
+    struct pypow_filter filter;
+    struct pypow_message message; /* without a nonce; head and suffix point into `bytes` */
+    uint64_t last;                /* the highest index that the encoding can hold */
+    uint8_t bytes[];
+};
+
+/* The last index of [first, first + count), cut to what exists; false where nothing does. */
+bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint64_t first,
+                        uint64_t count);
+
+#endif

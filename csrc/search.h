@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread's search of a range of nonces. */
+#ifndef PYPOW_SEARCH_H
+#define PYPOW_SEARCH_H
+
+#include "kernel.h"
+#include "puzzle.h"
+
+/* The inner digits take at most this many values: 16 KiB of words, well inside an L1 cache. */
+enum { MAX_INNER = 4096 };
+
+/* What a thread searches with; begun once, then used for one range after another. */
+struct pypow_search {
+    const struct pypow_puzzle *puzzle;
+    const struct pypow_kernel *kernel;
+    pypow_compress *compress; /* confirms what the kernel's filter lets pass */
+
+    /* The layout of nonces with `digits` digits; 0 before the first. */
+    uint32_t digits;
+    uint32_t inner_digits; /* the fastest digits, all inside the varying word */
+    uint32_t inner_count;  /* base^inner_digits */
+    uint64_t block;        /* which block of the message holds them */
+
+    struct pypow_message message;
+    struct pypow_scan scan;
+    uint32_t table[MAX_INNER + MAX_LANES];
+};
+
+/* What may end a search early; both are polled every 1,024 hashes. */
+struct pypow_watch {
+    const int *stop;         /* non-zero: give up. NULL: never */
+    const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
+};
+
+void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
+                        const struct pypow_kernel *kernel);
+
+/*
+ * Search the indices first..last, both included. progress->hashes is how many were tried,
+ * also where the watch ended the search. PYPOW_OK, PYPOW_NOT_FOUND or PYPOW_STOPPED.
+ */
+int pypow_search_range(struct pypow_progress *progress, struct pypow_search *search,
+                       uint64_t first, uint64_t last, const struct pypow_watch *watch);
+
+#endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SHA-256 over LANES messages at a time, one message in each element of a vector.
+ *
+ * The including kernel_<isa>.c defines first:
+ *   LANES      messages at a time, at most MAX_LANES
+ *   KERNEL_TARGET, KERNEL_FN   attributes of a function, and of an inlined one, for this
+ *              instruction set
+ *   vec        LANES uint32_t, with the operators + & ^ << >> element by element
+ *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
+ *   v_zeros    vec -> uint32_t, bit i set where element i is zero
+ * and gets scan_range and compress_lanes.
+ *
+ * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
+ * is then a constant in every round, and with it which terms of the schedule exist at all.
+ */
+#include <string.h>
+
+#include "kernel.h"
+
+/* One chaining value, or the working variables, of every lane. */
+struct lanes {
+    vec a, b, c, d, e, f, g, h;
+};
+
+KERNEL_FN vec v_splat(uint32_t x) { return (vec){0} + x; }
+KERNEL_FN vec v_ror(vec x, int n) { return x >> n | x << (32 - n); }
+KERNEL_FN vec v_big_sigma0(vec x) { return v_xor3(v_ror(x, 2), v_ror(x, 13), v_ror(x, 22)); }
+KERNEL_FN vec v_big_sigma1(vec x) { return v_xor3(v_ror(x, 6), v_ror(x, 11), v_ror(x, 25)); }
+KERNEL_FN vec v_small_sigma0(vec x) { return v_xor3(v_ror(x, 7), v_ror(x, 18), x >> 3); }
+KERNEL_FN vec v_small_sigma1(vec x) { return v_xor3(v_ror(x, 17), v_ror(x, 19), x >> 10); }
+
+KERNEL_FN struct lanes splat(const uint32_t *state)
+{
+    return (struct lanes){v_splat(state[0]), v_splat(state[1]), v_splat(state[2]),
+                          v_splat(state[3]), v_splat(state[4]), v_splat(state[5]),
+                          v_splat(state[6]), v_splat(state[7])};
+}
+
+KERNEL_FN struct lanes add(struct lanes x, struct lanes y)
+{
+    return (struct lanes){x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d,
+                          x.e + y.e, x.f + y.f, x.g + y.g, x.h + y.h};
+}
+
+KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
+{
+    return v_zeros((digest_word ^ filter->value) & filter->mask);
+}
+
+/* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
+KERNEL_FN struct lanes advance(struct lanes v, vec hkw)
+{
+    const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
+    const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
+    return (struct lanes){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
+}
+
+/* W_i from the varying ones among its four terms, and the sum of the others. */
+KERNEL_FN vec schedule_word(const struct pypow_scan *scan, const vec *w, uint64_t varying, int i)
+{
+    const uint64_t terms = varying >> (i - 16);
+    const bool w16 = terms & 1, w15 = terms >> 1 & 1, w7 = terms >> 9 & 1, w2 = terms >> 14 & 1;
+    vec sum = v_splat(0);
+    if (!(w16 && w15 && w7 && w2))
+        sum += scan->uniform[i];
+    if (w16)
+        sum += w[i & 15];
+    if (w15)
+        sum += v_small_sigma0(w[(i - 15) & 15]);
+    if (w7)
+        sum += w[(i - 7) & 15];
+    if (w2)
+        sum += v_small_sigma1(w[(i - 2) & 15]);
+    return sum;
+}
+
+/* Rounds [begin, end) of a block whose word `word` varies; `w` holds the last 16 that do. */
+KERNEL_FN struct lanes rounds(struct lanes v, vec *w, const struct pypow_scan *scan, int word,
+                              int begin, int end)
+{
+    const uint64_t varying = pypow_scan_varying((uint32_t)word);
+#pragma GCC unroll 64
+    for (int i = begin; i < end; i++) {
+        vec hkw = v_splat(scan->constant[i]);
+        if (i > word + 3)
+            hkw += v.h;
+        if (varying >> i & 1) {
+            w[i & 15] = schedule_word(scan, w, varying, i);
+            hkw += w[i & 15];
+        }
+        v = advance(v, hkw);
+    }
+    return v;
+}
+
+/* `grind` for a word whose place is known when this is compiled. */
+KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *scan, uint32_t begin,
+                              uint32_t end, int word)
+{
+    for (uint32_t i = begin; i < end; i += LANES) {
+        /* Hides that the constants are the same each time: as memory operands they cost
+           nothing, while hoisted out of the loop they would fill registers and stack. */
+        __asm__("" : "+r"(scan));
+        vec w[BLOCK_WORDS], inner, digest_word;
+        memcpy(&inner, scan->table + i, sizeof inner);
+        w[word] = inner + scan->fixed_bits;
+        struct lanes v = splat(scan->after);
+        v.a += inner;
+        v.e += inner;
+        v = rounds(v, w, scan, word, word + 1, 61);
+        if (states == NULL && scan->filter.word == 7) {
+            digest_word = v.e + scan->chain[7]; /* e becomes h in the last three rounds */
+        } else {
+            v = rounds(v, w, scan, word, 61, 64);
+            if (states != NULL) {
+                *states++ = add(v, splat(scan->chain));
+                continue;
+            }
+            digest_word = v.a + scan->chain[0];
+        }
+        const uint32_t bits = passes(digest_word, &scan->filter);
+        if (bits != 0)
+            return i + (uint32_t)__builtin_ctz(bits);
+    }
+    return end;
+}
+
+/*
+ * Hash the block for every index in [begin, end). With `states`, write a chaining value per
+ * group of LANES; without, look for an index that passes the filter on word 0 or 7.
+ */
+KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_scan *scan,
+                                    uint32_t begin, uint32_t end)
+{
+    /* One loop per place of the varying word, because that decides what can be left out. */
+    switch (scan->word) {
+    case 0: return grind_word(states, scan, begin, end, 0);
+    case 1: return grind_word(states, scan, begin, end, 1);
+    case 2: return grind_word(states, scan, begin, end, 2);
+    case 3: return grind_word(states, scan, begin, end, 3);
+    case 4: return grind_word(states, scan, begin, end, 4);
+    case 5: return grind_word(states, scan, begin, end, 5);
+    case 6: return grind_word(states, scan, begin, end, 6);
+    case 7: return grind_word(states, scan, begin, end, 7);
+    case 8: return grind_word(states, scan, begin, end, 8);
+    case 9: return grind_word(states, scan, begin, end, 9);
+    case 10: return grind_word(states, scan, begin, end, 10);
+    case 11: return grind_word(states, scan, begin, end, 11);
+    case 12: return grind_word(states, scan, begin, end, 12);
+    case 13: return grind_word(states, scan, begin, end, 13);
+    case 14: return grind_word(states, scan, begin, end, 14);
+    default: return grind_word(states, scan, begin, end, 15);
+    }
+}
+
+KERNEL_TARGET static void absorb(struct lanes *state, const uint32_t *kw)
+{
+    struct lanes v = *state;
+#pragma GCC unroll 8
+    for (int i = 0; i < ROUNDS; i++)
+        v = advance(v, v.h + kw[i]);
+    *state = add(*state, v);
+}
+
+KERNEL_TARGET static uint32_t passing(const struct lanes *state, const struct pypow_filter *filter)
+{
+    vec word;
+    memcpy(&word, (const char *)state + filter->word * sizeof word, sizeof word);
+    return passes(word, filter);
+}
+
+/* One message, the same in every lane. */
+KERNEL_TARGET static void compress_lanes(uint32_t *state, const uint8_t *blocks, size_t count)
+{
+    uint32_t kw[ROUNDS];
+    struct lanes v = splat(state);
+    for (size_t i = 0; i < count; i++) {
+        pypow_sha256_schedule(kw, blocks + i * BLOCK_BYTES);
+        absorb(&v, kw);
+    }
+    for (size_t i = 0; i < STATE_WORDS; i++)
+        memcpy(&state[i], (const char *)&v + i * sizeof(vec), sizeof *state);
+}
+
+#include "scan.tpl.h"

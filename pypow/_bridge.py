@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only door to the C core: Python values in and out, statuses turned into exceptions.
+
+Every call that hashes releases the GIL. Nothing here chooses, measures or waits.
+"""
+
+import enum
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ._native import ffi, lib
+from .errors import ForkedError, InvalidInputError, KernelUnavailableError
+
+_DIGEST_BYTES = lib.PYPOW_DIGEST_BYTES
+_U64_MAX = 2**64 - 1
+_U32_MAX = 2**32 - 1
+
+_ERRORS: dict[int, type[Exception]] = {
+    lib.PYPOW_BAD_ARGUMENT: InvalidInputError,
+    lib.PYPOW_NO_KERNEL: KernelUnavailableError,
+    lib.PYPOW_NO_MEMORY: MemoryError,
+    lib.PYPOW_FORKED: ForkedError,
+}
+
+
+def _require_matching_build() -> None:
+    built = ffi.string(lib.pypow_version())
+    package = Path(__file__).with_name("VERSION").read_bytes().strip()
+    if built != package:
+        raise ImportError(
+            f"pypow is {package!r} but its compiled module was built from {built!r}; "
+            "install the package again (pip install -e . in a source tree)"
+        )
+
+
+_require_matching_build()
+
+
+class Status(enum.Enum):
+    """How a search stands after a slice."""
+
+    FOUND = lib.PYPOW_OK
+    NOT_FOUND = lib.PYPOW_NOT_FOUND
+    RUNNING = lib.PYPOW_RUNNING
+    STOPPED = lib.PYPOW_STOPPED
+
+
+class RuleType(enum.IntEnum):
+    """How a digest is compared with a rule's value."""
+
+    AT_MOST = lib.PYPOW_AT_MOST
+    AT_LEAST = lib.PYPOW_AT_LEAST
+    MASKED = lib.PYPOW_MASKED
+
+
+@dataclass(frozen=True, slots=True)
+class KernelInfo:
+    """A kernel: its name, messages ground at a time, and whether this CPU can run it."""
+
+    name: str
+    lanes: int
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NonceSpec:
+    """How an index becomes a nonce: digits in base ``len(symbols)``, one byte each.
+
+    Attributes:
+        symbols: the byte for each digit value; 2 to 256 of them, all distinct.
+        width: digits, up to 64; 0 for as few as the number needs.
+        little: the least significant digit comes first; needs a width.
+    """
+
+    symbols: bytes
+    width: int
+    little: bool
+    native: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        symbols = _require_bytes("symbols", self.symbols)
+        if not 2 <= len(symbols) <= 256 or len(set(symbols)) != len(symbols):
+            raise InvalidInputError(f"expected 2 to 256 distinct symbols, got {symbols!r}")
+        width = _require_int("width", self.width, lib.PYPOW_MAX_NONCE_BYTES)
+        if self.little and not width:
+            raise InvalidInputError("a little-endian nonce needs a width, got 0")
+        native = ffi.new("struct pypow_nonce *")
+        native.base, native.width, native.little = len(symbols), width, bool(self.little)
+        ffi.memmove(native.symbols, symbols, len(symbols))
+        object.__setattr__(self, "native", native)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """When a digest wins.
+
+    Attributes:
+        type: how the digest is compared.
+        value: 32 bytes, most significant first; for ``MASKED`` the bits wanted.
+        mask: 32 bytes, the bits that ``MASKED`` looks at; zeros otherwise.
+        little: ``AT_MOST`` and ``AT_LEAST`` read the digest last byte first.
+    """
+
+    type: RuleType
+    value: bytes
+    mask: bytes
+    little: bool
+    native: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, part in (("value", self.value), ("mask", self.mask)):
+            if len(_require_bytes(name, part)) != _DIGEST_BYTES:
+                raise InvalidInputError(f"expected 32 bytes of {name}, got {len(part)}")
+        if self.type is RuleType.MASKED and any(
+            wanted & ~seen for wanted, seen in zip(self.value, self.mask, strict=True)
+        ):
+            raise InvalidInputError("no digest can win: the value has bits outside the mask")
+        native = ffi.new("struct pypow_rule *")
+        native.type, native.little = RuleType(self.type), bool(self.little)
+        ffi.memmove(native.value, self.value, _DIGEST_BYTES)
+        ffi.memmove(native.mask, self.mask, _DIGEST_BYTES)
+        object.__setattr__(self, "native", native)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A search so far: the index of the lowest winning nonce once found, and nonces tried."""
+
+    status: Status
+    nonce: int | None
+    hashes: int
+
+
+def kernels() -> tuple[KernelInfo, ...]:
+    """All kernels of this build, best measured first; the last one runs everywhere."""
+    info = ffi.new("struct pypow_kernel_info *")
+    found = []
+    while lib.pypow_kernel_at(info, len(found)) == lib.PYPOW_OK:
+        name = ffi.string(info.name).decode("ascii")
+        found.append(KernelInfo(name=name, lanes=info.lanes, usable=bool(info.usable)))
+    return tuple(found)
+
+
+def sha256(message: bytes, kernel: str | None = None) -> bytes:
+    """SHA-256 (FIPS 180-4) with one kernel's block function, or the fastest for one message.
+
+    Raises:
+        InvalidInputError: ``message`` is not bytes.
+        KernelUnavailableError: no kernel of that name, or this CPU cannot run it.
+    """
+    message = _require_bytes("message", message)
+    digest = ffi.new("uint8_t[]", _DIGEST_BYTES)
+    _check(lib.pypow_sha256(digest, message, len(message), _name(kernel)), "a message", kernel)
+    return bytes(ffi.buffer(digest))
+
+
+def encode_nonce(spec: NonceSpec, index: int) -> bytes:
+    """The nonce with this index.
+
+    Raises:
+        InvalidInputError: the encoding has no such index.
+    """
+    encoded = ffi.new("uint8_t[]", lib.PYPOW_MAX_NONCE_BYTES)
+    length = ffi.new("size_t *")
+    index = _require_int("index", index, _U64_MAX)
+    status = lib.pypow_nonce_encode(encoded, length, spec.native, index)
+    _check(status, f"index {index} in {spec.width} digits of base {len(spec.symbols)}")
+    return bytes(ffi.buffer(encoded, length[0]))
+
+
+def verify(
+    rule: RuleSpec, prefix: bytes, nonces: Sequence[bytes], suffix: bytes = b""
+) -> tuple[int | None, tuple[bytes, ...]]:
+    """Hash ``prefix + nonce + suffix`` for each nonce until one does not win.
+
+    Args:
+        rule: when a digest wins.
+        prefix: what every message begins with.
+        nonces: 1 to 64 of them, of up to 64 bytes each.
+        suffix: what every message ends with.
+
+    Returns:
+        The index of the first nonce that does not win, or None; and the digests hashed.
+
+    Raises:
+        InvalidInputError: wrong types, or too many or too long nonces.
+    """
+    count = len(nonces)
+    if not 1 <= count <= lib.PYPOW_MAX_PROOFS:
+        raise InvalidInputError(f"expected 1 to {lib.PYPOW_MAX_PROOFS} nonces, got {count}")
+    lengths = [len(_require_bytes("nonce", nonce)) for nonce in nonces]
+    if max(lengths) > lib.PYPOW_MAX_NONCE_BYTES:
+        raise InvalidInputError(
+            f"expected nonces of up to {lib.PYPOW_MAX_NONCE_BYTES} bytes, got {max(lengths)}"
+        )
+    digests = ffi.new("uint8_t[]", count * _DIGEST_BYTES)
+    failed = ffi.new("uint32_t *")
+    status = lib.pypow_verify(
+        digests,
+        failed,
+        rule.native,
+        _require_bytes("prefix", prefix),
+        len(prefix),
+        _require_bytes("suffix", suffix),
+        len(suffix),
+        b"".join(nonces),
+        bytes(lengths),
+        count,
+    )
+    _check(status, "a proof")
+    hashed = count if status == lib.PYPOW_OK else failed[0] + 1
+    raw = bytes(ffi.buffer(digests, hashed * _DIGEST_BYTES))
+    parts = tuple(raw[i : i + _DIGEST_BYTES] for i in range(0, len(raw), _DIGEST_BYTES))
+    return (None if status == lib.PYPOW_OK else failed[0]), parts
+
+
+class NativePuzzle:
+    """A puzzle prepared for the kernels; immutable, and safe to share between threads."""
+
+    __slots__ = ("native",)
+
+    def __init__(self, prefix: bytes, nonce: NonceSpec, suffix: bytes, rule: RuleSpec) -> None:
+        prefix, suffix = _require_bytes("prefix", prefix), _require_bytes("suffix", suffix)
+        made = ffi.new("struct pypow_puzzle **")
+        status = lib.pypow_puzzle_new(
+            made, nonce.native, rule.native, prefix, len(prefix), suffix, len(suffix)
+        )
+        _check(status, "a puzzle")
+        self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
+
+    def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:
+        """Scan indices ``[first, first + count)`` on this thread, to the end.
+
+        Returns:
+            The lowest winning index or None, and how many nonces were tried.
+        """
+        progress = ffi.new("struct pypow_progress *")
+        status = lib.pypow_search(
+            progress,
+            self.native,
+            _name(kernel),
+            _require_int("first", first, _U64_MAX),
+            _require_int("count", count, _U64_MAX),
+            ffi.NULL,
+        )
+        _check(status, "a search", kernel)
+        return (progress.nonce if status == lib.PYPOW_OK else None), progress.hashes
+
+
+class Pool:
+    """One search on several threads, the caller's included; a context manager.
+
+    One thread at a time runs it; any thread may stop or close it, at any time.
+    """
+
+    __slots__ = ("_native", "_puzzle", "_turn")
+
+    def __init__(
+        self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
+    ) -> None:
+        made = ffi.new("struct pypow_pool **")
+        status = lib.pypow_pool_new(
+            made,
+            puzzle.native,
+            _name(kernel),
+            _require_int("threads", threads, lib.PYPOW_MAX_THREADS),
+            _require_int("first", first, _U64_MAX),
+            _require_int("count", count, _U64_MAX),
+        )
+        _check(status, f"a pool of {threads} threads", kernel)
+        self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
+        self._puzzle = puzzle
+        self._turn = threading.Lock()
+
+    def run(self, slice_ms: int) -> Progress:
+        """Grind for about ``slice_ms`` milliseconds, or until the search is over.
+
+        Raises:
+            InvalidInputError: the pool is closed, or another thread is running it.
+            ForkedError: this process is a fork of the one that made the pool.
+        """
+        native = self._native
+        if native is None:
+            raise InvalidInputError("this pool is closed; make another")
+        if not self._turn.acquire(blocking=False):
+            raise InvalidInputError("another thread is running this pool; give each its own")
+        try:
+            progress = ffi.new("struct pypow_progress *")
+            slice_ms = _require_int("slice_ms", slice_ms, _U32_MAX)
+            status = lib.pypow_pool_run(progress, native, slice_ms)
+        finally:
+            self._turn.release()
+        _check(status, "a search begun in another process; begin it after the fork")
+        nonce = progress.nonce if status == lib.PYPOW_OK else None
+        return Progress(status=Status(status), nonce=nonce, hashes=progress.hashes)
+
+    def stop(self) -> None:
+        """Make `run` answer STOPPED, soon; from any thread."""
+        native = self._native
+        if native is not None:
+            lib.pypow_pool_stop(native)
+
+    def close(self) -> None:
+        """Stop, and end the pool's threads; a run in another thread ends first."""
+        self.stop()
+        # The last reference frees: a run or stop in another thread still holds one.
+        self._native = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _check(status: int, what: str, kernel: str | None = None) -> None:
+    if status >= 0:
+        return
+    if status == lib.PYPOW_NO_KERNEL:
+        usable = ", ".join(info.name for info in kernels() if info.usable)
+        what = f"kernel {kernel!r}, which this build or CPU does not have; usable: {usable}"
+    raise _ERRORS[status](f"cannot do {what}")
+
+
+def _name(kernel: str | None) -> Any:
+    if kernel is None:
+        return ffi.NULL
+    if not isinstance(kernel, str):
+        raise InvalidInputError(f"expected a kernel's name, got {type(kernel).__name__}")
+    # No kernel's name holds what this replaces; and C would take a NUL for the end.
+    return kernel.encode("ascii", "replace").replace(b"\0", b"?")
+
+
+def _require_bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise InvalidInputError(f"expected bytes for {name}, got {type(value).__name__}")
+    return value
+
+
+def _require_int(name: str, value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInputError(f"expected an integer for {name}, got {type(value).__name__}")
+    if not 0 <= value <= most:
+        raise InvalidInputError(f"expected {name} from 0 to {most}, got {value}")
+    return value

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pypow info`: the version, the machine and the kernels."""
+
+import dataclasses
+import json
+from importlib import resources
+
+import typer
+
+from .. import engine
+from .machine import this_machine
+from .options import AsJson, KernelName
+
+EPILOG = """
+Examples:
+
+\b
+  pypow info
+  PYPOW_KERNEL=scalar pypow info --json
+
+Exit codes: 0 done, 2 wrong use (as a kernel that cannot run here).
+"""
+
+
+def version() -> str:
+    """The package's version."""
+    return resources.files("pypow").joinpath("VERSION").read_text(encoding="utf-8").strip()
+
+
+def info(*, kernel: KernelName = None, as_json: AsJson = False) -> None:
+    """Show the version, this machine, and which kernels can run on it.
+
+    The chosen kernel is what --kernel names, else PYPOW_KERNEL, else the best usable one.
+    """
+    chosen = engine.chosen_kernel(kernel)
+    machine = this_machine()
+    if as_json:
+        document = {
+            "version": version(),
+            "machine": dataclasses.asdict(machine),
+            "kernels": [
+                dataclasses.asdict(known) | {"chosen": known == chosen}
+                for known in engine.kernels()
+            ],
+        }
+        typer.echo(json.dumps(document))
+        return
+    typer.echo(f"pypow     {version()} ({machine.python}; {machine.compiler})")
+    typer.echo(f"machine   {machine.cpu}, {machine.threads} threads, {machine.system}")
+    for known in engine.kernels():
+        state = "chosen" if known == chosen else "usable" if known.usable else "not on this CPU"
+        lanes = f"{known.lanes} lane{'s' if known.lanes > 1 else ''}"
+        typer.echo(f"kernel    {known.name:<8} {lanes:<9} {state}")
