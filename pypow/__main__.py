@@ -8,7 +8,7 @@ refused, 2 wrong use, 130 interrupted.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -21,7 +21,7 @@ DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 SERVER_EXTRA = frozenset({"aiohttp", "fastapi", "httptools", "pypow_server", "uvicorn", "uvloop"})
 """What `pypow gate` imports and a plain install lacks."""
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "info": (info.info, info.EPILOG),
     "solve": (solve.solve, solve.EPILOG),
     "verify": (verify.verify, verify.EPILOG),
@@ -70,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=given, prog_name="pypow", standalone_mode=False)
     except typer.TyperException as error:
-        hint = f"pypow {given[0]} --help" if given[0] in COMMANDS else "pypow --help"
-        return _fail("UsageError", f"{error.format_message()} Try '{hint}'.", as_json=as_json)
+        command = [*COMMANDS.keys() & set(given[:1])]
+        hint = " ".join(["pypow", *command, "--help"])
+        line = f"{error.format_message().rstrip('.')}; see '{hint}'"
+        return _fail("UsageError", line, as_json=as_json)
     except (InvalidInputError, KernelUnavailableError) as error:
         return _fail(type(error).__name__, str(error), as_json=as_json)
     except PowError as error:

@@ -356,7 +356,7 @@ class _Solve:
                 f"no winning nonce within {self._timeout:g} s ({self._hashes} hashes); "
                 "give it more time or more threads"
             )
-        return max(1, min(_SLICE_MS, round(left_s * 1000)))
+        return max(1, round(min(_SLICE_MS, left_s * 1000)))
 
     def _report(self, index: int, puzzle_hashes: int) -> None:
         if self._progress is not None:

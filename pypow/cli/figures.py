@@ -7,18 +7,16 @@ import math
 def count(number: float) -> str:
     """A count with a metric prefix.
 
-    >>> count(507), count(1_260_000), count(2.0**60)
-    ('507', '1.26 M', '1.15 E')
+    >>> count(507), count(1_260_000), count(999_999), count(2.0**80)
+    ('507', '1.26 M', '1.00 M', '1.21e+24')
     """
     if number < 1000:
         return f"{number:.0f}"
-    power = min(int(math.log10(number) // 3), len(_PREFIXES) - 1)
-    scaled = number / 1000**power
-    # 999,999 would print as "1000 k".
-    if scaled >= 999.5 and power < len(_PREFIXES) - 1:
-        power += 1
-        scaled = number / 1000**power
-    return f"{_three_digits(scaled)} {_PREFIXES[power]}"
+    # Rounded to three digits first, or 999,999 would read "1000 k".
+    power = int(math.log10(float(f"{number:.3g}")) // 3) if number < 1e21 else len(_PREFIXES)
+    if power >= len(_PREFIXES):
+        return f"{number:.2e}"
+    return f"{_three_digits(number / 1000**power)} {_PREFIXES[power]}"
 
 
 def rate(hashes_per_s: float) -> str:
@@ -35,24 +33,28 @@ def duration(seconds: float) -> str:
     """A time span in its two largest units.
 
     >>> duration(0.0004), duration(12.3), duration(11_520), duration(1e12)
-    ('0.40 ms', '12.3 s', '3 h 12 min', '31710 years')
+    ('0.40 ms', '12.3 s', '3 h 12 min', '31.7 k years')
     """
     if seconds < 1:
         return f"{_three_digits(seconds * 1000)} ms"
     if seconds < 60:
         return f"{_three_digits(seconds)} s"
-    for size_s, unit, next_s, next_unit in _SPANS:
-        if seconds < 100 * size_s or unit == "d":
-            break
-    if seconds >= _YEAR_S:
-        return f"{seconds / _YEAR_S:.0f} years" if seconds < 1e15 else "for ever"
-    whole, rest = divmod(round(seconds / next_s), size_s // next_s)
-    return f"{whole} {unit} {rest} {next_unit}"
+    if seconds < 100 * 60:
+        return _in_two(seconds, "min", 60, "s")
+    if seconds < 100 * 3600:
+        return _in_two(seconds / 60, "h", 60, "min")
+    if seconds < _YEAR_S:
+        return _in_two(seconds / 3600, "d", 24, "h")
+    return f"{count(seconds / _YEAR_S)} years"
 
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _YEAR_S = 31_536_000
-_SPANS = ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86_400, "d", 3600, "h"))
+
+
+def _in_two(smaller_units: float, unit: str, size: int, smaller_unit: str) -> str:
+    whole, rest = divmod(round(smaller_units), size)
+    return f"{whole} {unit} {rest} {smaller_unit}"
 
 
 def _three_digits(number: float) -> str:

@@ -75,7 +75,8 @@ def gate(
 
     Keys and the ledger are made on the first run and kept. Serves until Ctrl-C.
     """
-    from pypow_server import app, listeners
+    from pypow_server import listeners
+    from pypow_server.app import create_app
     from pypow_server.settings import Settings
 
     settings = Settings.from_env(
@@ -106,7 +107,7 @@ def gate(
             listen=listeners.bound_address(public_socket),
             admin=listeners.bound_address(admin_socket),
         )
-        gated = app.create_app(settings)
+        gated = create_app(settings)
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),

@@ -7,7 +7,8 @@ from importlib import resources
 
 import typer
 
-from .. import engine
+from pypow import engine
+
 from .machine import this_machine
 from .options import AsJson, KernelName
 

@@ -7,10 +7,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from .. import difficulty, wire
-from ..errors import InvalidInputError
-from ..puzzle import AtMost, Decimal, Puzzle
-from ..wire import Challenge
+from pypow import difficulty, wire
+from pypow.errors import InvalidInputError
+from pypow.puzzle import AtMost, Decimal, Puzzle
+from pypow.wire import Challenge
 
 MAX_PUZZLE_FILE_BYTES = 5 << 20
 """Room for a prefix and a suffix of 1 MiB each, in hex, and the rest."""

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..engine import Progress
+from pypow.engine import Progress
+
 from .figures import count, duration, rate
 
 
@@ -30,9 +31,7 @@ def progress_line(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]
         task = bar.add_task("", total=1.0)
 
         def show(progress: Progress) -> None:
-            bar.update(
-                task, completed=progress.share, description=describe(progress), refresh=True
-            )
+            bar.update(task, completed=progress.share, description=describe(progress), refresh=True)
 
         yield show
 
@@ -42,6 +41,5 @@ def describe(progress: Progress) -> str:
     which = f"puzzle {progress.puzzle + 1}/{progress.puzzles}, " if progress.puzzles > 1 else ""
     return (
         f"{which}{rate(progress.rate)}, {count(progress.hashes)} hashes, "
-        f"{progress.share:.0%} of solves are done by now, "
-        f"about {duration(progress.eta_s)} to go"
+        f"{progress.share:.0%} likely done, about {duration(progress.eta_s)} to go"
     )

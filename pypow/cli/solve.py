@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from .. import engine
-from ..errors import InvalidInputError, TooHardError
-from ..puzzle import Puzzle
-from ..wire import Challenge, Proof, Work
+from pypow import difficulty, engine
+from pypow.errors import InvalidInputError, TooHardError
+from pypow.puzzle import Puzzle
+from pypow.wire import Challenge, Proof, Work
+
 from .figures import count, duration, rate
 from .machine import available_threads
 from .options import (
@@ -43,7 +44,7 @@ _SURELY_HASHES_PER_S = 100_000
 def solve(
     *,
     challenge: ChallengeText = None,
-    difficulty: HexZeros = None,
+    hex_zeros: HexZeros = None,
     bits: Bits = None,
     puzzle: PuzzleFile = None,
     algorithm: Annotated[
@@ -73,9 +74,10 @@ def solve(
     """
     if algorithm != "sha256":
         raise InvalidInputError(f"expected --algorithm sha256, got {algorithm!r}")
-    what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=difficulty, bits=bits)
+    what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
+    expected = _expected_hashes(what, limit=limit)
     _refuse_too_hard(
-        what, threads=threads, kernel=kernel, max_bits=max_bits, max_seconds=max_seconds
+        expected, threads=threads, kernel=kernel, max_bits=max_bits, max_seconds=max_seconds
     )
     with progress_line(quiet=quiet) as progress:
         proof = engine.solve(
@@ -85,7 +87,7 @@ def solve(
             limit=limit,
             progress=progress,
             kernel=kernel,
-            max_bits=max_bits,
+            max_bits=math.inf,
         )
     assert proof.work is not None
     if challenge is not None:
@@ -97,8 +99,15 @@ def solve(
         typer.echo(_puzzle_text(proof, proof.work))
 
 
+def _expected_hashes(what: Puzzle | Challenge, *, limit: int | None) -> float:
+    expected = (
+        difficulty.expected_hashes(what.q) if isinstance(what, Challenge) else what.expected_hashes
+    )
+    return expected if limit is None else max(1, min(expected, limit))
+
+
 def _refuse_too_hard(
-    what: Puzzle | Challenge,
+    expected: float,
     *,
     threads: int | None,
     kernel: str | None,
@@ -109,7 +118,6 @@ def _refuse_too_hard(
     for option, cap in (("--max-bits", max_bits), ("--max-seconds", max_seconds)):
         if not cap > 0:
             raise InvalidInputError(f"expected {option} above 0, got {cap}")
-    expected = what.expected_hashes
     needed_bits = math.log2(expected)
     if needed_bits <= max_bits and expected <= max_seconds * _SURELY_HASHES_PER_S:
         return

@@ -9,11 +9,12 @@ from typing import Annotated, assert_never
 
 import typer
 
-from .. import engine, wire
-from ..difficulty import MAX_PUZZLES
-from ..errors import InvalidInputError, WireError
-from ..puzzle import AtLeast, AtMost, Decimal, FreeBytes, Masked, Puzzle, Rule
-from ..wire import Challenge
+from pypow import engine, wire
+from pypow.difficulty import MAX_PUZZLES
+from pypow.errors import InvalidInputError, WireError
+from pypow.puzzle import AtLeast, AtMost, Decimal, FreeBytes, Masked, Puzzle, Rule
+from pypow.wire import Challenge
+
 from .options import AsJson, Bits, ChallengeText, HexZeros, PuzzleFile, named_subject
 
 EPILOG = """
@@ -71,17 +72,17 @@ def verify(
         ),
     ],
     challenge: ChallengeText = None,
-    difficulty: HexZeros = None,
+    hex_zeros: HexZeros = None,
     bits: Bits = None,
     puzzle: PuzzleFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a nonce wins, with its digest and the bits of work that it is worth.
+    """Say whether a nonce wins, and the work that it is worth.
 
     Only the work is looked at: whether a challenge was issued here, has expired or was spent
     is the gate's to say.
     """
-    what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=difficulty, bits=bits)
+    what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
     if challenge is None:
         nonces: tuple[bytes, ...] = (_from_hex(nonce),)
     elif isinstance(what, Challenge):

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` lists the targets. Needs python3 (3.11 or newer, with venv), a C compiler and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
+
+.DEFAULT_GOAL := help
+.PHONY: help venv build run demo check lint types test bench deep dist clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(BIN)/python ## Create .venv
+
+build: $(VENV)/installed-run ## Build and install what the gate and the demo need
+
+run: build ## Play the whole story, then serve until Ctrl-C
+	@$(BIN)/python examples/demo.py --stay
+
+demo: build ## Play the whole story and exit
+	@$(BIN)/python examples/demo.py
+
+check: lint types test ## All that CI does
+
+lint: $(VENV)/installed-dev ## Style and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+
+types: $(VENV)/installed-dev ## Types, strictly
+	$(BIN)/mypy
+
+test: $(VENV)/installed-dev ## The tests, but not the deep ones
+	$(BIN)/pytest -m "not deep"
+
+bench: $(VENV)/installed-dev ## Measure this machine; results go to .benchmarks/
+	$(BIN)/pytest benchmarks/bench_*.py --benchmark-enable --benchmark-only --benchmark-autosave
+
+deep: $(VENV)/installed-dev ## The long proofs
+	$(BIN)/pytest -m deep
+
+dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
+	$(BIN)/python -m build
+
+clean: ## Remove everything that make made
+	rm -rf $(VENV) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf *.egg-info pypow/_native.c pypow/*.so
+	find csrc pypow server tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make repeated calls quick; a changed C file or requirement builds again.
+$(VENV)/installed-run: $(SOURCES) | $(BIN)/python
+	$(PIP) install --editable '.[server,mcp]'
+	@touch $@
+
+$(VENV)/installed-dev: $(SOURCES) | $(BIN)/python
+	$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/installed-run

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assembled server: the one place that knows which rail, store and front there are."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from pypow import InvalidInputError, difficulty
+
+from . import keyfile, problems
+from .admin import create_admin
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .fronts.proxy import Proxy
+from .gate import Gate, wall_clock_ms
+from .policy import Policy, Price
+from .problems import Problem
+from .rails.work import WorkRail
+from .scope import ASGIApp, Message, Receive, Scope, Send
+from .settings import Settings
+from .stores import Ledger, StoreError
+from .stores.memory import MemoryLedger
+from .stores.sqlite import SqliteLedger
+
+_API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
+
+
+def _memory(_path: str) -> Ledger:
+    return MemoryLedger()
+
+
+def _sqlite(path: str) -> Ledger:
+    if not path or path.startswith("//"):
+        raise StoreError(
+            f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {path!r}"
+        )
+    return SqliteLedger(Path(path).expanduser())
+
+
+_STORES: Final[Mapping[str, Callable[[str], Ledger]]] = {"memory": _memory, "sqlite": _sqlite}
+
+_PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
+    400: problems.bad_request,
+    501: problems.method_not_allowed,
+    502: problems.bad_gateway,
+    504: problems.gateway_timeout,
+}
+
+
+class App:
+    """A gate with its API: an ASGI app for callers, and another for operators.
+
+    Attributes:
+        admin: the operators' app; serve it where callers cannot reach it.
+    """
+
+    def __init__(self, *, gate: ASGIApp, api: FastAPI, ledger: Ledger) -> None:
+        self._gate = gate
+        self._api = api
+        self._ledger = ledger
+        self.admin: FastAPI = create_admin(api=api, ledger=ledger)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self._gate(scope, receive, self._closing(send))
+        elif scope["type"] == "http" and _is_api(scope):
+            await self._api(scope, receive, send)
+        else:
+            await self._gate(scope, receive, send)
+
+    def _closing(self, send: Send) -> Send:
+        """Closes the ledger once the guarded app has shut down, before the server is told."""
+
+        async def send_after_closing(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self._ledger.aclose()
+            await send(message)
+
+        return send_after_closing
+
+
+def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
+    """Put the server together. Makes keys and ledger where there are none.
+
+    Args:
+        settings: all of it.
+        around: the ASGI app to guard in this process; by default what is at the upstream's URL.
+
+    Raises:
+        InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
+    """
+    front = around if around is not None else _proxy(settings)
+    rail = WorkRail(
+        keyfile.load_or_create(settings.key_file),
+        public_host=urlsplit(settings.url).netloc,
+        lifetime_s=settings.lifetime_s,
+    )
+    policy = Policy(
+        default=Price("default", difficulty.from_bits(settings.bits)),
+        mcp_paths=settings.mcp_paths,
+    )
+    ledger = _open_ledger(settings.store_url)
+    return App(
+        gate=Gate(front, rails=(rail,), ledger=ledger, policy=policy),
+        api=create_api(rail=rail, policy=policy, ledger=ledger, clock=wall_clock_ms),
+        ledger=ledger,
+    )
+
+
+def _proxy(settings: Settings) -> Proxy:
+    if settings.upstream is None:
+        raise InvalidInputError(
+            "expected --upstream URL (PYPOW_UPSTREAM), the server to guard, such as "
+            "http://127.0.0.1:8000"
+        )
+    return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
+
+
+def _open_ledger(url: str) -> Ledger:
+    scheme, _, rest = url.partition(":")
+    if scheme not in _STORES:
+        raise InvalidInputError(
+            f"expected --store to be memory: or sqlite:PATH, got {url!r}; "
+            "this version has no other store"
+        )
+    try:
+        return _STORES[scheme](rest)
+    except StoreError as error:
+        raise InvalidInputError(f"--store {url}: {error}") from None
+
+
+def _is_api(scope: Scope) -> bool:
+    # As the gate does, by the raw path: what servers may read in two ways is not ours to answer.
+    # The gate answers OPTIONS for every path.
+    return (
+        scope.get("raw_path", scope["path"].encode()) in _API_PATHS and scope["method"] != "OPTIONS"
+    )

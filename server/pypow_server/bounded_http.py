@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 with bounds on a request's head: how long it may take, and how long it may be.
+
+uvicorn bounds neither. Both come before any ASGI app is asked, so no middleware can make up for
+it: a caller that drips one octet a second would hold a connection for ever (slowloris), and one
+endless header would fill the memory.
+"""
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_ADVICE = b"expected a request head of at most 32768 octets\r\n"
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\n"
+    b"connection: close\r\n"
+    b"\r\n"
+    b"%b" % (len(_ADVICE), _ADVICE)
+)
+
+
+class HeadTooLargeError(Exception):
+    """Ends the parsing of a request whose head is too long; never leaves this module."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """uvicorn's protocol, with a deadline and a limit for the head of each request."""
+
+    head_deadline_s: ClassVar[float] = 10.0
+    """From the first octet of a request (or the start of the connection) to the end of its head."""
+
+    max_head_octets: ClassVar[int] = 32 * 1024
+
+    _deadline: asyncio.TimerHandle | None = None
+    _head_octets = 0
+    _too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        self._head_is_complete()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless what it holds of a head is too long already."""
+        # Counted before it is fed: a head that begins in this chunk starts again from nothing.
+        self._head_octets += len(data)
+        super().data_received(data)
+        if self._deadline is not None and self._head_octets > self.max_head_octets:
+            self._too_large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a head."""
+        super().on_message_begin()
+        self._head_octets = 0
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Start the app, unless the head came whole and too long."""
+        self._head_is_complete()
+        octets = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if octets > self.max_head_octets:
+            self._too_large = True
+            raise HeadTooLargeError
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a head that cannot be parsed, or is too long, and close."""
+        if not self._too_large:
+            super().send_400_response(msg)
+            return
+        self._head_is_complete()
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_deadline_s, self.transport.close)
+
+    def _head_is_complete(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one request asks for, from a single scan of its headers.
+
+Everything that decides is read here, once, and what is ours never travels on: credentials and
+``X-PoW-*`` headers are left out of what the upstream gets, and so are the underscore spellings
+that some servers fold into a header that was judged. Decisions are made on the raw path only.
+"""
+
+import enum
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pypow import difficulty
+from pypow.errors import InvalidInputError
+
+from . import problems
+from .mcp_message import McpMessage, RoutingHeaders
+from .passes import PREFIX
+from .problems import Problem
+from .reply import Header
+from .resource import Resource, is_canonical
+from .scope import Scope
+
+HEAD_LIMIT = 32 * 1024
+"""Octets of all header names and values together."""
+
+PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
+PRINCIPAL_KEY = "pypow.principal"
+"""Scope key under which the app finds who was charged; absent on free calls."""
+
+_JUDGED = {
+    b"accept", b"authorization", b"content-length", b"cookie", b"host", b"transfer-encoding",
+    b"mcp-protocol-version", b"mcp-method", b"mcp-name",
+}  # fmt: skip
+
+
+class Form(enum.Enum):
+    """Where a credential was found, which says how it is written."""
+
+    SOLUTION_HEADER = "X-PoW-Solution"
+    AUTHORIZATION = "Authorization: PoW"
+    PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
+    META = '_meta["io.pypow/proof"]'
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
+
+    form: Form
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """What ``X-PoW-Accept`` says: that the caller reads HTTP refusals, and what it can solve.
+
+    Attributes:
+        puzzles: the most sub-puzzles it can do; None for a caller that only counts zeros.
+    """
+
+    puzzles: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as far as the gate looks at it.
+
+    Attributes:
+        method: HTTP method; ``WEBSOCKET`` for a WebSocket handshake.
+        path: as it came, without the query.
+        client: the caller's network, IPv4 /32 or IPv6 /64, by the connection alone.
+        headers: what may travel on: without our credentials and ``X-PoW-*``.
+        presented: the credentials found in headers and cookies.
+        accepts: of ``X-PoW-Accept``; None when it was not sent.
+        routing: the MCP headers that mirror the body.
+        content_length: as declared; None when it was not.
+        preflight_headers: of ``Access-Control-Request-Headers``.
+        mcp: the message in the body, on an MCP path.
+    """
+
+    method: str
+    path: bytes
+    client: str
+    headers: tuple[Header, ...]
+    presented: tuple[Presented, ...] = ()
+    accepts: Accepts | None = None
+    routing: RoutingHeaders = field(default_factory=RoutingHeaders)
+    content_length: int | None = None
+    preflight_headers: bytes = b""
+    mcp: McpMessage | None = None
+
+    @property
+    def canonical(self) -> bool:
+        """Whether every server reads this path alike; what is not canonical is never free."""
+        return is_canonical(self.path)
+
+    @property
+    def resource(self) -> Resource:
+        """What is asked for. HEAD is the same as GET: servers run the same handler."""
+        if self.mcp is not None:
+            return Resource("mcp", self.mcp.method, self.mcp.name)
+        method = "GET" if self.method == "HEAD" else self.method
+        return Resource("http", method, self.path.decode("latin-1"))
+
+    @property
+    def credentials(self) -> tuple[Presented, ...]:
+        """All credentials, from headers and body."""
+        if self.mcp is None:
+            return self.presented
+        return self.presented + tuple(Presented(Form.META, proof) for proof in self.mcp.proof)
+
+    @property
+    def reads_http(self) -> bool:
+        """Whether the caller has shown that it knows what an HTTP 402 of ours means."""
+        return self.accepts is not None or bool(self.presented)
+
+    def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
+        """The scope as the app gets it: what is ours taken out, who was charged put in."""
+        headers: Iterable[Header] = self.headers
+        if self.mcp is not None and self.mcp.proof:
+            headers = (
+                *(h for h in headers if h[0] not in (b"content-length", b"transfer-encoding")),
+                (b"content-length", b"%d" % len(self.mcp.body)),
+            )
+        passed = {**scope, "headers": list(headers)}
+        passed.pop(PRINCIPAL_KEY, None)
+        if principal is not None:
+            passed[PRINCIPAL_KEY] = principal
+        return passed
+
+
+def read_call(scope: Scope) -> Call | Problem:
+    """Scan an HTTP or WebSocket scope, once."""
+    scan = _Scan()
+    try:
+        for name, value in scope["headers"]:
+            scan.take(name.lower(), value)
+        accepts = read_accepts(scan.accepts)
+    except InvalidInputError as error:
+        return problems.bad_request(str(error))
+    if scan.octets > HEAD_LIMIT:
+        return problems.headers_too_large(
+            f"expected at most {HEAD_LIMIT} octets of headers, got {scan.octets}"
+        )
+    if len(set(scan.authorizations)) > 1:
+        return problems.conflicting_credentials("expected one Authorization header, got several")
+    raw = scope.get("raw_path")
+    return Call(
+        method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+        path=scope["path"].encode("utf-8", "surrogateescape") if raw is None else raw,
+        client=network(scope.get("client")),
+        headers=tuple(scan.kept),
+        presented=tuple(scan.presented),
+        accepts=accepts,
+        routing=RoutingHeaders(
+            version=tuple(scan.routing[b"mcp-protocol-version"]),
+            method=tuple(scan.routing[b"mcp-method"]),
+            name=tuple(scan.routing[b"mcp-name"]),
+        ),
+        content_length=scan.content_length,
+        preflight_headers=scan.preflight_headers,
+    )
+
+
+class _Scan:
+    """One pass over the headers: sorts them into what is ours and what travels on."""
+
+    def __init__(self) -> None:
+        self.octets = 0
+        self.kept: list[Header] = []
+        self.presented: list[Presented] = []
+        self.accepts: list[bytes] = []
+        self.authorizations: list[bytes] = []
+        self.routing: dict[bytes, list[str]] = {
+            b"mcp-protocol-version": [],
+            b"mcp-method": [],
+            b"mcp-name": [],
+        }
+        self.content_length: int | None = None
+        self.preflight_headers = b""
+
+    def take(self, name: bytes, value: bytes) -> None:
+        self.octets += len(name) + len(value)
+        folded = name.replace(b"_", b"-")
+        if name != folded and folded in _JUDGED:
+            return
+        if folded.startswith(b"x-pow-"):
+            self._take_ours(name, value)
+        elif name == b"authorization":
+            self._take_authorization(value)
+        elif name == b"cookie":
+            self._take_cookies(value)
+        else:
+            self._take_plain(name, value)
+
+    def _take_ours(self, name: bytes, value: bytes) -> None:
+        if name == b"x-pow-solution":
+            self.presented.append(Presented(Form.SOLUTION_HEADER, value))
+        elif name == b"x-pow-accept":
+            self.accepts.append(value)
+
+    def _take_authorization(self, value: bytes) -> None:
+        self.authorizations.append(value)
+        scheme, _, rest = value.strip(b" \t").partition(b" ")
+        rest = rest.strip(b" \t")
+        if scheme.lower() == b"pow":
+            self.presented.append(Presented(Form.AUTHORIZATION, rest))
+        elif scheme.lower() == b"bearer" and rest.startswith(PREFIX.encode()):
+            self.presented.append(Presented(Form.PASS, rest))
+        else:
+            self.kept.append((b"authorization", value))
+
+    def _take_cookies(self, value: bytes) -> None:
+        foreign = []
+        for pair in value.split(b";"):
+            name, _, content = pair.strip(b" \t").partition(b"=")
+            if name.strip(b" \t") == PASS_COOKIE.encode():
+                self.presented.append(Presented(Form.PASS, content.strip(b" \t")))
+            else:
+                foreign.append(pair)
+        if len(foreign) == value.count(b";") + 1:
+            self.kept.append((b"cookie", value))
+        elif remaining := b";".join(foreign).strip(b" \t"):
+            self.kept.append((b"cookie", remaining))
+
+    def _take_plain(self, name: bytes, value: bytes) -> None:
+        if name in self.routing:
+            self.routing[name].append(value.decode("latin-1"))
+        elif name == b"content-length":
+            self.content_length = _content_length(value, before=self.content_length)
+        elif name == b"access-control-request-headers":
+            self.preflight_headers = value
+        self.kept.append((name, value))
+
+
+def _content_length(value: bytes, *, before: int | None) -> int:
+    if not re.fullmatch(rb"[0-9]{1,18}", value) or before not in (None, int(value)):
+        raise InvalidInputError("expected one Content-Length, a decimal number of octets")
+    return int(value)
+
+
+def read_accepts(values: Iterable[bytes]) -> Accepts | None:
+    """Read ``X-PoW-Accept``: ``1``, or ``puzzles=<how many sub-puzzles>``.
+
+    Raises:
+        InvalidInputError: anything else.
+    """
+    puzzles: int | None = None
+    seen = False
+    for value in values:
+        for member in (part.strip(b" \t") for part in value.split(b",")):
+            seen = True
+            count = re.fullmatch(rb"puzzles=([0-9]{1,2})", member)
+            if count is not None:
+                puzzles = int(count[1])
+                difficulty.require_puzzles(puzzles)
+            elif member != b"1":
+                raise InvalidInputError(
+                    f"expected X-PoW-Accept: 1 or puzzles=16, got {member[:40]!a}"
+                )
+    return Accepts(puzzles) if seen else None
+
+
+def network(client: tuple[str, int] | None) -> str:
+    """The network that a connection comes from: IPv4 /32, IPv6 /64; ``local`` without one.
+
+    >>> network(("203.0.113.9", 1)), network(("2001:db8::1", 1)), network(("::ffff:203.0.113.9", 1))
+    ('203.0.113.9/32', '2001:db8::/64', '203.0.113.9/32')
+    """
+    try:
+        address = ipaddress.ip_address(client[0]) if client else None
+    except ValueError:
+        address = None
+    if address is None:
+        return "local"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address.packed, 64), strict=False))
+        address = address.ipv4_mapped
+    return f"{address}/32"

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A refusal as plain HTTP: status, ``WWW-Authenticate`` lines and a body for machines.
+
+For everything that is not MCP, and for MCP callers that have shown that they read it: those get
+a JSON-RPC error with the id of their request in the body.
+"""
+
+from collections.abc import Sequence
+
+from pypow_server.call import Call
+from pypow_server.problems import Problem
+from pypow_server.rails import Offer
+from pypow_server.reply import Header, Reply, json_reply
+
+from .mcp_error import error_document
+
+_SCHEMES = ("L402", "Payment", "Bearer", "PoW")
+"""The order of the challenges: some clients pay again and again when L402 is not the first."""
+
+
+def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
+    """The refusal at the problem's own status."""
+    headers = _challenges(offers)
+    if call.mcp is None:
+        return problem.reply(offers=[offer.body for offer in offers], headers=headers)
+    return json_reply(
+        problem.status,
+        error_document(call.mcp.id, problem, offers),
+        headers=(*problem.headers, *headers),
+    )
+
+
+def _challenges(offers: Sequence[Offer]) -> list[Header]:
+    lines = sorted(
+        (offer.www_authenticate for offer in offers if offer.www_authenticate is not None),
+        key=lambda line: _SCHEMES.index(line.partition(" ")[0]),
+    )
+    return [(b"www-authenticate", line.encode("ascii")) for line in lines]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A refusal as a tool result with ``isError``, at HTTP 200.
+
+The one envelope that every MCP SDK hands to its caller as an ordinary answer. The text is for
+the model, so it is short and says what to do; the structured content is the same for programs.
+"""
+
+from collections.abc import Sequence
+
+from pypow_server.call import Call
+from pypow_server.mcp_message import CHALLENGE_META
+from pypow_server.problems import Problem
+from pypow_server.rails import Offer
+from pypow_server.reply import Reply, json_reply
+
+MAX_TEXT = 400
+"""Characters of text that a refusal may cost a model."""
+
+
+def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
+    """The refusal as the result of the tool call."""
+    assert call.mcp is not None
+    result: dict[str, object] = {
+        "content": [{"type": "text", "text": _text(problem, offers)}],
+        "structuredContent": problem.document([offer.body for offer in offers]),
+        "isError": True,
+    }
+    if offers:
+        result["_meta"] = {CHALLENGE_META: offers[0].body}
+    if call.mcp.modern:
+        result["resultType"] = "complete"
+    return json_reply(
+        200,
+        {"jsonrpc": "2.0", "id": call.mcp.id, "result": result},
+        headers=problem.headers,
+    )
+
+
+def _text(problem: Problem, offers: Sequence[Offer]) -> str:
+    """Why, and one way through; the reason gives way when there is no room for both."""
+    way = offers[0].ask if offers else ""
+    why = f"{problem.title}: {problem.detail}."
+    if len(why) + 1 + len(way) > MAX_TEXT:
+        why = f"{problem.title}."
+    return f"{why} {way}".rstrip()

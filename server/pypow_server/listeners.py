@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two listeners in one event loop: callers come in at one, operators at the other.
+
+Sockets are bound before anything else happens, so that a port that is taken ends the start with
+one line, and so that "any free port" is known by number when URLs are printed.
+"""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+import uvloop
+
+from pypow import InvalidInputError
+
+from .address import Address
+from .bounded_http import BoundedHttp
+from .scope import ASGIApp
+
+DRAIN_S = 10
+"""How long calls in flight may take to end after SIGTERM or Ctrl-C, in seconds."""
+
+_KEEP_ALIVE_S = 20
+_BACKLOG = 2048
+
+
+class ListenError(InvalidInputError):
+    """A listener cannot be bound; the text says which, why, and which option moves it."""
+
+
+def bind(address: Address, *, option: str) -> socket.socket:
+    """A listening socket; connections wait in its backlog until somebody serves them.
+
+    Args:
+        address: where; port 0 is any free port.
+        option: the command-line option that would move it, for the error.
+
+    Raises:
+        ListenError: the host is unknown or not this machine's, or the port is taken or reserved.
+    """
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, where = found[0]
+        return socket.create_server(where[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            advice = f"the port is taken; stop what listens there, or choose another with {option}"
+        else:
+            advice = f"{error.strerror}; choose another address with {option}"
+        raise ListenError(f"cannot listen on {address}: {advice}") from None
+
+
+def bound_address(listener: socket.socket) -> Address:
+    """Where a socket really listens."""
+    host, port = listener.getsockname()[:2]
+    return Address(host, port)
+
+
+def run(
+    public: tuple[socket.socket, ASGIApp],
+    admin: tuple[socket.socket, ASGIApp],
+    *,
+    ready: Callable[[], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
+
+    A second signal does not wait for them.
+
+    Args:
+        public: the socket and the app of callers; its lifespan is run.
+        admin: the socket and the app of operators.
+        ready: called once both are being served.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(public, admin, ready))
+
+
+async def _serve(
+    public: tuple[socket.socket, ASGIApp],
+    admin: tuple[socket.socket, ASGIApp],
+    ready: Callable[[], None],
+) -> None:
+    servers = (_Server(_config(public[1], lifespan=True)), _Server(_config(admin[1])))
+
+    def stop() -> None:
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    async with asyncio.TaskGroup() as group:
+        for server, (listener, _) in zip(servers, (public, admin), strict=True):
+            group.create_task(server.serve(sockets=[listener]))
+        await asyncio.gather(*(server.up.wait() for server in servers))
+        ready()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that says when it is up, and leaves signals to `_serve`."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: ASGIApp, *, lifespan: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedHttp,
+        ws="none",
+        lifespan="on" if lifespan else "off",
+        log_config=None,
+        # Malformed requests are logged as warnings, as many as anybody cares to send.
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        # X-Forwarded-* from a caller is worth nothing; nothing here reads it.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One MCP message out of a POST body, read the way the strictest upstream would read it.
+
+What is priced must be what the upstream runs. So JSON that two parsers could read differently is
+refused, batches are refused, and headers that mirror the body (MCP 2026-07-28, "Streamable HTTP")
+must agree with it before any price is named.
+"""
+
+import base64
+import binascii
+import enum
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pypow import strict_json
+from pypow.errors import InvalidInputError
+
+from . import problems
+from .problems import Problem
+
+PROOF_META = "io.pypow/proof"
+CHALLENGE_META = "io.pypow/challenge"
+VERSION_META = "io.modelcontextprotocol/protocolVersion"
+CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
+MODERN_SINCE = "2026-07-28"
+
+NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""Method to the parameter that says which tool, prompt or resource is meant."""
+
+RequestId: TypeAlias = int | str
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_WRAPPED = re.compile(r"=\?base64\?(.*)\?=", re.ASCII)
+
+
+class Kind(enum.Enum):
+    """What a JSON-RPC message is."""
+
+    REQUEST = enum.auto()
+    NOTIFICATION = enum.auto()
+    RESPONSE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingHeaders:
+    """Every value of the headers that mirror the body, in the order they came."""
+
+    version: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    name: tuple[str, ...] = ()
+
+    @property
+    def modern(self) -> bool:
+        """Whether the version header asks for the stateless protocol.
+
+        As the upstream's SDK has it, whatever is not an older date does.
+        """
+        return any(is_modern(version) for version in self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class McpMessage:
+    """A message that is well-formed and agrees with its headers.
+
+    Attributes:
+        kind: request, notification or response.
+        id: of a request; None otherwise.
+        method: empty for a response.
+        name: which tool, prompt or resource; empty where the method has none.
+        modern: whether it speaks 2026-07-28 or later.
+        proof: what ``_meta["io.pypow/proof"]`` held, unread; empty when it was absent.
+        body: what the upstream gets, without the proof; the original octets when there was none.
+    """
+
+    kind: Kind
+    id: RequestId | None
+    method: str
+    name: str
+    modern: bool
+    proof: tuple[object, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A body that is not such a message, and the id to answer under, if it has one."""
+
+    problem: Problem
+    id: RequestId | None = None
+
+
+def is_modern(version: str) -> bool:
+    """Whether a protocol version is 2026-07-28 or later, or is no date at all."""
+    return not _DATE.fullmatch(version) or version >= MODERN_SINCE
+
+
+def read_message(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
+    """Read a POST body together with the headers that mirror it."""
+    try:
+        document = strict_json.loads(body)
+    except InvalidInputError as error:
+        return Fault(problems.malformed_mcp(str(error), rpc_code=problems.PARSE_ERROR))
+    if not isinstance(document, dict):
+        return Fault(
+            problems.malformed_mcp(
+                f"expected one JSON-RPC message, got {strict_json.kind(document)}; "
+                "batches are not taken, send each message in its own POST"
+            )
+        )
+    identity = document.get("id")
+    answer_to = identity if _is_id(identity) else None
+    problem = _misshapen(document) or _disagreement(document, headers)
+    if problem is not None:
+        return Fault(problem, answer_to)
+    method = document.get("method", "")
+    meta = _meta(document)
+    return McpMessage(
+        kind=_kind(document),
+        id=answer_to,
+        method=method,
+        name=_name(document) or "",
+        modern=headers.modern or (VERSION_META in meta and is_modern(str(meta[VERSION_META]))),
+        proof=(meta[PROOF_META],) if PROOF_META in meta else (),
+        body=_without_proof(document) if PROOF_META in meta else body,
+    )
+
+
+def decode_header(value: str) -> str | None:
+    """A mirrored header's value: plain, or UTF-8 wrapped as ``=?base64?...?=``; None if broken."""
+    wrapped = _WRAPPED.fullmatch(value)
+    if wrapped is None:
+        return value
+    try:
+        octets = base64.b64decode(wrapped[1], validate=True)
+        decoded = octets.decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    # One text for each value: stray bits at the end would make a second.
+    return decoded if base64.b64encode(octets).decode("ascii") == wrapped[1] else None
+
+
+def _kind(document: Mapping[str, object]) -> Kind:
+    if "method" not in document:
+        return Kind.RESPONSE
+    return Kind.REQUEST if "id" in document else Kind.NOTIFICATION
+
+
+def _misshapen(document: Mapping[str, object]) -> Problem | None:
+    """The first way in which the document is no JSON-RPC 2.0 message, or None."""
+    if document.get("jsonrpc") != "2.0":
+        return problems.malformed_mcp('expected "jsonrpc": "2.0"')
+    if "id" in document and not _is_id(document["id"]):
+        return problems.malformed_mcp(
+            f'expected "id" to be a string or an integer, got {strict_json.kind(document["id"])}'
+        )
+    if "method" not in document:
+        if ("result" in document) == ("error" in document) or "id" not in document:
+            return problems.malformed_mcp(
+                'expected a "method", or an "id" with either "result" or "error"'
+            )
+        return None
+    method = document["method"]
+    if not isinstance(method, str) or not method or not _is_text(method):
+        return problems.malformed_mcp('expected "method" to be a non-empty string')
+    if "id" not in document and not method.startswith("notifications/"):
+        return problems.malformed_mcp(f'expected an "id": {method!a} is not a notification')
+    if method in NAMED_BY and _name(document) is None:
+        return problems.malformed_mcp(
+            f'expected "params" with a string "{NAMED_BY[method]}" for {method}',
+            rpc_code=problems.INVALID_PARAMS,
+        )
+    return None
+
+
+def _disagreement(document: Mapping[str, object], headers: RoutingHeaders) -> Problem | None:
+    """Where headers and body differ (MCP 2026-07-28, "Server Validation"), or None."""
+    for label, values in (
+        ("MCP-Protocol-Version", headers.version),
+        ("Mcp-Method", headers.method),
+        ("Mcp-Name", headers.name),
+    ):
+        if len(values) > 1:
+            return problems.header_mismatch(f"expected {label} once, got it {len(values)} times")
+    if _kind(document) is Kind.RESPONSE:
+        return None
+    meta = _meta(document)
+    stateless = headers.modern or VERSION_META in meta
+    required = stateless and _kind(document) is Kind.REQUEST
+    if required and (missing := [k for k in (VERSION_META, CAPABILITIES_META) if k not in meta]):
+        return problems.malformed_mcp(
+            f"expected params._meta to carry {' and '.join(missing)}",
+            rpc_code=problems.INVALID_PARAMS,
+        )
+    for label, values, wanted in (
+        ("MCP-Protocol-Version", headers.version, meta.get(VERSION_META)),
+        ("Mcp-Method", headers.method, document["method"]),
+        ("Mcp-Name", headers.name, _name(document)),
+    ):
+        if not values and required and wanted is not None:
+            return problems.header_mismatch(f"expected the header {label}, which mirrors the body")
+        if values and wanted is not None and decode_header(values[0]) != wanted:
+            return problems.header_mismatch(
+                f"expected {label} to be {wanted!a}, as in the body, got {values[0]!a}"
+            )
+    return None
+
+
+def _meta(document: Mapping[str, object]) -> Mapping[str, object]:
+    params = document.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def _name(document: Mapping[str, object]) -> str | None:
+    parameter = NAMED_BY.get(str(document.get("method")))
+    params = document.get("params")
+    if parameter is None or not isinstance(params, dict):
+        return None
+    name = params.get(parameter)
+    return name if isinstance(name, str) and _is_text(name) else None
+
+
+def _without_proof(document: Mapping[str, object]) -> bytes:
+    params = document["params"]
+    assert isinstance(params, dict)
+    meta = {key: value for key, value in _meta(document).items() if key != PROOF_META}
+    kept = {key: value for key, value in params.items() if key != "_meta"}
+    if meta:
+        kept["_meta"] = meta
+    return json.dumps({**document, "params": kept}, separators=(",", ":")).encode("ascii")
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _is_text(value: str) -> bool:
+    """Whether a string can be encoded; JSON escapes can write half a surrogate pair."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

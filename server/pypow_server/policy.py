@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call costs: the first matching entry, else free by nature, else the default price."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from pypow import difficulty
+from pypow.errors import InvalidInputError
+
+from .call import Call
+from .mcp_message import Kind
+from .resource import Resource
+
+DEFAULT_BITS = 16
+MAX_WEIGHT = 0xFFFF
+
+FREE: Final = None
+"""The price of a call that anyone may make. Only ever said explicitly, never by omission."""
+
+_FREE_METHODS = re.compile(
+    r"server/discover|initialize|ping|completion/complete|notifications/.*|.*/list", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a call costs.
+
+    Attributes:
+        name: of the entry, for logs.
+        q: difficulty in 1/1024 bit, 1 to 44 bits.
+        weight: cost in units of the default price's work, 1 to 65535.
+    """
+
+    name: str
+    q: int
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if not difficulty.MIN_Q <= self.q <= difficulty.MAX_SUB_Q:
+            raise InvalidInputError(
+                f"price {self.name!r}: expected 1 to 44 bits, got {difficulty.bits(self.q):g}"
+            )
+        if not 1 <= self.weight <= MAX_WEIGHT:
+            raise InvalidInputError(
+                f"price {self.name!r}: expected a weight of 1 to {MAX_WEIGHT}, got {self.weight}"
+            )
+
+
+DEFAULT_PRICE = Price("default", DEFAULT_BITS * difficulty.STEPS_PER_BIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a price list.
+
+    Attributes:
+        match: ``tools/call search_*`` (MCP method and name) or ``POST /v1/*`` (HTTP method and
+            path); ``*`` stands for any characters, case counts, GET covers HEAD.
+        price: what matching calls cost, or `FREE`.
+    """
+
+    match: str
+    price: Price | None
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.match.strip() or self.match != self.match.strip():
+            raise InvalidInputError(
+                f'expected an entry like "tools/call search_*" or "POST /v1/*", got {self.match!r}'
+            )
+        parts = (re.escape(part) for part in self.match.split("*"))
+        object.__setattr__(self, "_pattern", re.compile(".*".join(parts), re.DOTALL))
+
+    def matches(self, resource: Resource) -> bool:
+        """Whether this row is about ``resource``."""
+        return self._pattern.fullmatch(f"{resource.method} {resource.name}".rstrip(" ")) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The price list of a gate.
+
+    Attributes:
+        default: what everything costs that no entry names and that is not free by nature.
+        entries: first match wins.
+        mcp_paths: where POST bodies are MCP messages, with or without a slash at the end.
+    """
+
+    default: Price = DEFAULT_PRICE
+    entries: tuple[Entry, ...] = ()
+    mcp_paths: tuple[str, ...] = ("/mcp",)
+    _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        paths = frozenset(_without_slash(path.encode()) for path in self.mcp_paths)
+        object.__setattr__(self, "_mcp_paths", paths)
+
+    def is_mcp(self, call: Call) -> bool:
+        """Whether the call's path is one where MCP is spoken."""
+        return call.canonical and _without_slash(call.path) in self._mcp_paths
+
+    @property
+    def dearest(self) -> Price:
+        """The highest price on the list: what an ambiguous path costs, whatever it reaches."""
+        return max(
+            (self.default, *(e.price for e in self.entries if e.price is not FREE)),
+            key=lambda price: (price.q, price.weight),
+        )
+
+    def price(self, call: Call) -> Price | None:
+        """What the call costs, or `FREE`."""
+        if not call.canonical:
+            return self.dearest
+        listed = self._listed(call.resource)
+        if listed is not None:
+            return listed.price
+        return FREE if self._free_by_nature(call) else self.default
+
+    def price_of(self, resource: Resource) -> Price | None:
+        """What a resource costs that is only named: as `price`, for a canonical path."""
+        listed = self._listed(resource)
+        if listed is not None:
+            return listed.price
+        free = resource.kind == "mcp" and _FREE_METHODS.fullmatch(resource.method)
+        return FREE if free else self.default
+
+    def _listed(self, resource: Resource) -> Entry | None:
+        return next((entry for entry in self.entries if entry.matches(resource)), None)
+
+    def _free_by_nature(self, call: Call) -> bool:
+        """Without these no client could connect and learn what there is to pay for."""
+        message = call.mcp
+        if message is not None:
+            return (
+                message.kind is Kind.RESPONSE or _FREE_METHODS.fullmatch(message.method) is not None
+            )
+        if call.method in ("GET", "HEAD") and call.path.startswith(b"/.well-known/"):
+            return True
+        return call.method in ("GET", "DELETE") and not call.routing.modern and self.is_mcp(call)
+
+
+def relative_weight(q: int, *, default: Price) -> int:
+    """The work of ``q`` in units of the default price's, rounded up, 1 to 65535.
+
+    >>> [relative_weight(bits * 1024, default=DEFAULT_PRICE) for bits in (1, 16, 20)]
+    [1, 1, 16]
+    """
+    ratio = difficulty.expected_hashes(q) / difficulty.expected_hashes(default.q)
+    return min(max(math.ceil(ratio), 1), MAX_WEIGHT)
+
+
+def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
+    """A row that costs ``bits`` of work (1 to 44), weighed against the default price.
+
+    Raises:
+        InvalidInputError: bits out of range, or a match that names nothing.
+    """
+    q = difficulty.from_bits(bits)
+    return Entry(match, Price(match, q, relative_weight(q, default=default)))
+
+
+def _without_slash(path: bytes) -> bytes:
+    return path.rstrip(b"/") or b"/"

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Refusals as RFC 9457 problems: one constructor for each type, all listed in docs/errors.md.
+
+The status says whether trying again can help: 402 means that work would, and every 402 carries
+fresh offers. ``detail`` is public; what the operator needs besides is found in the log under the
+same ``decision``.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .reply import Header, Reply, json_reply
+from .scope import Receive, Scope, Send
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+INVALID_PARAMS = -32602
+HEADER_MISMATCH = -32020
+"""JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
+
+
+def _decision() -> str:
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a request is refused. An ASGI app, for where no carrier has to be chosen.
+
+    Attributes:
+        name: the last part of the problem's type, ``urn:pypow:error:<name>``; stable.
+        title: the type in words.
+        status: HTTP status code.
+        detail: what was expected, what came, what to do.
+        retry_after_s: seconds after which the same request may succeed as it is, if it can.
+        rpc_code: the code in a JSON-RPC error; the HTTP status where none is given.
+        decision: random, one for each refusal; the log line carries the same.
+    """
+
+    name: str
+    title: str
+    status: int
+    detail: str
+    retry_after_s: int | None = None
+    rpc_code: int | None = None
+    decision: str = field(default_factory=_decision, compare=False)
+
+    @property
+    def code(self) -> int:
+        """What a JSON-RPC error carries as ``code``."""
+        return self.status if self.rpc_code is None else self.rpc_code
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """Response headers that this problem needs in whatever carrier."""
+        if self.retry_after_s is None:
+            return ()
+        return ((b"retry-after", b"%d" % self.retry_after_s),)
+
+    def document(self, offers: Sequence[object] = ()) -> dict[str, object]:
+        """The members of the problem (RFC 9457 section 3), with ``offers`` when there are any."""
+        members: dict[str, object] = {
+            "type": f"urn:pypow:error:{self.name}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "decision": self.decision,
+        }
+        if self.retry_after_s is not None:
+            members["retry_after"] = self.retry_after_s
+        if offers:
+            members["offers"] = list(offers)
+        return members
+
+    def reply(self, *, offers: Sequence[object] = (), headers: Sequence[Header] = ()) -> Reply:
+        """The problem as an ``application/problem+json`` answer."""
+        return json_reply(
+            self.status,
+            self.document(offers),
+            media_type="application/problem+json",
+            headers=(*self.headers, *headers),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an HTTP request with this problem."""
+        await self.reply()(scope, receive, send)
+
+
+def work_required(detail: str) -> Problem:
+    """The call has a price and came without a credential."""
+    return Problem("work-required", "Proof of work is required", 402, detail)
+
+
+def malformed_proof(detail: str) -> Problem:
+    """A credential that cannot be read."""
+    return Problem("malformed-proof", "The credential is malformed", 400, detail)
+
+
+def conflicting_credentials(detail: str) -> Problem:
+    """Two different credentials where one is expected."""
+    return Problem("conflicting-credentials", "More than one credential was sent", 400, detail)
+
+
+def already_spent(detail: str) -> Problem:
+    """The challenge or the pass was used up before."""
+    return Problem("already-spent", "The credential is already spent", 402, detail)
+
+
+def expired(detail: str) -> Problem:
+    """The challenge or the pass is past its time."""
+    return Problem("expired", "The credential has expired", 402, detail)
+
+
+def not_yet_valid(detail: str) -> Problem:
+    """The challenge is dated in the future."""
+    return Problem("not-yet-valid", "The credential is not valid yet", 402, detail)
+
+
+def wrong_resource(detail: str) -> Problem:
+    """The credential was issued for another call."""
+    return Problem("wrong-resource", "The credential is for another call", 402, detail)
+
+
+def wrong_principal(detail: str) -> Problem:
+    """The credential was issued to another caller."""
+    return Problem("wrong-principal", "The credential is for another caller", 402, detail)
+
+
+def underweight(detail: str) -> Problem:
+    """The credential is good for a cheaper call than this one."""
+    return Problem("underweight", "The credential is too small for this call", 402, detail)
+
+
+def not_enough_work(detail: str) -> Problem:
+    """A nonce whose digest does not win."""
+    return Problem("not-enough-work", "The proof does not hold enough work", 402, detail)
+
+
+def bad_signature(detail: str) -> Problem:
+    """The credential was not issued here, or was changed."""
+    return Problem("bad-signature", "The credential was not issued here", 402, detail)
+
+
+def unknown_key(detail: str) -> Problem:
+    """The credential names a secret that this gate does not hold."""
+    return Problem("unknown-key", "The credential is signed with an unknown key", 402, detail)
+
+
+def stale_epoch(detail: str) -> Problem:
+    """The ledger was renewed since the challenge was issued."""
+    return Problem("stale-epoch", "The challenge is from before the ledger's renewal", 402, detail)
+
+
+def store_unavailable(detail: str) -> Problem:
+    """The ledger cannot tell whether the credential is spent; nothing is admitted."""
+    return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)
+
+
+def too_large(detail: str) -> Problem:
+    """The request body is above the limit."""
+    return Problem("too-large", "The request body is too large", 413, detail)
+
+
+def headers_too_large(detail: str) -> Problem:
+    """The request's headers are above the limit."""
+    return Problem("headers-too-large", "The request headers are too large", 431, detail)
+
+
+def malformed_mcp(detail: str, *, rpc_code: int = INVALID_REQUEST) -> Problem:
+    """A body on an MCP path that is not one JSON-RPC 2.0 message."""
+    return Problem("malformed-mcp", "The MCP message is malformed", 400, detail, rpc_code=rpc_code)
+
+
+def header_mismatch(detail: str) -> Problem:
+    """An MCP header disagrees with the body that it mirrors."""
+    return Problem(
+        "header-mismatch",
+        "An MCP header does not match the body",
+        400,
+        detail,
+        rpc_code=HEADER_MISMATCH,
+    )
+
+
+def bad_request(detail: str) -> Problem:
+    """A request that is wrong in a way that no other type names."""
+    return Problem("bad-request", "The request is malformed", 400, detail)
+
+
+def not_found(detail: str) -> Problem:
+    """Nothing is served under this path."""
+    return Problem("not-found", "There is nothing here", 404, detail)
+
+
+def method_not_allowed(detail: str) -> Problem:
+    """The path exists and does not take this method."""
+    return Problem("method-not-allowed", "The method is not allowed here", 405, detail)
+
+
+def internal_error(detail: str) -> Problem:
+    """A fault in the gate itself; nothing was admitted."""
+    return Problem("internal-error", "The gate failed", 500, detail)
+
+
+def bad_gateway(detail: str) -> Problem:
+    """The upstream could not be reached, or broke off before it answered."""
+    return Problem("bad-gateway", "The upstream did not answer", 502, detail)
+
+
+def gateway_timeout(detail: str) -> Problem:
+    """The upstream did not take the connection in time."""
+    return Problem("gateway-timeout", "The upstream did not answer in time", 504, detail)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rails: ways to earn admission. One module per rail; this is the seam they share with the gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from pypow_server.call import Call
+from pypow_server.policy import Price
+from pypow_server.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What must still be spent before a credential admits.
+
+    Attributes:
+        key: what names the value; the ledger's key.
+        epoch: the ledger's epoch that the credential carries; None for what outlives a lost
+            ledger.
+        expires_at_ms: Unix milliseconds.
+        limit: how many uses the key has in all.
+    """
+
+    key: bytes
+    epoch: int | None
+    expires_at_ms: int
+    limit: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """The credential stands; the call may pass once ``spend`` is spent (None: nothing to spend)."""
+
+    principal: str
+    spend: Claim | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """A credential of this rail came and does not stand."""
+
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """No credential of this rail came."""
+
+
+Verdict: TypeAlias = Admit | Refuse | Absent
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """How a rail says, in a refusal, what it wants.
+
+    Attributes:
+        rail: its name.
+        www_authenticate: the challenge of RFC 9110 section 11.6.1; None where it has no scheme.
+        body: the same for machines, as JSON members.
+        ask: the same for a reader, in at most 300 characters of ASCII.
+    """
+
+    rail: str
+    www_authenticate: str | None
+    body: Mapping[str, object]
+    ask: str
+
+
+class Rail(Protocol):
+    """One way to earn admission.
+
+    A rail judges and offers; it neither spends nor asks a store. Only the gate touches the
+    ledger, after every check has passed. A rail that spent by itself could charge a caller whom
+    the next check refuses.
+    """
+
+    @property
+    def name(self) -> str:
+        """What offers and logs call this rail."""
+        ...
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+        """Hold what the call presents against its price. At most one credential per rail."""
+        ...
+
+    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+        """What would earn this call admission. Writes nothing."""
+        ...

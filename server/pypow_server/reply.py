@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole answer that needs no application: status, headers and body, itself an ASGI app."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .scope import Receive, Scope, Send
+
+Header = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer.
+
+    Attributes:
+        status: HTTP status code.
+        headers: as they go on the wire, without ``content-length``.
+        body: all of it; HEAD gets its length only.
+    """
+
+    status: int
+    headers: tuple[Header, ...] = ()
+    body: bytes = b""
+
+    async def __call__(
+        self,
+        scope: Scope,
+        receive: Receive,  # noqa: ARG002 - ASGI's signature
+        send: Send,
+    ) -> None:
+        """Answer ``scope``; the request body is not read."""
+        length = () if self.status == 204 else ((b"content-length", b"%d" % len(self.body)),)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": [*self.headers, *length],
+            }
+        )
+        body = b"" if scope["method"] == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body})
+
+
+def json_reply(
+    status: int,
+    document: object,
+    *,
+    media_type: str = "application/json",
+    headers: Sequence[Header] = (),
+) -> Reply:
+    """A `Reply` with a JSON body that no cache keeps and that browsers may read.
+
+    Refusals carry no secrets, so every origin may read them, and the challenge headers in them.
+    """
+    return Reply(
+        status,
+        (
+            (b"content-type", media_type.encode("ascii")),
+            (b"cache-control", b"no-store"),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
+            *headers,
+        ),
+        json.dumps(document, separators=(",", ":")).encode("ascii"),
+    )

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is bought: an MCP method and the name it acts on, or an HTTP method and a path."""
+
+import re
+from dataclasses import dataclass
+
+from pypow.errors import InvalidInputError
+
+# RFC 3986 section 3.3: pchar and "/", but not ";", after which some servers drop the rest. An
+# escape is canonical only in upper case, for an octet that cannot stand for itself in a path,
+# and not for "%", which a second decoding would turn into something else.
+_PATH = re.compile(
+    rb"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%(?:2[023]|3[CEF]|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is bought: an MCP method and the name it acts on, or an HTTP method and a path."""
+
+    kind: str
+    method: str
+    name: str
+
+    @property
+    def parts(self) -> tuple[bytes, bytes, bytes]:
+        """The octets that a resource digest covers."""
+        return (self.kind.encode(), self.method.encode(), self.name.encode())
+
+    @classmethod
+    def parse(cls, text: str) -> "Resource":
+        """Read ``tools/call search`` or ``POST /v1/items``.
+
+        Raises:
+            InvalidInputError: neither of the two.
+        """
+        method, _, name = text.partition(" ")
+        if re.fullmatch(r"[A-Z]+", method) and name.startswith("/"):
+            return cls("http", "GET" if method == "HEAD" else method, name)
+        if re.fullmatch(r"[a-z]\S*", method) and text.isprintable():
+            return cls("mcp", method, name)
+        raise InvalidInputError(
+            f'expected a resource like "tools/call search" or "POST /v1/items", got {text[:60]!r}'
+        )
+
+
+def is_canonical(path: bytes) -> bool:
+    """Whether a raw path has one reading: no escape, segment or octet that servers fold."""
+    return (
+        _PATH.fullmatch(path) is not None
+        and b"//" not in path
+        and not {b".", b".."} & set(path.split(b"/"))
+    )

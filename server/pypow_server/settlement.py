@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last check of all: spend what a credential claims, or say why nothing is admitted."""
+
+import asyncio
+import logging
+from typing import assert_never
+
+from . import problems
+from .problems import Problem
+from .rails import Claim
+from .stores import Ledger, Spend
+
+_LOG = logging.getLogger("pypow_server.gate")
+_running: set[asyncio.Task[Spend]] = set()
+"""Spends under way: the event loop itself keeps no task alive."""
+
+
+async def settle(ledger: Ledger, claim: Claim | None, *, now_ms: int) -> Problem | None:
+    """Spend ``claim``; None when it is won, or when there is nothing to spend.
+
+    A caller that goes away does not undo a spend: once begun, it is carried through. Only
+    `Spend.WON` admits; a ledger that fails, whatever its reason, cannot tell.
+    """
+    if claim is None:
+        return None
+    match await _spend(ledger, claim, now_ms):
+        case Spend.WON:
+            return None
+        case Spend.LOST:
+            return problems.already_spent(
+                "this proof or pass was used up before; solve a fresh challenge"
+            )
+        case Spend.STALE:
+            return problems.stale_epoch(
+                "the ledger was renewed since the challenge was issued; solve a fresh one"
+            )
+        case Spend.UNKNOWN:
+            return store_unavailable()
+        case never:
+            assert_never(never)
+
+
+async def release(ledger: Ledger, claim: Claim) -> None:
+    """Give a use back after the upstream was provably not reached; a failure is only logged.
+
+    The response is on its way by then, and the loss is one proof.
+    """
+    try:
+        await asyncio.shield(ledger.release(claim.key))
+    except Exception:  # noqa: BLE001 - any store's fault; the response must still end
+        _LOG.exception("a spend could not be given back")
+
+
+def store_unavailable() -> Problem:
+    """What a caller hears when the ledger cannot tell."""
+    return problems.store_unavailable(
+        "the ledger cannot tell what is spent, so nothing is admitted; try again"
+    )
+
+
+async def _spend(ledger: Ledger, claim: Claim, now_ms: int) -> Spend:
+    spending = asyncio.ensure_future(
+        ledger.spend(
+            claim.key,
+            epoch=claim.epoch,
+            expires_at_ms=claim.expires_at_ms,
+            now_ms=now_ms,
+            limit=claim.limit,
+        )
+    )
+    _running.add(spending)
+    spending.add_done_callback(_running.discard)
+    try:
+        return await asyncio.shield(spending)
+    except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
+        _LOG.exception("the ledger failed in a spend")
+        return Spend.UNKNOWN

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ledgers: they remember what is spent, for every process that shares the store.
+
+One module per store. All of them obey the contract of `Ledger`, and the test suite holds each of
+them to it with the same checks.
+"""
+
+import enum
+from typing import Final, Protocol
+
+from pypow.errors import InvalidInputError, PowError
+
+SKEW_MS: Final = 10 * 60 * 1000
+"""How long a record outlives its expiry: room for the clocks of several machines to disagree."""
+
+_INT64_END: Final = 2**63
+
+
+class StoreError(PowError):
+    """A store that cannot be opened, read or written; the text says what is wrong and the fix."""
+
+
+class Spend(enum.Enum):
+    """What a ledger answers to a spend. Only `WON` admits."""
+
+    WON = enum.auto()
+    """This caller is one of the `limit` that the key admits, and the record is durable."""
+    LOST = enum.auto()
+    """The key had been spent `limit` times already."""
+    STALE = enum.auto()
+    """The epoch is not the ledger's: what was spent under it may be forgotten. Solve anew."""
+    UNKNOWN = enum.auto()
+    """The store cannot tell. The caller must refuse; the key may or may not have been used."""
+
+
+class Ledger(Protocol):
+    """Claims a key once, or `limit` times.
+
+    The contract, for all processes that share one store:
+
+    - `WON` for exactly `limit` callers of a key, ever; `LOST` for every other. There is no way to
+      ask whether a key is spent: between the question and the mark, another caller would fit.
+    - `STALE` when an epoch is given and is not the ledger's, compared in the same transaction.
+    - `UNKNOWN` whenever the store cannot tell. No fault ever becomes `WON`.
+    - The ledger's clock is the highest `now_ms` that any spend brought; it never moves back. A
+      record may be dropped only `SKEW_MS` after its expiry by that clock, and a spend whose record
+      would be droppable is `UNKNOWN`: it may have been dropped.
+    - A spend survives its caller: once submitted it completes, though the task that awaits it is
+      cancelled.
+    """
+
+    async def epoch(self) -> int:
+        """The epoch that new challenges carry: 0..2**32-1, random per life of the store."""
+        ...
+
+    async def spend(
+        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
+    ) -> Spend:
+        """Uses `key` once, if fewer than `limit` uses of it are recorded.
+
+        Args:
+            key: What names the value spent: a challenge id, a payment hash, a pass id.
+            epoch: The epoch that the challenge carries; None for what outlives a lost ledger.
+            expires_at_ms: When the credential expires, in Unix ms.
+            now_ms: The time of the request, in Unix ms.
+            limit: How many uses the key admits, at least 1.
+
+        Raises:
+            InvalidInputError: An argument that no well-formed credential can bring.
+        """
+        ...
+
+    async def release(self, key: bytes) -> None:
+        """Gives one use of `key` back. Only for a spend that won and bought nothing.
+
+        Raises:
+            StoreError: The use could not be given back.
+        """
+        ...
+
+    async def probe(self) -> None:
+        """Returns when the store can take spends.
+
+        Raises:
+            StoreError: It cannot; the text says what is wrong and the fix.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Completes what was submitted and closes the store. Later spends are `UNKNOWN`."""
+        ...
+
+
+def check_spend(key: bytes, *, expires_at_ms: int, now_ms: int, limit: int) -> None:
+    """Refuses what no store could keep; a limit below 1 would otherwise win once.
+
+    Raises:
+        InvalidInputError: An empty key, a limit below 1, or a number that does not fit 63 bits.
+    """
+    if not key:
+        raise InvalidInputError("expected a spend key of at least one octet; got an empty one")
+    if not 1 <= limit < _INT64_END:
+        raise InvalidInputError(f"expected a limit of at least 1 use; got {limit}")
+    if not (0 <= expires_at_ms < _INT64_END and 0 <= now_ms < _INT64_END):
+        raise InvalidInputError(
+            f"expected Unix milliseconds; got expires_at_ms={expires_at_ms}, now_ms={now_ms}"
+        )

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head of a request is bounded in time and in length, before any app is asked."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+import pytest
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pypow_server.bounded_http import BoundedHttp
+from pypow_server.scope import Receive, Scope, Send
+
+PATIENCE_S = 20
+"""Only a failing test waits this long."""
+
+
+class Impatient(BoundedHttp):
+    head_deadline_s = 0.05
+
+
+async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
+    octets = 0
+    more = True
+    while more:
+        message = await receive()
+        octets += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    body = b"%d" % octets
+    headers = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def connection(
+    protocol: type[asyncio.Protocol],
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        echo_length, http=protocol, lifespan="off", log_config=None, log_level="error"
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield reader, writer
+    finally:
+        writer.close()
+        server.should_exit = True
+        await serving
+
+
+def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
+    asyncio.run(test())
+
+
+def request(*headers: bytes, body: bytes = b"") -> bytes:
+    length = b"content-length: %d" % len(body)
+    return b"\r\n".join((b"POST / HTTP/1.1", b"host: x", length, *headers, b"", body))
+
+
+async def _status_and_end(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
+    status = await reader.readline()
+    await reader.read()
+    return status, reader.at_eof()
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nhost: x\r\n", b"GET / HTTP/1.1\r\nx: "])
+def test_a_head_that_does_not_end_in_time_ends_the_connection(begun: bytes) -> None:
+    async def test() -> None:
+        async with connection(Impatient) as (reader, writer):
+            writer.write(begun)
+            assert await reader.read() == b""
+
+    run(test)
+
+
+def test_a_second_request_on_a_connection_has_the_same_deadline() -> None:
+    async def test() -> None:
+        async with connection(Impatient) as (reader, writer):
+            writer.write(request(body=b"abc"))
+            await reader.readuntil(b"\r\n\r\n3")
+            writer.write(b"GET / HTTP/1.1\r\n")
+            assert await reader.read() == b""
+
+    run(test)
+
+
+def test_a_body_may_take_longer_than_a_head() -> None:
+    async def test() -> None:
+        async with connection(Impatient) as (reader, writer):
+            writer.write(request(body=b"abcd")[:-2])
+            # A neighbour that says nothing is let go once a deadline has passed.
+            address = writer.get_extra_info("peername")
+            idle, neighbour = await asyncio.open_connection(*address)
+            assert await idle.read() == b""
+            neighbour.close()
+            writer.write(b"cd")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+    run(test)
+
+
+TOO_LONG = {
+    "one header": request(b"x: " + b"a" * 40_000),
+    "many headers": request(*(b"x-%d: a" % i for i in range(5_000))),
+    "a path": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+    "a header that never ends": b"GET / HTTP/1.1\r\nx: " + b"a" * 900_000,
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+@pytest.mark.parametrize("piece", [1_000, 1_000_000])
+def test_a_head_that_is_too_long_is_answered_431_and_the_connection_closed(
+    name: str, piece: int
+) -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            with contextlib.suppress(ConnectionError):
+                for start in range(0, len(TOO_LONG[name]), piece):
+                    writer.write(TOO_LONG[name][start : start + piece])
+                    await writer.drain()
+            try:
+                status = await reader.readline()
+            except ConnectionResetError:
+                status = b"reset"
+            # What is still on its way when the server closes may cut its answer off.
+            assert status.startswith(b"HTTP/1.1 431") or (piece < 40_000 and status == b"reset")
+
+    run(test)
+
+
+def test_what_plain_uvicorn_accepts_shows_that_the_bound_is_ours() -> None:
+    async def test() -> None:
+        async with connection(HttpToolsProtocol) as (reader, writer):
+            writer.write(TOO_LONG["one header"])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+    run(test)
+
+
+def test_long_bodies_and_pipelined_requests_are_not_mistaken_for_a_long_head() -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            big = request(body=b"a" * 200_000)
+            writer.write(big + big + request(body=b"b") + request()[:20])
+            for octets in (b"200000", b"200000", b"1"):
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200")
+                assert await reader.readexactly(len(octets)) == octets
+            writer.write(request()[20:])
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+    run(test)
+
+
+def test_a_head_that_cannot_be_parsed_is_answered_400() -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            writer.write(b"nonsense\r\n\r\n")
+            status, ended = await _status_and_end(reader)
+            assert status.startswith(b"HTTP/1.1 400")
+            assert ended
+
+    run(test)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings: what beats what, and one clear line for everything that cannot be."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from pypow import InvalidInputError
+from pypow_server.address import Address
+from pypow_server.settings import Settings, option, variable
+
+HOME = {"HOME": "/home/ada"}
+README = Path(__file__).parents[2] / "server" / "README.md"
+
+
+def test_without_anything_said_the_gate_listens_on_loopback_and_keeps_its_state_at_home() -> None:
+    settings = Settings.from_env(HOME)
+
+    assert str(settings.listen) == "127.0.0.1:8402"
+    assert str(settings.admin) == "127.0.0.1:8403"
+    assert settings.url == "http://127.0.0.1:8402"
+    assert settings.state_dir == Path("/home/ada/.local/state/pypow")
+    assert settings.key_file == Path("/home/ada/.local/state/pypow/keys.json")
+    assert settings.store_url == "sqlite:/home/ada/.local/state/pypow/ledger.db"
+    assert (settings.bits, settings.lifetime_s, settings.mcp_paths) == (16.0, 120, ("/mcp",))
+
+
+def test_the_state_directory_follows_xdg_state_home() -> None:
+    assert Settings.from_env(HOME | {"XDG_STATE_HOME": "/var/s"}).state_dir == Path("/var/s/pypow")
+
+
+def test_a_relative_xdg_state_home_is_ignored() -> None:
+    settings = Settings.from_env(HOME | {"XDG_STATE_HOME": "state"})
+
+    assert settings.state_dir == Path("/home/ada/.local/state/pypow")
+
+
+def test_without_a_home_the_state_directory_must_be_said() -> None:
+    with pytest.raises(InvalidInputError, match="--state-dir"):
+        Settings.from_env({})
+    assert Settings.from_env({"PYPOW_STATE_DIR": "/srv/pypow"}).state_dir == Path("/srv/pypow")
+
+
+SOUND = {
+    "upstream": ("http://127.0.0.1:9000", "http://127.0.0.1:9001", "http://127.0.0.1:9001"),
+    "listen": ("[::1]:9", "localhost:80", Address("localhost", 80)),
+    "admin": ("0.0.0.0:9", "0.0.0.0:10", Address("0.0.0.0", 10)),
+    "public_url": ("https://a.example", "https://b.example/x", "https://b.example/x"),
+    "store": ("memory:", "sqlite:/srv/l.db", "sqlite:/srv/l.db"),
+    "bits": ("18", "20.5", 20.5),
+    "mcp_paths": ("/a", "/mcp,/v2/mcp", ("/mcp", "/v2/mcp")),
+    "lifetime_s": ("60", "600", 600),
+    "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
+}
+
+
+def test_the_table_of_sound_values_covers_every_field() -> None:
+    assert SOUND.keys() == {field.name for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_an_option_beats_the_environment_which_beats_the_default(name: str) -> None:
+    in_environment, explicit, read = SOUND[name]
+    environment = HOME | {variable(name): in_environment}
+
+    default = getattr(Settings.from_env(HOME), name)
+    from_environment = getattr(Settings.from_env(environment), name)
+    from_option = getattr(Settings.from_env(environment, {name: explicit}), name)
+
+    assert from_option == read
+    assert len({default, from_environment, from_option}) == 3
+
+
+def test_an_option_that_was_not_given_leaves_the_environment_in_force() -> None:
+    assert Settings.from_env(HOME | {"PYPOW_BITS": "18"}, {"bits": None}).bits == 18
+
+
+UNSOUND = {
+    "upstream": [
+        "",
+        "127.0.0.1:8000",
+        "ftp://x",
+        "http://",
+        "http://u:p@x",
+        "http://x:99999",
+        "http://x/?q",
+        "http://x/#f",
+        "http://x y",
+        "http://x\n",
+        "http://ü.example",
+    ],
+    "listen": [
+        "",
+        "8402",
+        "127.0.0.1",
+        "127.0.0.1:",
+        ":8402",
+        "::1:8402",
+        "x:70000",
+        "x:-1",
+        "x:80/",
+        "u@x:80",
+        "http://x:80",
+        "x:8_0",
+        "x: 80",
+        "[::1:80",
+    ],
+    "admin": ["nowhere"],
+    "public_url": ["mcp.example.com", "https://"],
+    "store": ["", "ledger.db", ":memory"],
+    "bits": ["", "sixteen", "nan", "inf", "0", "0.9", "44.1", "60", "-1", "1e999"],
+    "mcp_paths": ["", "mcp", "/mcp,", "/m//p", "/m%2Fp", "/a/../mcp", "/m\u00e7p", "/m\ncp"],
+    "lifetime_s": ["", "0", "601", "-5", "1.5", "120s", "\u0661", "9" * 5000],
+    "state_dir": ["", "a\0b"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in UNSOUND.items() for text in texts]
+)
+def test_a_value_that_cannot_be_is_one_line_that_names_where_it_came_from(
+    name: str, text: str
+) -> None:
+    for environment, explicit, origin in (
+        (HOME | {variable(name): text}, {}, variable(name)),
+        (HOME, {name: text}, option(name)),
+    ):
+        with pytest.raises(InvalidInputError) as raised:
+            Settings.from_env(environment, explicit)
+        line = str(raised.value)
+        assert line.startswith(f"{origin}: expected ")
+        assert "\n" not in line
+        assert len(line) < 300
+
+
+def test_settings_made_in_code_are_checked_as_well() -> None:
+    with pytest.raises(InvalidInputError, match=r"^bits: expected"):
+        Settings(state_dir=Path("/srv"), bits=99)
+    with pytest.raises(InvalidInputError, match=r"^upstream: expected"):
+        Settings(state_dir=Path("/srv"), upstream="here")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "nearest"),
+    [("PYPOW_UPSTREEM", "PYPOW_UPSTREAM"), ("PYPOW_LIFETIME", "PYPOW_LIFETIME_S")],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_right_one(
+    unknown: str, nearest: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=f"{unknown} .* did you mean {nearest}\\?"):
+        Settings.from_env(HOME | {unknown: "1"})
+
+
+def test_the_engines_own_variable_is_no_mistake() -> None:
+    assert Settings.from_env(HOME | {"PYPOW_KERNEL": "scalar"}) == Settings.from_env(HOME)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("127.0.0.1:8402", "http://127.0.0.1:8402"),
+        ("[::1]:8402", "http://[::1]:8402"),
+        ("0.0.0.0:8402", "http://127.0.0.1:8402"),
+        ("[::]:8402", "http://[::1]:8402"),
+        ("localhost:0", "http://localhost:0"),
+    ],
+)
+def test_an_address_reads_back_and_has_a_url_that_works_on_this_machine(
+    text: str, url: str
+) -> None:
+    address = Address.parse(text)
+
+    assert str(address) == text
+    assert address.url == url
+
+
+def test_the_url_follows_the_port_that_was_bound_unless_a_public_one_was_said() -> None:
+    bound = Address("127.0.0.1", 40123)
+
+    unsaid = Settings.from_env(HOME, {"listen": "127.0.0.1:0"})
+    said = Settings.from_env(HOME, {"public_url": "https://mcp.example.com/"})
+
+    assert unsaid.bound_to(listen=bound, admin=bound).url == "http://127.0.0.1:40123"
+    assert said.bound_to(listen=bound, admin=bound).url == "https://mcp.example.com"
+
+
+def _documented(table: str) -> list[tuple[str, str]]:
+    return re.findall(r"^\| `(--[a-z-]+)` \| `(PYPOW_[A-Z_]+)` \|", table, re.MULTILINE)
+
+
+def test_the_operators_table_lists_every_setting_and_no_other() -> None:
+    expected = [(option(f.name), variable(f.name)) for f in dataclasses.fields(Settings)]
+
+    assert sorted(_documented(README.read_text(encoding="utf-8"))) == sorted(expected)
+    assert _documented("| `--lost` | `PYPOW_LOST` | gone |\n| `--x` | none |") == [
+        ("--lost", "PYPOW_LOST")
+    ]

@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the SQLite ledger promises beyond the contract: durability, epochs, named faults."""
+
+import asyncio
+import multiprocessing
+import os
+import random
+import shutil
+import sqlite3
+import stat
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import ledger_processes as processes
+from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
+
+from pypow_server.stores import SKEW_MS, Spend, StoreError
+from pypow_server.stores.spend_file import FRESH_MS
+from pypow_server.stores.sqlite import SqliteLedger
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def _open(path: Path, *, now_ms: int = NOW_MS) -> SqliteLedger:
+    return SqliteLedger(path, clock=lambda: now_ms, busy_timeout_ms=20)
+
+
+async def _spend_once(path: Path, *, epoch: int | None = None, now_ms: int = NOW_MS) -> Spend:
+    ledger = _open(path, now_ms=now_ms)
+    outcome = await spend(ledger, epoch=epoch)
+    await ledger.aclose()
+    return outcome
+
+
+async def _epoch_when_opened(path: Path, *, now_ms: int) -> int:
+    ledger = _open(path, now_ms=now_ms)
+    epoch = await ledger.epoch()
+    await ledger.aclose()
+    return epoch
+
+
+def test_one_caller_wins_over_four_processes(path: Path) -> None:
+    keys = [b"key %d" % index for index in range(10)]
+    barrier = _SPAWN.Barrier(4)
+    pipes = [_SPAWN.Pipe(duplex=False) for _ in range(4)]
+    racers = [
+        _SPAWN.Process(target=processes.race, args=(path, keys, barrier, sender))
+        for _, sender in pipes
+    ]
+    for racer in racers:
+        racer.start()
+    reports = [receiver.recv() for receiver, _ in pipes]
+    for racer in racers:
+        racer.join()
+    assert len({epoch for epoch, _ in reports}) == 1
+    assert sum((won for _, won in reports), Counter()) == Counter(keys)
+
+
+def test_a_spend_that_won_outlives_kill_9(path: Path) -> None:
+    receiver, sender = _SPAWN.Pipe(duplex=False)
+    child = _SPAWN.Process(target=processes.spend_until_killed, args=(path, sender))
+    child.start()
+    sender.close()
+    won = [key for _ in range(20) for key in receiver.recv()]
+    child.kill()
+    child.join()
+    while receiver.poll():
+        try:
+            won += receiver.recv()
+        except EOFError:
+            break
+
+    async def replay() -> set[Spend]:
+        ledger = _open(path)
+        outcomes = await asyncio.gather(*(spend(ledger, key) for key in won))
+        await ledger.aclose()
+        return set(outcomes)
+
+    assert len(won) >= 160
+    assert asyncio.run(replay()) == {Spend.LOST}
+
+
+def test_a_full_disk_admits_nobody_and_is_survived(path: Path) -> None:
+    receiver, sender = _SPAWN.Pipe(duplex=False)
+    child = _SPAWN.Process(target=processes.fill_the_disk, args=(path, sender))
+    child.start()
+    won, outcome, probe, again = receiver.recv()
+    child.join()
+
+    async def replay() -> set[Spend]:
+        ledger = _open(path)
+        outcomes = [await spend(ledger, key) for key in won]
+        await ledger.aclose()
+        return set(outcomes)
+
+    assert won
+    assert outcome is Spend.UNKNOWN
+    assert "make room" in probe
+    assert again is Spend.WON
+    assert asyncio.run(replay()) == {Spend.LOST}
+
+
+@pytest.mark.parametrize("late_ms", [0, FRESH_MS, -FRESH_MS])
+def test_a_prompt_restart_keeps_the_epoch(path: Path, late_ms: int) -> None:
+    async def story() -> None:
+        epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
+        assert await _epoch_when_opened(path, now_ms=NOW_MS + late_ms) == epoch
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("late_ms", [FRESH_MS + 1, -FRESH_MS - 1])
+def test_a_heartbeat_that_is_not_fresh_begins_an_epoch(path: Path, late_ms: int) -> None:
+    async def story() -> None:
+        epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
+        assert await _spend_once(path, epoch=epoch, now_ms=NOW_MS + late_ms) is Spend.STALE
+
+    asyncio.run(story())
+
+
+def test_a_wiped_store_begins_an_epoch(path: Path) -> None:
+    async def story() -> None:
+        epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
+        path.unlink()
+        assert await _spend_once(path, epoch=epoch) is Spend.STALE
+
+    asyncio.run(story())
+
+
+def test_a_restored_backup_admits_no_challenge_from_before(path: Path) -> None:
+    async def story() -> None:
+        epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
+        backup = shutil.copy(path, path.with_name("backup.db"))
+        assert await _spend_once(path, epoch=epoch) is Spend.WON
+        shutil.copy(backup, path)
+        assert await _spend_once(path, epoch=epoch, now_ms=NOW_MS + 60_000) is Spend.STALE
+
+    asyncio.run(story())
+
+
+def test_a_process_that_slept_through_a_new_epoch_notices(path: Path) -> None:
+    async def story() -> None:
+        sleeper = _open(path)
+        old = await sleeper.epoch()
+        waker = _open(path, now_ms=NOW_MS + 60_000)
+        new = await waker.epoch()
+        outcomes = [await spend(sleeper, epoch=old), await spend(sleeper, epoch=new)]
+        await waker.aclose()
+        await sleeper.aclose()
+        assert outcomes == [Spend.STALE, Spend.WON]
+        assert await sleeper.epoch() == new
+
+    asyncio.run(story())
+
+
+def test_a_file_replaced_while_open_is_noticed(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        epoch = await ledger.epoch()
+        assert await spend(ledger, epoch=epoch) is Spend.WON
+        path.rename(path.with_name("moved.db"))
+        assert await spend(ledger, epoch=epoch) is Spend.UNKNOWN
+        assert await spend(ledger, epoch=epoch) is Spend.STALE
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_clock_in_the_file_that_moved_back_begins_an_epoch(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        epoch = await ledger.epoch()
+        assert await spend(ledger, epoch=epoch) is Spend.WON
+        with sqlite3.connect(path) as restored:
+            restored.execute("UPDATE meta SET high_water_ms = high_water_ms - 1")
+            restored.execute("DELETE FROM spends")
+        restored.close()
+        assert await spend(ledger, epoch=epoch) is Spend.STALE
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def test_an_idle_ledger_keeps_its_heartbeat_fresh(path: Path) -> None:
+    beats = threading.Semaphore(0)
+    now = [NOW_MS]
+
+    def clock() -> int:
+        beats.release()
+        return now[0]
+
+    async def story() -> None:
+        ledger = SqliteLedger(path, clock=clock, heartbeat_s=0.01)
+        epoch = await ledger.epoch()
+        now[0] += 60_000
+        while beats.acquire(blocking=False):
+            pass
+        for _ in range(2):  # the second heartbeat begins when the first is committed
+            assert beats.acquire(timeout=10)
+        assert await _epoch_when_opened(path, now_ms=NOW_MS + 60_000) == epoch
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def test_expired_records_leave_the_file(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        await asyncio.gather(*(spend(ledger, b"%d" % index) for index in range(100)))
+        late_ms = EXPIRES_AT_MS + SKEW_MS
+        await spend(ledger, expires_at_ms=late_ms, now_ms=late_ms)
+        await ledger.aclose()
+
+    asyncio.run(story())
+    with sqlite3.connect(path) as db:
+        rows = db.execute("SELECT key FROM spends").fetchall()
+    db.close()
+    assert rows == [(KEY,)]
+
+
+def test_the_file_is_readable_by_its_owner_only(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        await spend(ledger)
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+        await ledger.aclose()
+        assert modes == {0o600}
+
+    asyncio.run(story())
+
+
+def test_a_locked_ledger_refuses_and_recovers(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert await spend(ledger) is Spend.UNKNOWN
+        with pytest.raises(StoreError, match="keeps it locked"):
+            await ledger.probe()
+        with pytest.raises(StoreError, match="keeps it locked"):
+            await ledger.release(KEY)
+        with pytest.raises(StoreError, match="keeps it locked"):
+            _open(path)
+        other.close()
+        assert await spend(ledger) is Spend.WON
+        await ledger.probe()
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_clock_far_behind_the_ledger_is_named(path: Path) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        future_ms = NOW_MS + SKEW_MS + 1
+        await spend(ledger, now_ms=future_ms, expires_at_ms=future_ms)
+        with pytest.raises(StoreError, match="the clock is 600 s behind"):
+            await ledger.probe()
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def _no_folder(path: Path) -> Path:
+    return path.parent / "missing" / path.name
+
+
+def _a_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _text(path: Path) -> Path:
+    path.write_text("not a database, and long enough to be looked at as one\n" * 40)
+    return path
+
+
+def _truncated(path: Path) -> Path:
+    asyncio.run(_spend_once(path))
+    os.truncate(path, path.stat().st_size // 2)
+    return path
+
+
+def _foreign(path: Path) -> Path:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE customers (name TEXT)")
+    db.close()
+    return path
+
+
+def _newer(path: Path) -> Path:
+    asyncio.run(_spend_once(path))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE meta SET version = 2")
+    db.close()
+    return path
+
+
+def _empty_meta(path: Path) -> Path:
+    asyncio.run(_spend_once(path))
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM meta")
+    db.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "text"),
+    [
+        (_no_folder, "check that its folder exists"),
+        (_a_folder, "check that its folder exists"),
+        (_text, "not a SQLite file"),
+        (_truncated, "the file is damaged"),
+        (_foreign, "database of another application"),
+        (_newer, "expected a ledger of schema version 1 .* got version 2"),
+        (_empty_meta, "the file is damaged"),
+    ],
+)
+def test_what_cannot_be_opened_is_named(
+    path: Path, spoil: Callable[[Path], Path], text: str
+) -> None:
+    with pytest.raises(StoreError, match=text) as caught:
+        _open(spoil(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_write_permission_is_named(tmp_path: Path) -> None:
+    receiver, sender = _SPAWN.Pipe(duplex=False)
+    child = _SPAWN.Process(target=processes.open_read_only, args=(sender,))
+    child.start()
+    text = receiver.recv()
+    child.join()
+    assert "give this process write permission" in text
+
+
+def test_a_damaged_file_is_a_named_fault_or_a_working_ledger(path: Path) -> None:
+    asyncio.run(_spend_once(path))
+    sound = path.read_bytes()
+    chance = random.Random(4711)
+    faults = 0
+    for _ in range(150):
+        damaged = bytearray(sound)
+        at = chance.randrange(len(sound))
+        damaged[at : at + 8] = chance.randbytes(8)
+        for leftover in path.parent.iterdir():
+            leftover.unlink()
+        path.write_bytes(damaged)
+        try:
+            asyncio.run(_spend_once(path))
+        except StoreError:
+            faults += 1
+    assert 0 < faults < 150
+
+
+def test_a_forked_ledger_refuses(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        ledger = _open(path)
+        parent = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: parent + 1)
+        assert await spend(ledger) is Spend.UNKNOWN
+        with pytest.raises(StoreError, match="before a fork"):
+            await ledger.probe()
+        monkeypatch.undo()
+        assert await spend(ledger) is Spend.WON
+        await ledger.aclose()
+
+    asyncio.run(story())
