@@ -4,33 +4,32 @@
 
 #include "kernel.h"
 
-enum { A, B, C, D, E, F, G, H };
+struct state {
+    uint32_t a, b, c, d, e, f, g, h;
+};
 
 /* One round (FIPS 180-4, 6.2.2); `kw` is K + W. */
-static void advance(uint32_t *v, uint32_t kw)
+static struct state advance(struct state v, uint32_t kw)
 {
-    const uint32_t t1 = v[H] + big_sigma1(v[E]) + ch32(v[E], v[F], v[G]) + kw;
-    const uint32_t t2 = big_sigma0(v[A]) + maj32(v[A], v[B], v[C]);
-    memmove(v + 1, v, 7 * sizeof *v);
-    v[E] += t1;
-    v[A] = t1 + t2;
+    const uint32_t t1 = v.h + big_sigma1(v.e) + ch32(v.e, v.f, v.g) + kw;
+    const uint32_t t2 = big_sigma0(v.a) + maj32(v.a, v.b, v.c);
+    return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
 
 static void fold_rounds(struct pypow_scan *scan)
 {
-    uint32_t v[STATE_WORDS];
-    memcpy(v, scan->chain, sizeof v);
+    struct state v;
+    memcpy(&v, scan->chain, sizeof v);
     for (uint32_t i = 0; i <= scan->word; i++) {
         if (i % 4 == 0)
-            memcpy(scan->quad, v, sizeof v);
-        advance(v, pypow_sha256_k[i] + scan->block[i]);
+            memcpy(scan->quad, &v, sizeof v);
+        v = advance(v, pypow_sha256_k[i] + scan->block[i]);
     }
-    memcpy(scan->after, v, sizeof v);
+    memcpy(scan->after, &v, sizeof v);
 }
 
 static void fold_schedule(struct pypow_scan *scan)
 {
-    const uint64_t varying = pypow_scan_varying(scan->word);
     uint32_t w[ROUNDS];
     memcpy(w, scan->block, sizeof scan->block);
     w[scan->word] = 0;
@@ -39,7 +38,7 @@ static void fold_schedule(struct pypow_scan *scan)
         const uint32_t sum =
             small_sigma1(w[i - 2]) + w[i - 7] + small_sigma0(w[i - 15]) + w[i - 16];
         scan->uniform[i] = sum;
-        w[i] = varying >> i & 1 ? 0 : sum;
+        w[i] = scan->varying >> i & 1 ? 0 : sum;
     }
     for (int i = 0; i < ROUNDS; i++)
         scan->constant[i] = pypow_sha256_k[i] + w[i];
@@ -51,5 +50,5 @@ void pypow_scan_fold(struct pypow_scan *scan)
     fold_schedule(scan);
     /* In the three rounds after the varying word, h is still a value from before it. */
     for (uint32_t i = 1; i <= 3; i++)
-        scan->constant[scan->word + i] += scan->after[H + 1 - i];
+        scan->constant[scan->word + i] += scan->after[STATE_WORDS - i];
 }

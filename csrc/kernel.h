@@ -22,9 +22,10 @@ enum { MAX_LANES = 32 };
  * Index i stands for the message whose varying word is fixed_bits | table[i].
  */
 struct pypow_scan {
-    uint32_t word; /* 0..15, the one that varies */
-    uint32_t fixed_bits;
     const uint32_t *table;
+    uint32_t fixed_bits;
+    uint32_t word;    /* 0..15, the one that varies */
+    uint64_t varying; /* pypow_scan_varying(word) */
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
@@ -56,7 +57,7 @@ static inline uint64_t pypow_scan_varying(uint32_t word)
     return varying;
 }
 
-/* Prepare the block from `chain`, `block` and `word`; the other members are the caller's. */
+/* Prepare the block from `chain`, `block`, `word` and `varying`; the rest is the caller's. */
 void pypow_scan_fold(struct pypow_scan *scan);
 
 struct pypow_kernel {

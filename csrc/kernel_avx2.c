@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 8 lanes, for CPUs with AVX2 and neither AVX-512 nor SHA extensions. */
+/* 8 messages at a time, for CPUs with AVX2 and neither AVX-512 nor SHA extensions. */
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -10,7 +10,7 @@
 #define KERNEL_TARGET __attribute__((target("avx2")))
 #define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET
 
-enum { LANES = 8 };
+enum { WIDTH = 8, WAYS = 1, LANES = WIDTH * WAYS };
 
 typedef uint32_t vec __attribute__((vector_size(32)));
 
@@ -23,13 +23,16 @@ KERNEL_FN uint32_t v_zeros(vec a)
     return (uint32_t)_mm256_movemask_ps((__m256)(a == 0));
 }
 
+/* SHA extensions and other SSE code run many times slower while an upper half is in use. */
+KERNEL_FN void v_leave(void) { _mm256_zeroupper(); }
+
 #include "sha256_lanes.tpl.h"
 
 const struct pypow_kernel pypow_kernel_avx2 = {
     .name = "avx2",
     .lanes = LANES,
     .usable = pypow_cpu_has_avx2,
-    .scan = scan_range,
+    .scan = scan_lanes,
     .compress = compress_lanes,
 };
 

@@ -60,6 +60,7 @@ static void lay_out(struct pypow_search *search, uint32_t digits)
     const uint64_t fastest = place(search, 0);
     search->block = fastest / BLOCK_BYTES;
     search->scan.word = (uint32_t)(fastest % BLOCK_BYTES / 4);
+    search->scan.varying = pypow_scan_varying(search->scan.word);
     search->scan.next_block = search->block + 1;
     search->scan.end_block = pypow_message_blocks(&search->message);
     search->inner_count = 1;

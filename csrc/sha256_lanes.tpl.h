@@ -3,13 +3,16 @@
  * SHA-256 over LANES messages at a time, one message in each element of a vector.
  *
  * The including kernel_<isa>.c defines first:
- *   LANES      messages at a time, at most MAX_LANES
+ *   WIDTH      elements of a vector
+ *   WAYS       vectors ground side by side, which hides latency where registers allow
+ *   LANES      WIDTH * WAYS, at most MAX_LANES
  *   KERNEL_TARGET, KERNEL_FN   attributes of a function, and of an inlined one, for this
  *              instruction set
- *   vec        LANES uint32_t, with the operators + & ^ << >> element by element
+ *   vec        WIDTH uint32_t, with the operators + & ^ << >> element by element
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
- * and gets scan_range and compress_lanes.
+ *   v_leave    () -> void, called last: leaves the registers as other code wants them
+ * and gets scan_lanes and compress_lanes.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
  * is then a constant in every round, and with it which terms of the schedule exist at all.
@@ -18,9 +21,13 @@
 
 #include "kernel.h"
 
-/* One chaining value, or the working variables, of every lane. */
-struct lanes {
+/* Chaining values, or working variables, of the messages in a vector. */
+struct state {
     vec a, b, c, d, e, f, g, h;
+};
+
+struct lanes {
+    struct state way[WAYS];
 };
 
 KERNEL_FN vec v_splat(uint32_t x) { return (vec){0} + x; }
@@ -30,16 +37,16 @@ KERNEL_FN vec v_big_sigma1(vec x) { return v_xor3(v_ror(x, 6), v_ror(x, 11), v_r
 KERNEL_FN vec v_small_sigma0(vec x) { return v_xor3(v_ror(x, 7), v_ror(x, 18), x >> 3); }
 KERNEL_FN vec v_small_sigma1(vec x) { return v_xor3(v_ror(x, 17), v_ror(x, 19), x >> 10); }
 
-KERNEL_FN struct lanes splat(const uint32_t *state)
+KERNEL_FN struct state splat(const uint32_t *state)
 {
-    return (struct lanes){v_splat(state[0]), v_splat(state[1]), v_splat(state[2]),
+    return (struct state){v_splat(state[0]), v_splat(state[1]), v_splat(state[2]),
                           v_splat(state[3]), v_splat(state[4]), v_splat(state[5]),
                           v_splat(state[6]), v_splat(state[7])};
 }
 
-KERNEL_FN struct lanes add(struct lanes x, struct lanes y)
+KERNEL_FN struct state add(struct state x, struct state y)
 {
-    return (struct lanes){x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d,
+    return (struct state){x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d,
                           x.e + y.e, x.f + y.f, x.g + y.g, x.h + y.h};
 }
 
@@ -49,11 +56,11 @@ KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
 }
 
 /* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
-KERNEL_FN struct lanes advance(struct lanes v, vec hkw)
+KERNEL_FN struct state advance(struct state v, vec hkw)
 {
     const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
     const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
-    return (struct lanes){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
+    return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
 
 /* W_i from the varying ones among its four terms, and the sum of the others. */
@@ -76,22 +83,54 @@ KERNEL_FN vec schedule_word(const struct pypow_scan *scan, const vec *w, uint64_
 }
 
 /* Rounds [begin, end) of a block whose word `word` varies; `w` holds the last 16 that do. */
-KERNEL_FN struct lanes rounds(struct lanes v, vec *w, const struct pypow_scan *scan, int word,
-                              int begin, int end)
+KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const struct pypow_scan *scan,
+                      int word, int begin, int end)
 {
     const uint64_t varying = pypow_scan_varying((uint32_t)word);
 #pragma GCC unroll 64
     for (int i = begin; i < end; i++) {
-        vec hkw = v_splat(scan->constant[i]);
-        if (i > word + 3)
-            hkw += v.h;
-        if (varying >> i & 1) {
-            w[i & 15] = schedule_word(scan, w, varying, i);
-            hkw += w[i & 15];
+#pragma GCC unroll 4
+        for (int j = 0; j < WAYS; j++) {
+            vec hkw = v_splat(scan->constant[i]);
+            if (i > word + 3)
+                hkw += v->way[j].h;
+            if (varying >> i & 1) {
+                w[j][i & 15] = schedule_word(scan, w[j], varying, i);
+                hkw += w[j][i & 15];
+            }
+            v->way[j] = advance(v->way[j], hkw);
         }
-        v = advance(v, hkw);
     }
-    return v;
+}
+
+/* The rounds up to and with `word`, from the scalar set-up and the table. */
+KERNEL_FN void begin_group(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
+                           const struct pypow_scan *scan, uint32_t index, int word)
+{
+    for (uint32_t j = 0; j < WAYS; j++) {
+        vec inner;
+        memcpy(&inner, scan->table + index + j * WIDTH, sizeof inner);
+        w[j][word] = inner + scan->fixed_bits;
+        v->way[j] = splat(scan->after);
+        v->way[j].a += inner;
+        v->way[j].e += inner;
+    }
+}
+
+/* Word 0 or 7 of the digests against the filter, from the working variables after round 60. */
+KERNEL_FN uint32_t finish_word(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
+                               const struct pypow_scan *scan, int word)
+{
+    uint32_t bits = 0;
+    const bool last_word = scan->filter.word == 7; /* which e becomes three rounds later */
+    if (!last_word)
+        rounds(v, w, scan, word, 61, ROUNDS);
+    for (uint32_t j = 0; j < WAYS; j++) {
+        const vec digest_word =
+            last_word ? v->way[j].e + scan->chain[7] : v->way[j].a + scan->chain[0];
+        bits |= passes(digest_word, &scan->filter) << (j * WIDTH);
+    }
+    return bits;
 }
 
 /* `grind` for a word whose place is known when this is compiled. */
@@ -102,26 +141,20 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
         /* Hides that the constants are the same each time: as memory operands they cost
            nothing, while hoisted out of the loop they would fill registers and stack. */
         __asm__("" : "+r"(scan));
-        vec w[BLOCK_WORDS], inner, digest_word;
-        memcpy(&inner, scan->table + i, sizeof inner);
-        w[word] = inner + scan->fixed_bits;
-        struct lanes v = splat(scan->after);
-        v.a += inner;
-        v.e += inner;
-        v = rounds(v, w, scan, word, word + 1, 61);
-        if (states == NULL && scan->filter.word == 7) {
-            digest_word = v.e + scan->chain[7]; /* e becomes h in the last three rounds */
+        vec w[WAYS][BLOCK_WORDS];
+        struct lanes v;
+        begin_group(&v, w, scan, i, word);
+        rounds(&v, w, scan, word, word + 1, 61);
+        if (states == NULL) {
+            const uint32_t bits = finish_word(&v, w, scan, word);
+            if (bits != 0)
+                return i + (uint32_t)__builtin_ctz(bits);
         } else {
-            v = rounds(v, w, scan, word, 61, 64);
-            if (states != NULL) {
-                *states++ = add(v, splat(scan->chain));
-                continue;
-            }
-            digest_word = v.a + scan->chain[0];
+            rounds(&v, w, scan, word, 61, ROUNDS);
+            for (int j = 0; j < WAYS; j++)
+                states->way[j] = add(v.way[j], splat(scan->chain));
+            states++;
         }
-        const uint32_t bits = passes(digest_word, &scan->filter);
-        if (bits != 0)
-            return i + (uint32_t)__builtin_ctz(bits);
     }
     return end;
 }
@@ -154,33 +187,56 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
     }
 }
 
-KERNEL_TARGET static void absorb(struct lanes *state, const uint32_t *kw)
+KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
-    struct lanes v = *state;
+    struct lanes v = *states;
 #pragma GCC unroll 8
     for (int i = 0; i < ROUNDS; i++)
-        v = advance(v, v.h + kw[i]);
-    *state = add(*state, v);
+        for (int j = 0; j < WAYS; j++)
+            v.way[j] = advance(v.way[j], v.way[j].h + kw[i]);
+    for (int j = 0; j < WAYS; j++)
+        states->way[j] = add(states->way[j], v.way[j]);
 }
 
-KERNEL_TARGET static uint32_t passing(const struct lanes *state, const struct pypow_filter *filter)
+KERNEL_FN const char *word_of(const struct state *state, uint32_t word)
 {
-    vec word;
-    memcpy(&word, (const char *)state + filter->word * sizeof word, sizeof word);
-    return passes(word, filter);
+    return (const char *)state + word * sizeof(vec);
+}
+
+KERNEL_TARGET static uint32_t passing(const struct lanes *states,
+                                      const struct pypow_filter *filter)
+{
+    uint32_t bits = 0;
+    for (uint32_t j = 0; j < WAYS; j++) {
+        vec word;
+        memcpy(&word, word_of(&states->way[j], filter->word), sizeof word);
+        bits |= passes(word, filter) << (j * WIDTH);
+    }
+    return bits;
 }
 
 /* One message, the same in every lane. */
 KERNEL_TARGET static void compress_lanes(uint32_t *state, const uint8_t *blocks, size_t count)
 {
     uint32_t kw[ROUNDS];
-    struct lanes v = splat(state);
+    struct lanes v;
+    for (int j = 0; j < WAYS; j++)
+        v.way[j] = splat(state);
     for (size_t i = 0; i < count; i++) {
         pypow_sha256_schedule(kw, blocks + i * BLOCK_BYTES);
         absorb(&v, kw);
     }
-    for (size_t i = 0; i < STATE_WORDS; i++)
-        memcpy(&state[i], (const char *)&v + i * sizeof(vec), sizeof *state);
+    for (uint32_t i = 0; i < STATE_WORDS; i++)
+        memcpy(&state[i], word_of(&v.way[0], i), sizeof *state);
+    v_leave();
 }
 
 #include "scan.tpl.h"
+
+KERNEL_TARGET static uint32_t scan_lanes(const struct pypow_scan *scan, uint32_t begin,
+                                         uint32_t end)
+{
+    const uint32_t hit = scan_range(scan, begin, end);
+    v_leave();
+    return hit;
+}

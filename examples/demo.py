@@ -28,7 +28,7 @@ from rich.markup import escape
 
 import pypow
 
-BITS = 22
+BITS = 20
 STARTUP_S = 60
 STOP_S = 15
 DATE = "2026-07-28"
@@ -108,17 +108,18 @@ def play_plain_http(url: str) -> None:
     """The same without MCP: any tool that can send a header will do."""
     title("Anybody, with plain HTTP")
     resource = f"/moon/{DATE}"
-    exchange(url, resource)
-    issued = exchange(url, "/api/challenge", shown="challenge")
+    exchange(url, resource, 402)
+    issued = exchange(url, "/api/challenge", 200, shown="challenge")
     proof = pypow.solve(issued["challenge"])
     say_work(proof)
-    exchange(url, resource, solution=proof.header())
-    exchange(url, resource, solution=proof.header())
+    exchange(url, resource, 200, solution=proof.header())
+    exchange(url, resource, 402, solution=proof.header())
 
 
-def exchange(url: str, path: str, *, solution: str | None = None, shown: str = "") -> Any:
+def exchange(
+    url: str, path: str, status: int, *, solution: str | None = None, shown: str = ""
+) -> Any:
     """One GET, shown as the curl line that does the same and what came back."""
-    expected = (402,) if solution is None else (200, 402)
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"X-PoW-Solution": solution} if solution else {})
@@ -126,9 +127,10 @@ def exchange(url: str, path: str, *, solution: str | None = None, shown: str = "
         body = json.loads(response.read())
     proof = "" if solution is None else f" -H 'X-PoW-Solution: {short(solution)}'"
     answer = short(str(body.get(shown) or body.get("title") or body))
-    colour = "green" if response.status < 400 else "red"
     say(f"[bold]curl {url}{path}[/]{escape(proof)}")
-    say(f"  [{colour}]{response.status}[/] {escape(answer)}")
+    say(f"  [{'green' if response.status < 400 else 'red'}]{response.status}[/] {escape(answer)}")
+    if response.status != status:
+        raise StoryError(f"expected status {status}, got {response.status}")
     return body
 
 
@@ -136,10 +138,11 @@ def show_invitation(gate: dict[str, Any]) -> None:
     """What a reader can try while the gate stays up."""
     title("Your turn")
     url = gate["url"]
+    solver = Path(sys.executable).with_name("pypow")
     for line in (
         f"curl -i {url}/moon/{DATE}",
         f"curl -s {url}/api/challenge",
-        "pypow solve --challenge <challenge>",
+        f"{solver} solve --challenge <challenge>",
         f"curl -i {url}/moon/{DATE} -H 'X-PoW-Solution: <header>'",
     ):
         say(escape(line))

@@ -83,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         line = "the gate is not installed; pip install 'pypow-engine[server]'"
         return _fail("NotInstalled", line, as_json=as_json)
+    except OSError as error:
+        # Every file that is read has its own line; this is an answer that cannot be written.
+        return _fail("OSError", f"cannot write: {error.strerror}", as_json=False, status=REFUSED)
     except KeyboardInterrupt:
         status = INTERRUPTED
     # Outside its standalone mode typer answers an interrupt with its exit code.

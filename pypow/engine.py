@@ -6,7 +6,6 @@ progress are seen in time. The lowest winning nonce is returned, whatever the ke
 """
 
 import asyncio
-import functools
 import math
 import os
 import threading
@@ -168,13 +167,17 @@ async def asolve(
     ``progress`` is called on the event loop's thread.
     """
     loop = asyncio.get_running_loop()
-    relay = None if progress is None else functools.partial(loop.call_soon_threadsafe, progress)
+
+    def relay(state: Progress) -> None:
+        assert progress is not None
+        loop.call_soon_threadsafe(progress, state)
+
     search = _Solve(
         what,
         threads=threads,
         timeout=timeout,
         limit=limit,
-        progress=relay,
+        progress=None if progress is None else relay,
         kernel=kernel,
         max_bits=max_bits,
     )

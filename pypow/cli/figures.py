@@ -45,7 +45,8 @@ def duration(seconds: float) -> str:
         return _in_two(seconds / 60, "h", 60, "min")
     if seconds < _YEAR_S:
         return _in_two(seconds / 3600, "d", 24, "h")
-    return f"{count(seconds / _YEAR_S)} years"
+    years = seconds / _YEAR_S
+    return f"{_three_digits(years) if years < 1000 else count(years)} years"
 
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")

@@ -111,7 +111,7 @@ def gate(
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
-            ready=lambda: typer.echo(_as_json(settings) if as_json else _as_text(settings)),
+            ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 
 
@@ -120,6 +120,7 @@ def _as_json(settings: "Settings") -> str:
         {
             "ready": True,
             "url": settings.url,
+            "listen_url": settings.listen.url,
             "admin_url": settings.admin.url,
             "upstream": settings.upstream,
             "bits": settings.bits,
@@ -130,7 +131,8 @@ def _as_json(settings: "Settings") -> str:
     )
 
 
-def _as_text(settings: "Settings") -> str:
+def greeting(settings: "Settings") -> str:
+    """What an operator reads once the gate is up."""
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
 guarding  {settings.upstream}

@@ -98,15 +98,17 @@ def _bare(text: str, q: int) -> Puzzle:
 
 
 def _read(path: str) -> bytes:
-    if path == "-":
-        content = sys.stdin.buffer.read(MAX_PUZZLE_FILE_BYTES + 1)
-    else:
-        try:
+    if path == "-" and sys.stdin is None:
+        raise InvalidInputError("expected a puzzle on standard input, which is closed")
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(MAX_PUZZLE_FILE_BYTES + 1)
+        else:
             with Path(path).open("rb") as file:
                 content = file.read(MAX_PUZZLE_FILE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            raise InvalidInputError(f"cannot read the puzzle file {path!r}: {why}") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInputError(f"cannot read the puzzle {path!r}: {why}") from None
     if len(content) > MAX_PUZZLE_FILE_BYTES:
         raise InvalidInputError(
             f"expected a puzzle of at most {MAX_PUZZLE_FILE_BYTES} bytes, got more from {path!r}"

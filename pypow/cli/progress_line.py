@@ -13,7 +13,7 @@ from .figures import count, duration, rate
 @contextmanager
 def progress_line(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     """What to call with each `Progress`; None where standard error is no terminal."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     # rich takes 100 ms to import, which only a solve that people watch may cost.

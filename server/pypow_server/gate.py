@@ -21,7 +21,7 @@ from .problems import Problem
 from .rails import Absent, Admit, Claim, Offer, Rail, Refuse
 from .reply import Reply
 from .request_body import read_body, replay
-from .scope import UPSTREAM_REACHED, ASGIApp, Receive, Scope, Send
+from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release, settle, store_unavailable
 from .stores import Ledger
 
@@ -82,11 +82,26 @@ class Gate:
         if not isinstance(passage, Passage):
             await passage(scope, receive, send)
             return
-        try:
-            await self._app(passage.scope, passage.receive, send)
-        finally:
-            if passage.spent is not None and passage.scope.get(UPSTREAM_REACHED) is False:
-                await release(self._ledger, passage.spent)
+        await self._app(passage.scope, passage.receive, self._giving_back(passage, send))
+
+    def _giving_back(self, passage: Passage, send: Send) -> Send:
+        """A ``send`` that releases what was spent for an upstream that was not reached.
+
+        Before the response starts: a caller who has read it may send the same proof again.
+        """
+        spent = passage.spent
+        if spent is None:
+            return send
+
+        async def send_after_release(message: Message) -> None:
+            if (
+                message["type"] == "http.response.start"
+                and passage.scope.get(UPSTREAM_REACHED) is False
+            ):
+                await release(self._ledger, spent)
+            await send(message)
+
+        return send_after_release
 
     async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
         if scope["type"] == "lifespan":

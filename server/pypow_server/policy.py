@@ -11,7 +11,7 @@ from pypow.errors import InvalidInputError
 
 from .call import Call
 from .mcp_message import Kind
-from .resource import Resource
+from .resource import Resource, is_canonical
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
@@ -58,25 +58,31 @@ class Entry:
 
     Attributes:
         match: ``tools/call search_*`` (MCP method and name) or ``POST /v1/*`` (HTTP method and
-            path); ``*`` stands for any characters, case counts, GET covers HEAD.
+            path); a method alone is any name. ``*`` stands for any characters, case counts, and
+            GET covers HEAD.
         price: what matching calls cost, or `FREE`.
     """
 
     match: str
     price: Price | None
-    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _method: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.match.strip() or self.match != self.match.strip():
+        method, _, name = self.match.partition(" ")
+        if not method or self.match != self.match.strip():
             raise InvalidInputError(
                 f'expected an entry like "tools/call search_*" or "POST /v1/*", got {self.match!r}'
             )
-        parts = (re.escape(part) for part in self.match.split("*"))
-        object.__setattr__(self, "_pattern", re.compile(".*".join(parts), re.DOTALL))
+        object.__setattr__(self, "_method", _glob(method))
+        object.__setattr__(self, "_name", _glob(name or "*"))
 
     def matches(self, resource: Resource) -> bool:
         """Whether this row is about ``resource``."""
-        return self._pattern.fullmatch(f"{resource.method} {resource.name}".rstrip(" ")) is not None
+        return (
+            self._method.fullmatch(resource.method) is not None
+            and self._name.fullmatch(resource.name) is not None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,31 +118,29 @@ class Policy:
 
     def price(self, call: Call) -> Price | None:
         """What the call costs, or `FREE`."""
-        if not call.canonical:
-            return self.dearest
-        listed = self._listed(call.resource)
-        if listed is not None:
-            return listed.price
-        return FREE if self._free_by_nature(call) else self.default
+        if self._free_by_nature(call) and self._listed(call.resource) is None:
+            return FREE
+        return self.price_of(call.resource)
 
     def price_of(self, resource: Resource) -> Price | None:
-        """What a resource costs that is only named: as `price`, for a canonical path."""
+        """What a resource costs that is only named, or `FREE`."""
+        if resource.kind == "http" and not is_canonical(resource.name.encode()):
+            return self.dearest
         listed = self._listed(resource)
         if listed is not None:
             return listed.price
-        free = resource.kind == "mcp" and _FREE_METHODS.fullmatch(resource.method)
+        free = resource.kind == "mcp" and _FREE_METHODS.fullmatch(resource.method) is not None
         return FREE if free else self.default
 
     def _listed(self, resource: Resource) -> Entry | None:
         return next((entry for entry in self.entries if entry.matches(resource)), None)
 
     def _free_by_nature(self, call: Call) -> bool:
-        """Without these no client could connect and learn what there is to pay for."""
-        message = call.mcp
-        if message is not None:
-            return (
-                message.kind is Kind.RESPONSE or _FREE_METHODS.fullmatch(message.method) is not None
-            )
+        """What `price_of` cannot see: posted responses, open streams, well-known documents."""
+        if call.mcp is not None:
+            return call.mcp.kind is Kind.RESPONSE
+        if not call.canonical:
+            return False
         if call.method in ("GET", "HEAD") and call.path.startswith(b"/.well-known/"):
             return True
         return call.method in ("GET", "DELETE") and not call.routing.modern and self.is_mcp(call)
@@ -160,6 +164,10 @@ def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
     """
     q = difficulty.from_bits(bits)
     return Entry(match, Price(match, q, relative_weight(q, default=default)))
+
+
+def _glob(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
 
 
 def _without_slash(path: bytes) -> bytes:

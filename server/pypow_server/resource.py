@@ -29,13 +29,13 @@ class Resource:
 
     @classmethod
     def parse(cls, text: str) -> "Resource":
-        """Read ``tools/call search`` or ``POST /v1/items``.
+        """Read ``tools/call search`` or ``POST /v1/items``; a path comes without its query.
 
         Raises:
             InvalidInputError: neither of the two.
         """
         method, _, name = text.partition(" ")
-        if re.fullmatch(r"[A-Z]+", method) and name.startswith("/"):
+        if re.fullmatch(r"[A-Z]+", method) and re.fullmatch(r"/[^?#]*", name):
             return cls("http", "GET" if method == "HEAD" else method, name)
         if re.fullmatch(r"[a-z]\S*", method) and text.isprintable():
             return cls("mcp", method, name)

@@ -41,13 +41,13 @@ async def settle(ledger: Ledger, claim: Claim | None, *, now_ms: int) -> Problem
 
 
 async def release(ledger: Ledger, claim: Claim) -> None:
-    """Give a use back after the upstream was provably not reached; a failure is only logged.
+    """Give a use back after the upstream was provably not reached.
 
-    The response is on its way by then, and the loss is one proof.
+    A failure is only logged: the loss is one proof, and the caller still needs its answer.
     """
     try:
         await asyncio.shield(ledger.release(claim.key))
-    except Exception:  # noqa: BLE001 - any store's fault; the response must still end
+    except Exception:  # noqa: BLE001 - any store's fault; the response must still go out
         _LOG.exception("a spend could not be given back")
 
 

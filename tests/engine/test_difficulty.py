@@ -107,6 +107,11 @@ def test_rounding_to_hex_zeros_goes_to_the_nearest(q: int) -> None:
     assert abs(rounded - q) <= 2048 or rounded == 4096
 
 
+def test_halfway_between_two_hex_zeros_the_harder_is_taken() -> None:
+    assert difficulty.to_whole_hex_zeros(18 * 1024 - 1) == 16 * 1024
+    assert difficulty.to_whole_hex_zeros(18 * 1024) == 20 * 1024
+
+
 @given(st.integers(difficulty.MIN_Q, difficulty.MAX_Q), st.sampled_from([1, 2, 4, 8, 16, 32, 64]))
 def test_a_split_keeps_the_total_work_and_ten_bits_each(q: int, most: int) -> None:
     puzzles = difficulty.split(q, most)

@@ -309,6 +309,7 @@ def test_nonces_of_sub_puzzles_carry_their_index(puzzles: int) -> None:
         lambda nonces: [*nonces[:-1], nonces[-1][:-1]],
         lambda nonces: [*nonces[:-1], nonces[-1] + b"0"],
         lambda nonces: [*nonces[:-1], nonces[-1][:-1] + b"g"],
+        lambda nonces: [*nonces[:-1], nonces[-1][:-1] + b"F"],
         lambda nonces: [*nonces[:-1], nonces[-1][:-1] + b"\n"],
         lambda nonces: [*nonces[:-1], b""],
         lambda nonces: [],

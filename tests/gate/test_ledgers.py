@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import ledger_contract as contract
-from support import ledger_twins as twins
-from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
 
 from pypow_server.stores import SKEW_MS, Ledger, Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
+from support import ledger_contract as contract
+from support import ledger_twins as twins
+from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
 
 
 def _memory(folder: Path) -> OpenLedger:
@@ -28,7 +28,7 @@ def _sqlite(folder: Path) -> OpenLedger:
 def test_every_ledger_keeps_the_contract(
     store: Callable[[Path], OpenLedger], check: Check, tmp_path: Path
 ) -> None:
-    asyncio.run(check(store(tmp_path)))
+    asyncio.run(asyncio.wait_for(check(store(tmp_path)), timeout=60))
 
 
 @pytest.mark.parametrize(

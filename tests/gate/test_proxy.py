@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a message crosses the proxy, and what the proxy answers when nothing came back."""
+"""What of a message crosses the proxy, and which requests never reach an upstream."""
 
 import asyncio
 import gzip
-import socket
 
 import pytest
-from support.asgi_client import Answer, call, http_scope
-from support.proxying import failure, proxying
-from support.raw_upstream import RawUpstream, raw_upstream
 
 from pypow.errors import InvalidInputError
 from pypow_server.fronts.fields import request_fields
-from pypow_server.fronts.proxy import BrokenOffError, Proxy
+from pypow_server.fronts.proxy import Proxy
 from pypow_server.scope import UPSTREAM_REACHED, Message
+from support.asgi_client import Answer, call, http_scope
+from support.proxying import failure, proxying
+from support.raw_upstream import RawUpstream, raw_upstream
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -224,72 +223,6 @@ def test_interim_answers_are_not_taken_for_the_answer() -> None:
     assert (answer.status, answer.body) == (200, b"ok")
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"no HTTP at all\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Len",
-        b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
-    ],
-)
-def test_an_upstream_that_speaks_no_http_is_a_bad_gateway(answer: bytes) -> None:
-    got, _ = _through(answer, "POST")
-    assert got.status == 502
-    assert got.scope[UPSTREAM_REACHED] is True
-
-
-def test_a_refused_connection_is_a_bad_gateway_that_was_not_reached() -> None:
-    async def story() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closing:
-            url = f"http://127.0.0.1:{closing.getsockname()[1]}"
-        async with proxying(url) as proxy:
-            answer = await call(proxy, "POST", body=b"x")
-        assert answer.status == 502
-        assert answer.scope[UPSTREAM_REACHED] is False
-
-    asyncio.run(story())
-
-
-def test_a_connection_that_is_never_taken_is_a_timeout_that_was_not_reached() -> None:
-    async def story() -> None:
-        with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-            address = full.getsockname()
-            with socket.create_connection(address):  # it fills the queue: others stay unanswered
-                async with proxying(f"http://127.0.0.1:{address[1]}", connect_timeout_s=0.1) as p:
-                    answer = await call(p)
-        assert answer.status == 504
-        assert answer.scope[UPSTREAM_REACHED] is False
-
-    asyncio.run(story())
-
-
-def test_an_upstream_that_was_reached_once_stays_reached() -> None:
-    async def story() -> None:
-        async with raw_upstream(_OK, b"") as upstream, proxying(upstream.url) as proxy:
-            assert (await call(proxy)).status == 200
-            # The kept connection takes this request and closes; repeated, it is refused.
-            answer = await call(proxy)
-            assert len(upstream.heads) == 2
-        assert answer.status == 502
-        assert answer.scope[UPSTREAM_REACHED] is True
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    ],
-)
-def test_an_answer_that_breaks_off_is_never_completed(answer: bytes) -> None:
-    with pytest.raises(BrokenOffError):
-        _through(answer)
-
-
 def test_a_websocket_is_declined_before_it_opens() -> None:
     async def story() -> list[Message]:
         sent: list[Message] = []
@@ -320,7 +253,7 @@ def test_a_websocket_is_declined_before_it_opens() -> None:
     ],
 )
 def test_an_upstream_must_be_a_plain_url(url: str) -> None:
-    with pytest.raises(InvalidInputError, match="write it like http://127.0.0.1:8000"):
+    with pytest.raises(InvalidInputError, match="write it like http"):
         Proxy(url, failure=failure)
 
 

@@ -7,7 +7,7 @@ restarted process would.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Final, TypeAlias
 
 import pytest
@@ -20,7 +20,7 @@ EXPIRES_AT_MS: Final = NOW_MS + 120_000
 KEY: Final = bytes(range(16))
 
 OpenLedger: TypeAlias = Callable[[], Ledger]
-Check: TypeAlias = Callable[[OpenLedger], Awaitable[None]]
+Check: TypeAlias = Callable[[OpenLedger], Coroutine[None, None, None]]
 
 
 async def spend(

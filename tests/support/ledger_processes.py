@@ -11,12 +11,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Final
 
-from support.ledger_contract import NOW_MS, spend
-
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.sqlite import SqliteLedger
+from support.ledger_contract import NOW_MS, spend
 
 _NOBODY: Final = 65534
+_DISK_OCTETS: Final = 128 * 1024  # room for the schema and some spends
 
 
 def open_at_now(path: Path) -> SqliteLedger:
@@ -63,8 +63,7 @@ def fill_the_disk(path: Path, results: Connection) -> None:
     async def story() -> tuple[list[bytes], Spend, str, Spend]:
         ledger = open_at_now(path)
         await ledger.probe()
-        size = Path(f"{path}-wal").stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 16_384, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_DISK_OCTETS, resource.RLIM_INFINITY))
         won: list[bytes] = []
         index = 0
         while (outcome := await spend(ledger, b"%d" % index)) is Spend.WON:

@@ -27,7 +27,7 @@ class _Server(uvicorn.Server):
 def _prepare(app: ASGIApp, *, lifespan: bool) -> tuple[_Server, socket.socket, str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn types messages as TypedDicts
+        app,
         log_level="critical",
         lifespan="on" if lifespan else "off",
         server_header=False,

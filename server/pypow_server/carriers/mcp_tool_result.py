@@ -14,7 +14,7 @@ from pypow_server.rails import Offer
 from pypow_server.reply import Reply, json_reply
 
 MAX_TEXT = 400
-"""Characters of text that a refusal may cost a model."""
+"""Octets of text that a refusal may cost a model."""
 
 
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
@@ -40,6 +40,6 @@ def _text(problem: Problem, offers: Sequence[Offer]) -> str:
     """Why, and one way through; the reason gives way when there is no room for both."""
     way = offers[0].ask if offers else ""
     why = f"{problem.title}: {problem.detail}."
-    if len(why) + 1 + len(way) > MAX_TEXT:
+    if len(f"{why} {way}".encode()) >= MAX_TEXT:
         why = f"{problem.title}."
     return f"{why} {way}".rstrip()

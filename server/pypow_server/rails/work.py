@@ -140,7 +140,7 @@ class WorkRail:
             body=body,
             ask=(
                 f"Run `{solve}` and repeat the call with "
-                f'_meta["{PROOF_META}"] = "challenge=<it>,nonce=<output>".'
+                f'_meta["{PROOF_META}"] = "challenge=<the same>,nonce=<its output>".'
             ),
         )
 

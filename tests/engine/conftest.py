@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line within reach of the engine's tests."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.command import PUZZLE, Command
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.delenv("PYPOW_KERNEL", raising=False)
+    return Command(capsys)
+
+
+@pytest.fixture
+def puzzle_file(tmp_path: Path) -> str:
+    path = tmp_path / "puzzle.json"
+    path.write_text(json.dumps(PUZZLE), encoding="utf-8")
+    return str(path)

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate reads out of a request's head, and what it lets travel on."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pypow.errors import InvalidInputError
+from pypow_server.call import Accepts, Call, Form, network, read_call
+from pypow_server.problems import Problem
+from pypow_server.resource import Resource, is_canonical
+from support.asgi_client import http_scope
+
+
+def call_with(*headers: tuple[bytes, bytes], method: str = "GET", target: bytes = b"/x") -> Call:
+    read = read_call(http_scope(method, target, headers=headers))
+    assert isinstance(read, Call), read
+    return read
+
+
+def problem_with(*headers: tuple[bytes, bytes]) -> str:
+    read = read_call(http_scope(headers=headers))
+    assert isinstance(read, Problem), read
+    return read.name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/",
+        b"/a/b",
+        b"/a/",
+        b"/v1/items@2,3:x",
+        b"/%C3%A9t%C3%A9",
+        b"/a%20b",
+        b"/.well-known/x",
+        b"/...",
+    ],
+)
+def test_a_path_with_one_reading_is_canonical(path: bytes) -> None:
+    assert is_canonical(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"", b"x", b"//x", b"/a//b", b"/.", b"/..", b"/a/./b", b"/a/../b", b"/a/..", b"/a\\b",
+        b"/%41", b"/%2E%2E/x", b"/a%2Fb", b"/a%2fb", b"/a%5Cb", b"/%c3%a9t", b"/%00", b"/%7E",
+        b"/%", b"/%4", b"/%zz", b"/%252e", b"/\xc3\xa9t", b"/a b", b"/a?b", b"/a#b", b"/a;b",
+        b"/a\x00b", b"/a\nb", b"/a|b", b"http://gate.example/x", b"*",
+    ],
+)  # fmt: skip
+def test_a_path_that_servers_may_fold_is_not_canonical(path: bytes) -> None:
+    assert not is_canonical(path)
+
+
+@given(st.binary(max_size=40))
+def test_a_canonical_path_is_a_fixed_point_of_every_folding(tail: bytes) -> None:
+    path = b"/" + tail
+    if is_canonical(path):
+        assert path.isascii()
+        assert b"//" not in path
+        assert not {b".", b".."} & set(path.split(b"/"))
+
+
+def test_decisions_are_made_on_the_raw_path_without_the_query() -> None:
+    scope = http_scope("GET", b"/a%2Fb?x=/.well-known/")
+    scope["path"] = "/.well-known/decoded"
+    read = read_call(scope)
+    assert isinstance(read, Call)
+    assert (read.path, read.canonical) == (b"/a%2Fb", False)
+
+
+def test_a_server_without_raw_paths_is_read_by_its_path() -> None:
+    scope = http_scope("GET", b"/x")
+    scope["raw_path"] = None
+    read = read_call(scope)
+    assert isinstance(read, Call)
+    assert read.path == b"/x"
+
+
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [
+        ((b"x-pow-solution", b"anything"), Form.SOLUTION_HEADER),
+        ((b"X-PoW-Solution", b"anything"), Form.SOLUTION_HEADER),
+        ((b"authorization", b"PoW anything"), Form.AUTHORIZATION),
+        ((b"authorization", b"pow  anything"), Form.AUTHORIZATION),
+        ((b"authorization", b"bEARER pyp_anything"), Form.PASS),
+        ((b"cookie", b"a=b; pypow_pass=pyp_x"), Form.PASS),
+    ],
+)
+def test_credentials_are_found_in_every_header_and_taken_out(
+    header: tuple[bytes, bytes], form: Form
+) -> None:
+    call = call_with(header)
+    assert [presented.form for presented in call.presented] == [form]
+    assert b"anything" not in repr(call.headers).encode()
+    assert b"pyp_" not in repr(call.headers).encode()
+
+
+def test_other_cookies_stay_as_they_came() -> None:
+    call = call_with((b"cookie", b"a=b;pypow_pass=pyp_1; c=d"), (b"cookie", b" e = f ;g"))
+    assert [value for _, value in call.headers] == [b"a=b; c=d", b" e = f ;g"]
+
+
+def test_a_cookie_header_with_only_our_pass_is_dropped() -> None:
+    assert call_with((b"cookie", b"pypow_pass=pyp_1")).headers == ()
+
+
+def test_foreign_authorization_schemes_are_not_ours() -> None:
+    for value in (b"Basic dXNlcg==", b"Bearer eyJ0", b"Bearer", b"PoWer x", b""):
+        call = call_with((b"authorization", value))
+        assert (call.presented, call.headers) == ((), ((b"authorization", value),))
+
+
+def test_two_different_authorizations_are_refused() -> None:
+    assert (
+        problem_with((b"authorization", b"Basic x"), (b"authorization", b"PoW y"))
+        == "conflicting-credentials"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", [b"x_pow_solution", b"x-pow_solution", b"mcp_method", b"content_length", b"x-pow-new"]
+)
+def test_spellings_that_servers_fold_into_a_judged_header_do_not_travel_on(name: bytes) -> None:
+    assert call_with((name, b"1")).headers == ()
+
+
+def test_unrelated_underscores_travel_on() -> None:
+    assert call_with((b"my_header", b"1")).headers == ((b"my_header", b"1"),)
+
+
+@pytest.mark.parametrize(
+    ("values", "accepts"),
+    [
+        ([], None),
+        ([b"1"], Accepts(None)),
+        ([b"puzzles=16"], Accepts(16)),
+        ([b"1, puzzles=64"], Accepts(64)),
+        ([b"1", b"puzzles=1"], Accepts(1)),
+    ],
+)
+def test_x_pow_accept_says_what_a_caller_can_solve(
+    values: list[bytes], accepts: Accepts | None
+) -> None:
+    assert call_with(*((b"x-pow-accept", value) for value in values)).accepts == accepts
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"yes", b"puzzles=3", b"puzzles=128", b"puzzles=\xb2", b"1,"]
+)
+def test_a_wrong_x_pow_accept_is_refused_with_what_was_expected(value: bytes) -> None:
+    assert problem_with((b"x-pow-accept", value)) == "bad-request"
+
+
+@pytest.mark.parametrize("values", [[b"-1"], [b"1_0"], [b"\xb2"], [b""], [b"1", b"2"], [b"9" * 40]])
+def test_a_wrong_content_length_is_refused(values: list[bytes]) -> None:
+    assert problem_with(*((b"content-length", value) for value in values)) == "bad-request"
+
+
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        (("203.0.113.9", 1), "203.0.113.9/32"),
+        (("2001:db8:1:2:3::4", 1), "2001:db8:1:2::/64"),
+        (("::ffff:203.0.113.9", 1), "203.0.113.9/32"),
+        (("fe80::1%eth0", 1), "fe80::/64"),
+        (("/run/gate.sock", 0), "local"),
+        (None, "local"),
+    ],
+)
+def test_a_caller_is_known_by_its_network(client: tuple[str, int] | None, expected: str) -> None:
+    assert network(client) == expected
+
+
+def test_forwarded_headers_do_not_say_who_the_caller_is() -> None:
+    call = call_with((b"x-forwarded-for", b"198.51.100.1"), (b"forwarded", b"for=198.51.100.1"))
+    assert call.client == "192.0.2.7/32"
+
+
+def test_head_buys_what_get_buys() -> None:
+    assert call_with(method="HEAD").resource == call_with(method="GET").resource
+
+
+@pytest.mark.parametrize(
+    ("text", "resource"),
+    [
+        ("tools/call search", Resource("mcp", "tools/call", "search")),
+        ("resources/read file:///a b", Resource("mcp", "resources/read", "file:///a b")),
+        ("custom", Resource("mcp", "custom", "")),
+        ("POST /v1/items", Resource("http", "POST", "/v1/items")),
+        ("HEAD /x", Resource("http", "GET", "/x")),
+    ],
+)
+def test_a_resource_is_read_from_its_text(text: str, resource: Resource) -> None:
+    assert Resource.parse(text) == resource
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "POST", "POST v1", "/v1", "tools/call a\nb", "Post /v1", "GET /x?y=1"]
+)
+def test_a_text_that_names_no_resource_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="expected a resource like"):
+        Resource.parse(text)
+
+
+def test_no_two_resources_have_the_same_parts() -> None:
+    texts = ["tools/call a", "tools/call", "POST /a", "GET /a", "GET /A", "tools/callx a"]
+    assert len({Resource.parse(text).parts for text in texts}) == len(texts)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prices: first match wins, what nobody names costs the default, nothing is open by omission."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pypow import difficulty
+from pypow.errors import InvalidInputError
+from pypow_server.policy import (
+    DEFAULT_PRICE,
+    FREE,
+    Entry,
+    Policy,
+    Price,
+    entry,
+    relative_weight,
+)
+from pypow_server.resource import Resource
+from support.gated import EASY, Bench
+
+
+def free(bench: Bench, method: str, target: str, *headers: tuple[bytes, bytes]) -> bool:
+    return bench.send(method, target, headers).status == 200
+
+
+def test_the_default_price_is_sixteen_bits() -> None:
+    assert (difficulty.bits(Policy().default.q), Policy().default.weight) == (16, 1)
+
+
+def test_the_first_matching_entry_wins() -> None:
+    cheap, dear = entry("tools/call search_*", bits=8), entry("tools/call *", bits=24)
+    policy = Policy(entries=(cheap, dear))
+    assert policy.price_of(Resource("mcp", "tools/call", "search_web")) is cheap.price
+    assert policy.price_of(Resource("mcp", "tools/call", "render")) is dear.price
+    assert policy.price_of(Resource("mcp", "prompts/get", "search_web")) is DEFAULT_PRICE
+
+
+@pytest.mark.parametrize(
+    ("match", "method", "name", "expected"),
+    [
+        ("POST /v1/*", "POST", "/v1/a/b", True),
+        ("POST /v1/*", "POST", "/v1", False),
+        ("POST /v1/*", "GET", "/v1/a", False),
+        ("* /v1/*", "PUT", "/v1/a", True),
+        ("POST /v1/a.b", "POST", "/v1/axb", False),
+        ("POST /v1/a", "POST", "/v1/A", False),
+        ("POST /v1/a", "POST", "/v1/a\n", False),
+        ("tools/call [ab]", "tools/call", "a", False),
+        ("custom/method", "custom/method", "", True),
+        ("tools/call", "tools/call", "search", True),
+        ("tools/call search", "tools/call", "search ", False),
+        ("tools/call search", "tools/call search", "", False),
+        ("*", "anything", "at all", True),
+    ],
+)
+def test_a_star_stands_for_any_characters_and_nothing_else_is_special(
+    match: str, method: str, name: str, expected: bool
+) -> None:
+    assert Entry(match, FREE).matches(Resource("http", method, name)) is expected
+
+
+@pytest.mark.parametrize("match", ["", " ", " POST /x", "POST /x "])
+def test_an_entry_that_names_nothing_is_refused(match: str) -> None:
+    with pytest.raises(InvalidInputError, match="expected an entry like"):
+        Entry(match, FREE)
+
+
+def test_a_path_that_is_only_named_costs_what_it_would_cost_to_ask_for() -> None:
+    policy = Policy(entries=(entry("POST /dear", bits=24),))
+    assert policy.price_of(Resource("http", "POST", "/x")) is policy.default
+    assert policy.price_of(Resource("http", "POST", "/d%65ar")) is policy.dearest
+    assert policy.price_of(Resource("mcp", "tools/list", "")) is FREE
+
+
+@pytest.mark.parametrize("q", [0, 1023, 45 * 1024])
+def test_a_price_that_nobody_could_be_asked_is_refused(q: int) -> None:
+    with pytest.raises(InvalidInputError, match="expected 1 to 44 bits"):
+        Price("odd", q)
+
+
+@given(st.integers(difficulty.MIN_Q, difficulty.MAX_SUB_Q))
+def test_a_weight_is_never_below_the_work_it_stands_for(q: int) -> None:
+    weight = relative_weight(q, default=DEFAULT_PRICE)
+    units = difficulty.expected_hashes(q) / difficulty.expected_hashes(DEFAULT_PRICE.q)
+    assert 1 <= weight <= 65535
+    assert weight >= min(units, 65535)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["server/discover", "initialize", "ping", "completion/complete", "tools/list",
+     "resources/templates/list", "notifications/initialized"],
+)  # fmt: skip
+def test_what_a_client_needs_to_connect_is_free(method: str) -> None:
+    bench = Bench()
+    assert bench.post_mcp(method).status == 200
+    assert (bench.app.reached, bench.ledger.spends) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "method", ["tools/call", "prompts/get", "resources/read", "pings", "list", "xinitialize"]
+)
+def test_every_other_mcp_method_is_priced(method: str) -> None:
+    bench = Bench()
+    bench.post_mcp(method, {"name": "a", "uri": "a"})
+    assert bench.app.reached == 0
+
+
+def test_posted_responses_are_free() -> None:
+    bench = Bench()
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {}}).encode()
+    assert bench.send("POST", "/mcp", (), body).status == 200
+
+
+def test_streams_of_the_handshake_era_are_free_on_the_mcp_path_alone() -> None:
+    bench = Bench()
+    modern = (b"mcp-protocol-version", b"2026-07-28")
+    for method in ("GET", "DELETE"):
+        assert free(bench, method, "/mcp")
+        assert free(bench, method, "/mcp/")
+        assert not free(bench, method, "/mcp", modern)
+        assert not free(bench, method, "/mcp/x")
+    assert not free(bench, "PUT", "/mcp")
+
+
+def test_well_known_documents_are_free_to_read() -> None:
+    bench = Bench()
+    assert free(bench, "GET", "/.well-known/oauth-protected-resource/mcp")
+    assert free(bench, "HEAD", "/.well-known/x")
+    assert not free(bench, "POST", "/.well-known/x")
+    assert not free(bench, "GET", "/x/.well-known/x")
+
+
+def test_an_entry_may_price_what_is_free_by_nature_and_free_what_is_not() -> None:
+    policy = Policy(default=EASY, entries=(Entry("tools/list", EASY), Entry("GET /open", FREE)))
+    bench = Bench(policy=policy)
+    bench.post_mcp("tools/list")
+    assert bench.app.reached == 0
+    assert free(bench, "GET", "/open")
+    assert free(bench, "HEAD", "/open")
+    assert not free(bench, "POST", "/open")
+
+
+def test_a_slash_at_the_end_does_not_hide_an_mcp_call() -> None:
+    dear = Price("dear", 8 * 1024, 16)
+    bench = Bench(policy=Policy(default=EASY, entries=(Entry("tools/call *", dear),)))
+    body = json.dumps(
+        {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}}
+    ).encode()
+    answer = bench.send("POST", "/mcp/", (), body)
+    assert b'"difficulty":2' in answer.body
+
+
+def test_only_the_paths_of_the_policy_speak_mcp() -> None:
+    bench = Bench(policy=Policy(default=EASY, mcp_paths=("/a", "/b/")))
+    body = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+    answers = [bench.send("POST", path, (), body).status for path in ("/a", "/b", "/mcp")]
+    assert answers == [200, 200, 402]
