@@ -12,6 +12,8 @@ HEADER = (HERE / "pypow.h").read_text(encoding="utf-8")
 CDEF = HEADER.split("/* cffi-begin */", 1)[1].split("/* cffi-end */", 1)[0]
 VERSION = (ROOT / "pypow" / "VERSION").read_text(encoding="utf-8").strip()
 
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow"]
+
 ffibuilder = FFI()
 ffibuilder.cdef(CDEF)
 ffibuilder.set_source(
@@ -21,7 +23,6 @@ ffibuilder.set_source(
     depends=[*sorted(f"csrc/{path.name}" for path in HERE.glob("*.h")), "pypow/VERSION"],
     include_dirs=["csrc"],
     define_macros=[("PYPOW_VERSION", f'"{VERSION}"')],
-    extra_compile_args=["-std=c11", "-O3", "-Wall", "-Wextra", "-Wshadow"]
-    + ["-fvisibility=hidden", "-pthread"],
+    extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-pthread", *WARNINGS],
     extra_link_args=["-pthread"],
 )

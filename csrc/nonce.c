@@ -49,7 +49,7 @@ void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t
     }
 }
 
-int pypow_nonce_encode(uint8_t *bytes, size_t *bytes_len, const struct pypow_nonce *nonce,
+int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow_nonce *nonce,
                        uint64_t index)
 {
     if (!pypow_nonce_valid(nonce))
@@ -57,7 +57,7 @@ int pypow_nonce_encode(uint8_t *bytes, size_t *bytes_len, const struct pypow_non
     const uint32_t digits = pypow_nonce_digits(nonce, index);
     if (index > pypow_nonce_count(nonce, digits) - 1)
         return PYPOW_BAD_ARGUMENT;
-    pypow_nonce_write(bytes, nonce, digits, 0, index);
-    *bytes_len = digits;
+    pypow_nonce_write(encoded, nonce, digits, 0, index);
+    *encoded_len = digits;
     return PYPOW_OK;
 }

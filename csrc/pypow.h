@@ -101,7 +101,7 @@ void pypow_puzzle_free(struct pypow_puzzle *puzzle);
  * Write the nonce with this index; at most PYPOW_MAX_NONCE_BYTES bytes.
  * Returns PYPOW_OK, or PYPOW_BAD_ARGUMENT where the width cannot hold the index.
  */
-int pypow_nonce_encode(uint8_t *bytes, size_t *bytes_len, const struct pypow_nonce *nonce,
+int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow_nonce *nonce,
                        uint64_t index);
 
 /*

@@ -137,7 +137,7 @@ class Progress:
 def kernels() -> tuple[KernelInfo, ...]:
     """All kernels of this build, best measured first; the last one runs everywhere."""
     info = ffi.new("struct pypow_kernel_info *")
-    found = []
+    found: list[KernelInfo] = []
     while lib.pypow_kernel_at(info, len(found)) == lib.PYPOW_OK:
         name = ffi.string(info.name).decode("ascii")
         found.append(KernelInfo(name=name, lanes=info.lanes, usable=bool(info.usable)))
@@ -145,12 +145,7 @@ def kernels() -> tuple[KernelInfo, ...]:
 
 
 def sha256(message: bytes, kernel: str | None = None) -> bytes:
-    """SHA-256 (FIPS 180-4) with one kernel's block function, or the fastest for one message.
-
-    Raises:
-        InvalidInputError: ``message`` is not bytes.
-        KernelUnavailableError: no kernel of that name, or this CPU cannot run it.
-    """
+    """SHA-256 (FIPS 180-4) with one kernel's block function, or the fastest for one message."""
     message = _require_bytes("message", message)
     digest = ffi.new("uint8_t[]", _DIGEST_BYTES)
     _check(lib.pypow_sha256(digest, message, len(message), _name(kernel)), "a message", kernel)
@@ -158,11 +153,7 @@ def sha256(message: bytes, kernel: str | None = None) -> bytes:
 
 
 def encode_nonce(spec: NonceSpec, index: int) -> bytes:
-    """The nonce with this index.
-
-    Raises:
-        InvalidInputError: the encoding has no such index.
-    """
+    """The nonce with this index; InvalidInputError where the encoding has no such index."""
     encoded = ffi.new("uint8_t[]", lib.PYPOW_MAX_NONCE_BYTES)
     length = ffi.new("size_t *")
     index = _require_int("index", index, _U64_MAX)
@@ -174,19 +165,13 @@ def encode_nonce(spec: NonceSpec, index: int) -> bytes:
 def verify(
     rule: RuleSpec, prefix: bytes, nonces: Sequence[bytes], suffix: bytes = b""
 ) -> tuple[int | None, tuple[bytes, ...]]:
-    """Hash ``prefix + nonce + suffix`` for each nonce until one does not win.
-
-    Args:
-        rule: when a digest wins.
-        prefix: what every message begins with.
-        nonces: 1 to 64 of them, of up to 64 bytes each.
-        suffix: what every message ends with.
+    """Hash ``prefix + nonce + suffix`` for each of 1 to 64 nonces, until one does not win.
 
     Returns:
         The index of the first nonce that does not win, or None; and the digests hashed.
 
     Raises:
-        InvalidInputError: wrong types, or too many or too long nonces.
+        InvalidInputError: wrong types, or too many or too long nonces (64 bytes).
     """
     count = len(nonces)
     if not 1 <= count <= lib.PYPOW_MAX_PROOFS:
@@ -198,18 +183,9 @@ def verify(
         )
     digests = ffi.new("uint8_t[]", count * _DIGEST_BYTES)
     failed = ffi.new("uint32_t *")
-    status = lib.pypow_verify(
-        digests,
-        failed,
-        rule.native,
-        _require_bytes("prefix", prefix),
-        len(prefix),
-        _require_bytes("suffix", suffix),
-        len(suffix),
-        b"".join(nonces),
-        bytes(lengths),
-        count,
-    )
+    around = _around(prefix, suffix)
+    joined = b"".join(nonces)
+    status = lib.pypow_verify(digests, failed, rule.native, *around, joined, bytes(lengths), count)
     _check(status, "a proof")
     hashed = count if status == lib.PYPOW_OK else failed[0] + 1
     raw = bytes(ffi.buffer(digests, hashed * _DIGEST_BYTES))
@@ -223,12 +199,9 @@ class NativePuzzle:
     __slots__ = ("native",)
 
     def __init__(self, prefix: bytes, nonce: NonceSpec, suffix: bytes, rule: RuleSpec) -> None:
-        prefix, suffix = _require_bytes("prefix", prefix), _require_bytes("suffix", suffix)
         made = ffi.new("struct pypow_puzzle **")
-        status = lib.pypow_puzzle_new(
-            made, nonce.native, rule.native, prefix, len(prefix), suffix, len(suffix)
-        )
-        _check(status, "a puzzle")
+        around = _around(prefix, suffix)
+        _check(lib.pypow_puzzle_new(made, nonce.native, rule.native, *around), "a puzzle")
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:
@@ -238,14 +211,8 @@ class NativePuzzle:
             The lowest winning index or None, and how many nonces were tried.
         """
         progress = ffi.new("struct pypow_progress *")
-        status = lib.pypow_search(
-            progress,
-            self.native,
-            _name(kernel),
-            _require_int("first", first, _U64_MAX),
-            _require_int("count", count, _U64_MAX),
-            ffi.NULL,
-        )
+        indices = _range(first, count)
+        status = lib.pypow_search(progress, self.native, _name(kernel), *indices, ffi.NULL)
         _check(status, "a search", kernel)
         return (progress.nonce if status == lib.PYPOW_OK else None), progress.hashes
 
@@ -262,14 +229,9 @@ class Pool:
         self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
     ) -> None:
         made = ffi.new("struct pypow_pool **")
-        status = lib.pypow_pool_new(
-            made,
-            puzzle.native,
-            _name(kernel),
-            _require_int("threads", threads, lib.PYPOW_MAX_THREADS),
-            _require_int("first", first, _U64_MAX),
-            _require_int("count", count, _U64_MAX),
-        )
+        threads = _require_int("threads", threads, lib.PYPOW_MAX_THREADS)
+        indices = _range(first, count)
+        status = lib.pypow_pool_new(made, puzzle.native, _name(kernel), threads, *indices)
         _check(status, f"a pool of {threads} threads", kernel)
         self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
         self._puzzle = puzzle
@@ -332,6 +294,15 @@ def _name(kernel: str | None) -> Any:
         raise InvalidInputError(f"expected a kernel's name, got {type(kernel).__name__}")
     # No kernel's name holds what this replaces; and C would take a NUL for the end.
     return kernel.encode("ascii", "replace").replace(b"\0", b"?")
+
+
+def _around(prefix: object, suffix: object) -> tuple[bytes, int, bytes, int]:
+    before, after = _require_bytes("prefix", prefix), _require_bytes("suffix", suffix)
+    return before, len(before), after, len(after)
+
+
+def _range(first: object, count: object) -> tuple[int, int]:
+    return _require_int("first", first, _U64_MAX), _require_int("count", count, _U64_MAX)
 
 
 def _require_bytes(name: str, value: object) -> bytes:

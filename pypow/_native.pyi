@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The typed face of csrc/pypow.h; a test compares the two and the compiled module."""
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
-
-from cffi import FFI
 
 # A C value that cffi holds; its C type is in the header.
 CData: TypeAlias = Any
@@ -45,7 +44,7 @@ class Lib:
     ) -> int: ...
     def pypow_puzzle_free(self, puzzle: CData, /) -> None: ...
     def pypow_nonce_encode(
-        self, bytes: CData, bytes_len: CData, nonce: CData, index: int, /
+        self, encoded: CData, encoded_len: CData, nonce: CData, index: int, /
     ) -> int: ...
     def pypow_search(
         self,
@@ -85,5 +84,17 @@ class Lib:
         /,
     ) -> int: ...
 
-ffi: FFI
+class Ffi:
+    """As much of cffi's out-of-line API as is used here."""
+
+    NULL: Final[CData]
+    def new(self, cdecl: str, init: int = ..., /) -> CData: ...
+    def gc(self, cdata: CData, destructor: Callable[[CData], None], /) -> CData: ...
+    def string(self, cdata: CData, /) -> bytes: ...
+    def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
+    def memmove(self, dest: CData, src: bytes, n: int, /) -> None: ...
+    def typeof(self, cdecl: str | CData, /) -> Any: ...
+    def addressof(self, library: Lib, name: str, /) -> CData: ...
+
+ffi: Ffi
 lib: Lib

@@ -189,6 +189,12 @@ def test_an_answer_crosses_with_duplicates_and_without_fields_of_its_hop() -> No
     ]
 
 
+def test_the_date_is_the_servers_own_to_write() -> None:
+    dated = b"HTTP/1.1 204 No Content\r\nDate: Tue, 28 Jul 2026 00:00:00 GMT\r\n\r\n"
+    answer, _ = _through(dated)
+    assert answer.values(b"date") == []
+
+
 def test_a_compressed_answer_is_left_compressed() -> None:
     packed = gzip.compress(b"hello" * 100)
     answer, _ = _through(

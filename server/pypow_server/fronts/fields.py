@@ -27,6 +27,8 @@ _HOP_BY_HOP: Final = frozenset(
 )
 # The server that the proxy runs in has answered 100-continue; the upstream gets its own Host.
 _ENDS_HERE: Final = _HOP_BY_HOP | {b"expect", b"host", b"forwarded", b"x-real-ip"}
+# The server that the proxy runs in writes one of its own, and two would be one too many.
+_SET_ANEW: Final = frozenset({b"date"})
 _CONTROL: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 _BODILESS: Final = frozenset({204, 304})
 
@@ -54,7 +56,7 @@ def request_fields(scope: Scope) -> list[tuple[str, str]]:
 def response_fields(status: int, received: RawFields) -> list[tuple[bytes, bytes]]:
     """The header fields to send to the caller, in the upstream's order, duplicates kept."""
     fields = list(received)
-    dropped = _HOP_BY_HOP | _named_in_connection(fields)
+    dropped = _HOP_BY_HOP | _SET_ANEW | _named_in_connection(fields)
     chunked = any(name.lower() == b"transfer-encoding" for name, _ in fields)
     if chunked or status in _BODILESS:
         # Beside chunks a length is void (RFC 9112 6.3); without a body it describes no octet of

@@ -139,8 +139,8 @@ class WorkRail:
             ),
             body=body,
             ask=(
-                f"Run `{solve}` and repeat the call with "
-                f'_meta["{PROOF_META}"] = "challenge=<the same>,nonce=<its output>".'
+                f"Run `{solve}` and repeat the call with the header that it prints as "
+                f'_meta["{PROOF_META}"].'
             ),
         )
 

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ranges: the lowest nonce wins, counts add up, and what cannot be is refused in one line."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pypow import _bridge
+from pypow._bridge import NonceSpec, RuleSpec, RuleType
+from pypow.errors import InvalidInputError, KernelUnavailableError
+from support.reference import (
+    DECIMAL,
+    HEX,
+    NEVER,
+    Case,
+    Outcome,
+    Search,
+    binary,
+    cases,
+    encode,
+    expected,
+    hexadecimal,
+    indices,
+    winners,
+    zero_bits,
+)
+
+USABLE = [info.name for info in _bridge.kernels() if info.usable]
+ALWAYS = RuleSpec(type=RuleType.AT_LEAST, value=bytes(32), mask=bytes(32), little=False)
+
+
+def native(case: Case) -> _bridge.NativePuzzle:
+    return _bridge.NativePuzzle(case.prefix, case.nonce, case.suffix, case.rule)
+
+
+def check_all_winners(search: Search, case: Case) -> None:
+    """Searching on from each winner meets every winner once, and every index once."""
+    found, tried, at, end = [], 0, case.first, case.first + case.count
+    while True:
+        winner, hashes = search(replace(case, first=at, count=end - at))
+        tried += hashes
+        if winner is None:
+            break
+        found.append(winner)
+        at = winner + 1
+    assert found == list(winners(case))
+    assert tried == len(indices(case))
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("rule", [zero_bits(3), zero_bits(6, little=True), ALWAYS, NEVER])
+@pytest.mark.parametrize("nonce", [DECIMAL, HEX, hexadecimal(9), binary(4, little=True)])
+def test_every_winner_of_a_range_is_met_once(kernel: str, rule: RuleSpec, nonce: NonceSpec) -> None:
+    case = Case(b"p" * 50, nonce, b"", rule, 990, 2500)
+    puzzle = native(case)
+    check_all_winners(lambda part: puzzle.search(part.first, part.count, kernel), case)
+
+
+def misses_the_one_after_a_winner(case: Case) -> Outcome:
+    found, tried = expected(replace(case, first=case.first + 1, count=max(0, case.count - 1)))
+    return found, tried + min(1, case.count)
+
+
+def finds_some_winner(case: Case) -> Outcome:
+    later = list(winners(case))[:2]
+    return (later[-1], later[-1] - case.first + 1) if later else expected(case)
+
+
+def visits_the_last_index_twice(case: Case) -> Outcome:
+    found, tried = expected(case)
+    return found, tried + (found is None)
+
+
+@pytest.mark.parametrize(
+    "wrong", [misses_the_one_after_a_winner, finds_some_winner, visits_the_last_index_twice]
+)
+def test_the_check_itself_catches_a_wrong_range(wrong: Callable[[Case], Outcome]) -> None:
+    case = Case(b"p", DECIMAL, b"", zero_bits(3), 95, 200)
+    check_all_winners(expected, case)
+    with pytest.raises(AssertionError):
+        check_all_winners(wrong, case)
+
+
+@given(case=cases(), cut=st.integers(0, 300), kernel=st.sampled_from(USABLE))
+def test_a_range_searched_in_two_parts_gives_the_same(case: Case, cut: int, kernel: str) -> None:
+    puzzle = native(case)
+    cut = min(cut, case.count, 2**64 - 1 - case.first)
+    whole = puzzle.search(case.first, case.count, kernel)
+    found, hashes = puzzle.search(case.first, cut, kernel)
+    if found is None:
+        found, more = puzzle.search(case.first + cut, case.count - cut, kernel)
+        hashes += more
+    assert (found, hashes) == whole
+
+
+@given(data=st.data(), width=st.integers(0, 64), little=st.booleans(), base=st.integers(2, 256))
+def test_nonces_are_written_as_the_digits_of_their_index(
+    data: st.DataObject, width: int, little: bool, base: int
+) -> None:
+    symbols = bytes(data.draw(st.permutations(range(256)))[:base])
+    spec = NonceSpec(symbols=symbols, width=width, little=little and width > 0)
+    most = min(base**width, 2**64) - 1 if width else 2**64 - 1
+    for index in (0, most, data.draw(st.integers(0, most))):
+        assert _bridge.encode_nonce(spec, index) == encode(spec, index)
+    if most < 2**64 - 1:
+        with pytest.raises(InvalidInputError, match=f"index {most + 1} in {width} digits"):
+            _bridge.encode_nonce(spec, most + 1)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+def test_indices_that_the_encoding_does_not_have_are_no_part_of_a_range(kernel: str) -> None:
+    two_digits = native(Case(b"", hexadecimal(2), b"", NEVER, 0, 0))
+    assert two_digits.search(250, 100, kernel) == (None, 6)
+    assert two_digits.search(256, 100, kernel) == (None, 0)
+    assert two_digits.search(2**64 - 1, 2**64 - 1, kernel) == (None, 0)
+    any_width = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
+    assert any_width.search(2**64 - 40, 2**64 - 1, kernel) == (None, 40)
+    assert any_width.search(0, 0, kernel) == (None, 0)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+def test_the_very_last_index_can_win(kernel: str) -> None:
+    puzzle = native(Case(b"", binary(8), b"", ALWAYS, 0, 0))
+    assert puzzle.search(2**64 - 1, 1, kernel) == (2**64 - 1, 1)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "scalar\0", "scälar", "SCALAR"])
+def test_an_unknown_kernel_is_refused_and_the_usable_ones_named(name: str) -> None:
+    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
+    for call in (
+        lambda: puzzle.search(0, 1, name),
+        lambda: _bridge.sha256(b"", name),
+        lambda: _bridge.Pool(puzzle, first=0, count=1, threads=1, kernel=name),
+    ):
+        with pytest.raises(KernelUnavailableError, match=r"usable: .*scalar"):
+            call()
+
+
+@pytest.mark.parametrize("number", [-1, 2**64, True, 1.0, "1", None])
+def test_a_number_that_is_no_index_is_refused(number: int) -> None:
+    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
+    for call in (
+        lambda: puzzle.search(number, 1),
+        lambda: puzzle.search(0, number),
+        lambda: _bridge.encode_nonce(DECIMAL, number),
+        lambda: _bridge.Pool(puzzle, first=number, count=1, threads=1, kernel=None),
+    ):
+        with pytest.raises(InvalidInputError, match="expected"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("symbols", "width", "little"),
+    [
+        (b"", 1, False),
+        (b"0", 1, False),
+        (b"00", 1, False),
+        (b"01", 65, False),
+        (b"01", -1, False),
+        (b"01", 0, True),
+        ("01", 1, False),
+        (bytes(range(256)) + b"!", 1, False),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_refused(symbols: bytes, width: int, little: bool) -> None:
+    with pytest.raises(InvalidInputError):
+        NonceSpec(symbols=symbols, width=width, little=little)
+
+
+def test_a_rule_that_cannot_be_is_refused() -> None:
+    for value, mask in ((b"", bytes(32)), (bytes(32), bytes(33))):
+        with pytest.raises(InvalidInputError, match="expected 32 bytes"):
+            RuleSpec(type=RuleType.AT_MOST, value=value, mask=mask, little=False)
+    with pytest.raises(InvalidInputError, match="outside the mask"):
+        RuleSpec(type=RuleType.MASKED, value=b"\1" * 32, mask=bytes(32), little=False)
+
+
+def test_text_is_refused_where_octets_are_wanted() -> None:
+    with pytest.raises(InvalidInputError, match="expected bytes for prefix, got str"):
+        _bridge.NativePuzzle("prefix", DECIMAL, b"", NEVER)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="expected bytes for message, got str"):
+        _bridge.sha256("abc")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="expected a kernel's name, got int"):
+        _bridge.sha256(b"abc", 7)  # type: ignore[arg-type]
+
+
+def test_the_last_kernel_of_the_table_runs_everywhere() -> None:
+    last = _bridge.kernels()[-1]
+    assert last.name == "scalar"
+    assert last.usable
