@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 8 messages at a time, for CPUs with AVX2 and neither AVX-512 nor SHA extensions. */
+#include "kernel.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 #include "cpu.h"
-#include "kernel.h"
 
 #define KERNEL_TARGET __attribute__((target("avx2")))
 #define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET

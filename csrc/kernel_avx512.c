@@ -3,12 +3,13 @@
  * Two vectors of 16 messages, for CPUs with AVX-512: there three-input logic, a rotate and 32
  * registers make it the fastest. With one vector a wide core waits for results half the time.
  */
+#include "kernel.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 #include "cpu.h"
-#include "kernel.h"
 
 #define KERNEL_TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
 #define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET

@@ -6,13 +6,14 @@
  * The instructions want the working variables as two vectors, which list from the lowest
  * element f e b a and h g d c (Intel SDM volume 2, SHA256RNDS2).
  */
+#include "kernel.h"
+
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 #include <string.h>
 
 #include "cpu.h"
-#include "kernel.h"
 
 #define KERNEL_TARGET __attribute__((target("sha,sse4.1,ssse3")))
 #define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET

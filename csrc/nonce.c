@@ -37,15 +37,11 @@ uint32_t pypow_nonce_digits(const struct pypow_nonce *nonce, uint64_t index)
 }
 
 void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t digits,
-                       uint32_t skip, uint64_t number)
+                       uint64_t index)
 {
     for (uint32_t i = 0; i < digits; i++) {
-        uint8_t *byte = bytes + (nonce->little ? i : digits - 1 - i);
-        *byte = 0;
-        if (i >= skip) {
-            *byte = nonce->symbols[number % nonce->base];
-            number /= nonce->base;
-        }
+        bytes[nonce->little ? i : digits - 1 - i] = nonce->symbols[index % nonce->base];
+        index /= nonce->base;
     }
 }
 
@@ -57,7 +53,7 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
     const uint32_t digits = pypow_nonce_digits(nonce, index);
     if (index > pypow_nonce_count(nonce, digits) - 1)
         return PYPOW_BAD_ARGUMENT;
-    pypow_nonce_write(encoded, nonce, digits, 0, index);
+    pypow_nonce_write(encoded, nonce, digits, index);
     *encoded_len = digits;
     return PYPOW_OK;
 }

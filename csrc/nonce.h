@@ -15,8 +15,8 @@ uint64_t pypow_nonce_count(const struct pypow_nonce *nonce, uint32_t digits);
 /* How many digits the nonce with this index has. */
 uint32_t pypow_nonce_digits(const struct pypow_nonce *nonce, uint64_t index);
 
-/* Write `digits` digits of a number, the low `skip` of them as zero bytes. */
+/* Write an index as `digits` digits, which are enough for it. */
 void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t digits,
-                       uint32_t skip, uint64_t number);
+                       uint64_t index);
 
 #endif

@@ -184,7 +184,10 @@ int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uin
     return pool->outcome;
 }
 
-void pypow_pool_stop(struct pypow_pool *pool) { __atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED); }
+void pypow_pool_stop(struct pypow_pool *pool)
+{
+    __atomic_store_n(&pool->stop, 1, __ATOMIC_RELAXED);
+}
 
 static bool prepare_lock(struct pypow_pool *pool)
 {

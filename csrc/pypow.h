@@ -49,7 +49,7 @@ struct pypow_nonce {
     uint32_t base;        /* 2..256 */
     uint32_t width;       /* digits, 1..PYPOW_MAX_NONCE_BYTES; 0: as few as the number needs */
     uint32_t little;      /* 1: the least significant digit comes first; needs a width */
-    uint8_t symbols[256]; /* the byte for each digit value; the first `base` are used, all distinct */
+    uint8_t symbols[256]; /* the byte for each digit; the first `base` are used, all distinct */
 };
 
 /* When a digest wins. */
@@ -68,7 +68,7 @@ struct pypow_kernel_info {
 
 struct pypow_progress {
     uint64_t nonce;  /* index of the lowest winning nonce; set by PYPOW_OK only */
-    uint64_t hashes; /* nonces tried so far, all threads */
+    uint64_t hashes; /* nonces tried so far, all threads; a winner's thread counts up to it */
 };
 
 /* Opaque: what a kernel grinds, prepared once; and one search on several threads. */
@@ -106,7 +106,9 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
 
 /*
  * Scan the indices [first, first + count) on the calling thread, with the named kernel
- * (NULL: the best usable). `progress->hashes` is set on every return that is not a fault.
+ * (NULL: the best usable), for the lowest that wins. Indices past 2^64 - 1, or past what the
+ * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
+ * `progress->hashes` is set on every return that is not a fault.
  * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
@@ -118,7 +120,8 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
  * grinds on the calling thread for about `slice_ms` and then answers PYPOW_RUNNING, so that
  * the caller can look at signals, clocks and progress between slices. The result is the
  * lowest winning nonce, whatever the kernel, threads and slices. `puzzle` must outlive the
- * pool. free stops and joins every thread; in a forked child it only frees memory.
+ * pool. One thread at a time may run; any may stop. free stops and joins every thread; in a
+ * forked child it only frees memory, and run answers PYPOW_FORKED.
  */
 int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *kernel,
                    uint32_t threads, uint64_t first, uint64_t count);

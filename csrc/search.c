@@ -1,11 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Searching a range on one thread.
- *
- * The nonce's fastest digits that share a 32-bit word of the message are the inner digits. For
- * each value of the others (a run) the block is folded once, and the kernel then goes through
- * a table of the words that the inner digits make.
- */
+/* Searching a range on one thread, run by run. */
 #include "search.h"
 
 #include <string.h>
@@ -37,6 +31,19 @@ static uint64_t place(const struct pypow_search *search, uint32_t digit)
     return search->message.head_len + (little ? digit : search->digits - 1 - digit);
 }
 
+/* How many digits, from one on to slower ones, share its word and have at most `most` values. */
+static uint32_t span(const struct pypow_search *search, uint32_t first, uint32_t most)
+{
+    const uint32_t base = search->puzzle->nonce.base;
+    uint32_t digit = first;
+    for (uint32_t count = base; count <= most && digit < search->digits; count *= base) {
+        if (place(search, digit) / 4 != place(search, first) / 4)
+            break;
+        digit++;
+    }
+    return digit - first;
+}
+
 /* Add the next digit to the table: each value of it, before all combinations of the faster. */
 static void widen_table(struct pypow_search *search, uint32_t digit)
 {
@@ -53,34 +60,46 @@ static void widen_table(struct pypow_search *search, uint32_t digit)
     search->inner_count *= nonce->base;
 }
 
-static void lay_out(struct pypow_search *search, uint32_t digits)
+static void choose_digits(struct pypow_search *search)
 {
-    search->digits = digits;
-    search->message.nonce_len = digits;
-    const uint64_t fastest = place(search, 0);
-    search->block = fastest / BLOCK_BYTES;
-    search->scan.word = (uint32_t)(fastest % BLOCK_BYTES / 4);
-    search->scan.varying = pypow_scan_varying(search->scan.word);
-    search->scan.next_block = search->block + 1;
-    search->scan.end_block = pypow_message_blocks(&search->message);
-    search->inner_count = 1;
-    search->table[0] = 0;
-    uint32_t i = 0;
-    do
-        widen_table(search, i++);
-    while (i < digits && place(search, i) / 4 == fastest / 4 &&
-           search->inner_count * search->puzzle->nonce.base <= MAX_INNER);
-    search->inner_digits = i;
+    const struct pypow_nonce *nonce = &search->puzzle->nonce;
+    const uint32_t fastest = span(search, 0, MAX_INNER);
+    const uint32_t fastest_count = (uint32_t)pypow_nonce_count(nonce, fastest);
+    const uint32_t room = MAX_RUN / fastest_count;
+    const uint32_t next = span(search, fastest, room < MAX_INNER ? room : MAX_INNER);
+    const bool skip = next > fastest;
+    search->fast_digits = skip ? fastest : 0;
+    search->fast_count = skip ? fastest_count : 1;
+    search->inner_digits = skip ? next : fastest;
 }
 
-/* Prepare the scan of all nonces that differ from this index in their inner digits only. */
-static void fold_run(struct pypow_search *search, uint64_t index)
+static void lay_out(struct pypow_search *search, uint32_t digits)
+{
+    struct pypow_scan *scan = &search->scan;
+    search->digits = digits;
+    search->message.nonce_len = digits;
+    choose_digits(search);
+    search->inner_count = 1;
+    search->table[0] = 0;
+    for (uint32_t i = 0; i < search->inner_digits; i++)
+        widen_table(search, search->fast_digits + i);
+    const uint64_t inner_at = place(search, search->fast_digits);
+    search->block = inner_at / BLOCK_BYTES;
+    scan->word = (uint32_t)(inner_at % BLOCK_BYTES / 4);
+    scan->varying = pypow_scan_varying(scan->word);
+    scan->next_block = search->block + 1;
+    scan->end_block = pypow_message_blocks(&search->message);
+}
+
+/* Prepare the scan of all nonces that differ from this one in their inner digits only. */
+static void fold_nonce(struct pypow_search *search, uint64_t index)
 {
     struct pypow_scan *scan = &search->scan;
     struct pypow_message *message = &search->message;
     uint8_t block[BLOCK_BYTES];
-    pypow_nonce_write(message->nonce, &search->puzzle->nonce, search->digits,
-                      search->inner_digits, index / search->inner_count);
+    pypow_nonce_write(message->nonce, &search->puzzle->nonce, search->digits, index);
+    for (uint32_t i = 0; i < search->inner_digits; i++)
+        message->nonce[place(search, search->fast_digits + i) - message->head_len] = 0;
     memcpy(scan->chain, message->midstate, sizeof scan->chain);
     for (uint64_t i = 0; i < search->block; i++) {
         pypow_message_block(block, message, i);
@@ -96,7 +115,7 @@ static bool wins(const struct pypow_search *search, uint64_t index)
 {
     struct pypow_message message = search->message;
     uint8_t digest[PYPOW_DIGEST_BYTES];
-    pypow_nonce_write(message.nonce, &search->puzzle->nonce, search->digits, 0, index);
+    pypow_nonce_write(message.nonce, &search->puzzle->nonce, search->digits, index);
     pypow_message_digest(digest, &message, search->compress);
     return pypow_rule_wins(&search->puzzle->rule, digest);
 }
@@ -111,58 +130,91 @@ static bool pointless(const struct pypow_watch *watch, uint64_t index)
     return watch->ceiling != NULL && __atomic_load_n(watch->ceiling, __ATOMIC_RELAXED) < index;
 }
 
-/*
- * Search inner values [begin, end) of the run that starts at index `run`. PYPOW_RUNNING when
- * none wins; `*at` is where it ended: the winner, or the first inner value not tried.
- */
-static int search_run(uint32_t *at, const struct pypow_search *search, uint64_t run,
-                      uint32_t begin, uint32_t end, const struct pypow_watch *watch)
+/* A part of a run, as offsets from the run's first index. */
+struct part {
+    uint64_t run;
+    uint32_t begin;
+    uint32_t end; /* lowered to a winner when one is found */
+    bool found;
+    uint32_t tried;
+};
+
+/* The first inner value whose nonce with these fast digits lies at `offset` or later. */
+static uint32_t inner_from(const struct pypow_search *search, uint32_t offset, uint32_t fast)
 {
-    uint32_t i = begin;
+    return offset <= fast ? 0 : (offset - fast + search->fast_count - 1) / search->fast_count;
+}
+
+/* Search the nonces of a part that have these fast digits. False when told to stop. */
+static bool search_inner(struct part *part, struct pypow_search *search, uint32_t fast,
+                         const struct pypow_watch *watch)
+{
+    const uint32_t end = inner_from(search, part->end, fast);
+    uint32_t i = inner_from(search, part->begin, fast);
+    if (i < end)
+        fold_nonce(search, part->run + fast);
     while (i < end) {
-        *at = i;
-        if (stopped(watch))
-            return PYPOW_STOPPED;
-        if (pointless(watch, run + i))
-            return PYPOW_NOT_FOUND;
         const uint32_t slice_end = end - i < SLICE ? end : i + SLICE;
+        if (stopped(watch))
+            return false;
+        if (pointless(watch, part->run + fast + (uint64_t)i * search->fast_count))
+            return true;
         while (i < slice_end) {
-            *at = i = search->kernel->scan(&search->scan, i, slice_end);
-            if (i < slice_end && wins(search, run + i++))
-                return PYPOW_OK;
+            const uint32_t hit = search->kernel->scan(&search->scan, i, slice_end);
+            const uint32_t offset = fast + hit * search->fast_count;
+            part->tried += hit - i;
+            i = hit;
+            if (hit == slice_end)
+                break;
+            if (wins(search, part->run + offset)) {
+                part->end = offset;
+                part->found = true;
+                return true;
+            }
+            part->tried++;
+            i++;
         }
     }
-    *at = end;
-    return PYPOW_RUNNING;
+    return true;
+}
+
+/* False when told to stop. */
+static bool search_part(struct part *part, struct pypow_search *search,
+                        const struct pypow_watch *watch)
+{
+    for (uint32_t fast = 0; fast < search->fast_count; fast++)
+        if (!search_inner(part, search, fast, watch))
+            return false;
+    return true;
 }
 
 int pypow_search_range(struct pypow_progress *progress, struct pypow_search *search,
                        uint64_t first, uint64_t last, const struct pypow_watch *watch)
 {
+    uint64_t index = first;
+    bool more = true;
     progress->hashes = 0;
-    for (uint64_t index = first;;) {
+    while (more && !pointless(watch, index)) {
         const uint32_t digits = pypow_nonce_digits(&search->puzzle->nonce, index);
         if (digits != search->digits)
             lay_out(search, digits);
-        fold_run(search, index);
-        const uint32_t begin = (uint32_t)(index % search->inner_count);
-        const uint64_t run = index - begin;
-        const uint64_t to_last = last - run;
-        const bool final = to_last < search->inner_count;
-        const uint32_t end = final ? (uint32_t)to_last + 1 : search->inner_count;
-        uint32_t at;
-        const int status = search_run(&at, search, run, begin, end, watch);
-        progress->hashes += at - begin;
-        if (status == PYPOW_OK) {
-            progress->hashes++;
-            progress->nonce = run + at;
+        const uint32_t run_length = search->fast_count * search->inner_count;
+        struct part part = {.begin = (uint32_t)(index % run_length)};
+        part.run = index - part.begin;
+        more = last - part.run >= run_length;
+        part.end = more ? run_length : (uint32_t)(last - part.run) + 1;
+        index = part.run + part.end;
+        const bool to_the_end = search_part(&part, search, watch);
+        if (to_the_end && part.found) {
+            progress->nonce = part.run + part.end;
+            progress->hashes += part.end - part.begin + 1;
+            return PYPOW_OK;
         }
-        if (status != PYPOW_RUNNING)
-            return status;
-        if (final)
-            return PYPOW_NOT_FOUND;
-        index = run + end;
+        progress->hashes += part.tried;
+        if (!to_the_end)
+            return PYPOW_STOPPED;
     }
+    return PYPOW_NOT_FOUND;
 }
 
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,

@@ -6,8 +6,15 @@
 #include "kernel.h"
 #include "puzzle.h"
 
-/* The inner digits take at most this many values: 16 KiB of words, well inside an L1 cache. */
-enum { MAX_INNER = 4096 };
+/*
+ * A run is a stretch of indices that differ in their fast and inner digits only. The inner
+ * digits share one word of the message; a kernel scans all their values in one go. The fast
+ * digits are those, usually none, that lie in a word with too few to be worth a scan.
+ */
+enum {
+    MAX_INNER = 1 << 12, /* values of the inner digits: 16 KiB of words, well inside L1 */
+    MAX_RUN = 1 << 14    /* a winner's whole run is searched, hence not too long */
+};
 
 /* What a thread searches with; begun once, then used for one range after another. */
 struct pypow_search {
@@ -17,9 +24,11 @@ struct pypow_search {
 
     /* The layout of nonces with `digits` digits; 0 before the first. */
     uint32_t digits;
-    uint32_t inner_digits; /* the fastest digits, all inside the varying word */
-    uint32_t inner_count;  /* base^inner_digits */
-    uint64_t block;        /* which block of the message holds them */
+    uint32_t fast_digits;
+    uint32_t fast_count; /* base^fast_digits */
+    uint32_t inner_digits;
+    uint32_t inner_count; /* base^inner_digits */
+    uint64_t block;       /* which block of the message holds the inner digits */
 
     struct pypow_message message;
     struct pypow_scan scan;

@@ -16,7 +16,7 @@ from .errors import ForkedError, InvalidInputError, KernelUnavailableError
 
 _DIGEST_BYTES = lib.PYPOW_DIGEST_BYTES
 _U64_MAX = 2**64 - 1
-_U32_MAX = 2**32 - 1
+_TOO_LONG = "the message is longer than memory or SHA-256 allows; shorten it"
 
 _ERRORS: dict[int, type[Exception]] = {
     lib.PYPOW_BAD_ARGUMENT: InvalidInputError,
@@ -26,17 +26,13 @@ _ERRORS: dict[int, type[Exception]] = {
 }
 
 
-def _require_matching_build() -> None:
-    built = ffi.string(lib.pypow_version())
-    package = Path(__file__).with_name("VERSION").read_bytes().strip()
-    if built != package:
-        raise ImportError(
-            f"pypow is {package!r} but its compiled module was built from {built!r}; "
-            "install the package again (pip install -e . in a source tree)"
-        )
-
-
-_require_matching_build()
+_BUILT = ffi.string(lib.pypow_version()).decode("ascii")
+_VERSION = Path(__file__).with_name("VERSION").read_text(encoding="ascii").strip()
+if _BUILT != _VERSION:
+    raise ImportError(
+        f"pypow is {_VERSION} but its compiled module was built from {_BUILT}; "
+        "install the package again (pip install -e . in a source tree)"
+    )
 
 
 class Status(enum.Enum):
@@ -69,10 +65,8 @@ class KernelInfo:
 class NonceSpec:
     """How an index becomes a nonce: digits in base ``len(symbols)``, one byte each.
 
-    Attributes:
-        symbols: the byte for each digit value; 2 to 256 of them, all distinct.
-        width: digits, up to 64; 0 for as few as the number needs.
-        little: the least significant digit comes first; needs a width.
+    ``symbols`` are 2 to 256 distinct bytes. ``width`` is 1 to 64 digits, or 0 for as few as the
+    number needs. ``little``, which needs a width: the least significant digit comes first.
     """
 
     symbols: bytes
@@ -95,13 +89,10 @@ class NonceSpec:
 
 @dataclass(frozen=True, slots=True)
 class RuleSpec:
-    """When a digest wins.
+    """When a digest wins: by comparison with ``value``, 32 bytes, most significant first.
 
-    Attributes:
-        type: how the digest is compared.
-        value: 32 bytes, most significant first; for ``MASKED`` the bits wanted.
-        mask: 32 bytes, the bits that ``MASKED`` looks at; zeros otherwise.
-        little: ``AT_MOST`` and ``AT_LEAST`` read the digest last byte first.
+    ``MASKED`` looks at the bits in ``mask`` (32 bytes; zeros for the other types). ``little``:
+    ``AT_MOST`` and ``AT_LEAST`` read the digest last byte first.
     """
 
     type: RuleType
@@ -148,7 +139,7 @@ def sha256(message: bytes, kernel: str | None = None) -> bytes:
     """SHA-256 (FIPS 180-4) with one kernel's block function, or the fastest for one message."""
     message = _require_bytes("message", message)
     digest = ffi.new("uint8_t[]", _DIGEST_BYTES)
-    _check(lib.pypow_sha256(digest, message, len(message), _name(kernel)), "a message", kernel)
+    _check(lib.pypow_sha256(digest, message, len(message), _name(kernel)), _TOO_LONG, kernel)
     return bytes(ffi.buffer(digest))
 
 
@@ -158,7 +149,7 @@ def encode_nonce(spec: NonceSpec, index: int) -> bytes:
     length = ffi.new("size_t *")
     index = _require_int("index", index, _U64_MAX)
     status = lib.pypow_nonce_encode(encoded, length, spec.native, index)
-    _check(status, f"index {index} in {spec.width} digits of base {len(spec.symbols)}")
+    _check(status, f"{spec.width} digits of base {len(spec.symbols)} cannot hold index {index}")
     return bytes(ffi.buffer(encoded, length[0]))
 
 
@@ -177,20 +168,17 @@ def verify(
     if not 1 <= count <= lib.PYPOW_MAX_PROOFS:
         raise InvalidInputError(f"expected 1 to {lib.PYPOW_MAX_PROOFS} nonces, got {count}")
     lengths = [len(_require_bytes("nonce", nonce)) for nonce in nonces]
-    if max(lengths) > lib.PYPOW_MAX_NONCE_BYTES:
-        raise InvalidInputError(
-            f"expected nonces of up to {lib.PYPOW_MAX_NONCE_BYTES} bytes, got {max(lengths)}"
-        )
+    if (longest := max(lengths)) > lib.PYPOW_MAX_NONCE_BYTES:
+        raise InvalidInputError(f"expected nonces of up to 64 bytes, got {longest}")
     digests = ffi.new("uint8_t[]", count * _DIGEST_BYTES)
     failed = ffi.new("uint32_t *")
     around = _around(prefix, suffix)
     joined = b"".join(nonces)
     status = lib.pypow_verify(digests, failed, rule.native, *around, joined, bytes(lengths), count)
-    _check(status, "a proof")
-    hashed = count if status == lib.PYPOW_OK else failed[0] + 1
-    raw = bytes(ffi.buffer(digests, hashed * _DIGEST_BYTES))
-    parts = tuple(raw[i : i + _DIGEST_BYTES] for i in range(0, len(raw), _DIGEST_BYTES))
-    return (None if status == lib.PYPOW_OK else failed[0]), parts
+    _check(status, _TOO_LONG)
+    loser = failed[0] if status == lib.PYPOW_NOT_FOUND else None
+    raw = ffi.buffer(digests)[: (count if loser is None else loser + 1) * _DIGEST_BYTES]
+    return loser, tuple([raw[i : i + _DIGEST_BYTES] for i in range(0, len(raw), _DIGEST_BYTES)])
 
 
 class NativePuzzle:
@@ -201,19 +189,15 @@ class NativePuzzle:
     def __init__(self, prefix: bytes, nonce: NonceSpec, suffix: bytes, rule: RuleSpec) -> None:
         made = ffi.new("struct pypow_puzzle **")
         around = _around(prefix, suffix)
-        _check(lib.pypow_puzzle_new(made, nonce.native, rule.native, *around), "a puzzle")
+        _check(lib.pypow_puzzle_new(made, nonce.native, rule.native, *around), _TOO_LONG)
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:
-        """Scan indices ``[first, first + count)`` on this thread, to the end.
-
-        Returns:
-            The lowest winning index or None, and how many nonces were tried.
-        """
+        """Scan ``[first, first + count)`` on this thread: lowest winner or None, nonces tried."""
         progress = ffi.new("struct pypow_progress *")
         indices = _range(first, count)
         status = lib.pypow_search(progress, self.native, _name(kernel), *indices, ffi.NULL)
-        _check(status, "a search", kernel)
+        _check(status, "this search cannot be", kernel)
         return (progress.nonce if status == lib.PYPOW_OK else None), progress.hashes
 
 
@@ -229,21 +213,16 @@ class Pool:
         self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
     ) -> None:
         made = ffi.new("struct pypow_pool **")
-        threads = _require_int("threads", threads, lib.PYPOW_MAX_THREADS)
+        threads = _require_int("threads", threads, lib.PYPOW_MAX_THREADS, least=1)
         indices = _range(first, count)
         status = lib.pypow_pool_new(made, puzzle.native, _name(kernel), threads, *indices)
-        _check(status, f"a pool of {threads} threads", kernel)
+        _check(status, f"no memory for a search on {threads} threads", kernel)
         self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
-        self._puzzle = puzzle
+        self._puzzle = puzzle  # must outlive what is freed with _native
         self._turn = threading.Lock()
 
     def run(self, slice_ms: int) -> Progress:
-        """Grind for about ``slice_ms`` milliseconds, or until the search is over.
-
-        Raises:
-            InvalidInputError: the pool is closed, or another thread is running it.
-            ForkedError: this process is a fork of the one that made the pool.
-        """
+        """Grind for about ``slice_ms`` milliseconds, or until the search is over."""
         native = self._native
         if native is None:
             raise InvalidInputError("this pool is closed; make another")
@@ -251,11 +230,11 @@ class Pool:
             raise InvalidInputError("another thread is running this pool; give each its own")
         try:
             progress = ffi.new("struct pypow_progress *")
-            slice_ms = _require_int("slice_ms", slice_ms, _U32_MAX)
+            slice_ms = _require_int("slice_ms", slice_ms, 2**32 - 1)
             status = lib.pypow_pool_run(progress, native, slice_ms)
         finally:
             self._turn.release()
-        _check(status, "a search begun in another process; begin it after the fork")
+        _check(status, "this search was begun in another process; begin it after the fork")
         nonce = progress.nonce if status == lib.PYPOW_OK else None
         return Progress(status=Status(status), nonce=nonce, hashes=progress.hashes)
 
@@ -278,13 +257,12 @@ class Pool:
         self.close()
 
 
-def _check(status: int, what: str, kernel: str | None = None) -> None:
-    if status >= 0:
-        return
+def _check(status: int, wrong: str, kernel: str | None = None) -> None:
     if status == lib.PYPOW_NO_KERNEL:
         usable = ", ".join(info.name for info in kernels() if info.usable)
-        what = f"kernel {kernel!r}, which this build or CPU does not have; usable: {usable}"
-    raise _ERRORS[status](f"cannot do {what}")
+        wrong = f"kernel {kernel!r} is unknown or cannot run on this CPU; usable: {usable}"
+    if status < 0:
+        raise _ERRORS[status](wrong)
 
 
 def _name(kernel: str | None) -> Any:
@@ -311,9 +289,9 @@ def _require_bytes(name: str, value: object) -> bytes:
     return value
 
 
-def _require_int(name: str, value: object, most: int) -> int:
+def _require_int(name: str, value: object, most: int, *, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidInputError(f"expected an integer for {name}, got {type(value).__name__}")
-    if not 0 <= value <= most:
-        raise InvalidInputError(f"expected {name} from 0 to {most}, got {value}")
+    if not least <= value <= most:
+        raise InvalidInputError(f"expected {name} from {least} to {most}, got {value}")
     return value

@@ -24,14 +24,14 @@ EXIST = 16**6
 TASKS = Path("/proc/self/task")
 
 
-def puzzle(rule: RuleSpec) -> NativePuzzle:
-    return NativePuzzle(b"p" * 49, hexadecimal(6), b"", rule)
+def puzzle(rule: RuleSpec, before: int = 49) -> NativePuzzle:
+    return NativePuzzle(b"p" * before, hexadecimal(6), b"", rule)
 
 
-def only(index: int) -> NativePuzzle:
+def only(index: int, before: int = 49) -> NativePuzzle:
     """A puzzle that this index alone solves."""
-    case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
-    return puzzle(exactly(_bridge.sha256(case.message(index))))
+    case = Case(b"p" * before, hexadecimal(6), b"", NEVER, 0, 0)
+    return puzzle(exactly(_bridge.sha256(case.message(index))), before)
 
 
 def finish(pool: Pool, slice_ms: int) -> Progress:
@@ -76,7 +76,10 @@ JOBS = [
     Job(only(3 * CHUNK + 7), 7, 3 * CHUNK),
     Job(only(3 * CHUNK + 7), 7, 3 * CHUNK + 1),
     Job(only(EXIST - 1), EXIST - 2 * CHUNK, 2**64 - 1),
+    Job(only(2 * CHUNK + 100, 47), 33, 4 * CHUNK),
     Job(puzzle(zero_bits(14)), 0, 20 * CHUNK),
+    Job(puzzle(zero_bits(12), 47), 5, 20 * CHUNK),
+    Job(puzzle(NEVER, 47), 777, 3 * CHUNK),
     Job(puzzle(zero_bits(16)), 12345, 30 * CHUNK),
     Job(puzzle(NEVER), EXIST - 9 * CHUNK - 5, EXIST),
     Job(puzzle(NEVER), EXIST, 1),
@@ -201,7 +204,7 @@ def test_no_thread_is_started_for_one_thread_or_an_easy_puzzle(threads: int, cou
 
 @pytest.mark.parametrize("threads", [0, -1, 1025, 2**32, True, 1.5])
 def test_an_impossible_number_of_threads_is_refused(threads: int) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match=r"expected .*threads"):
         Pool(puzzle(NEVER), first=0, count=1, threads=threads, kernel=None)
 
 
