@@ -322,7 +322,11 @@ def proof_from_json(document: object) -> Proof:
         raise WireError(
             'expected a JSON object with just "challenge" and "nonce", '
             f"got {strict_json.kind(document)}"
-            + (f" with {sorted(map(str, document))}" if isinstance(document, Mapping) else "")
+            + (
+                f" with {_shown(', '.join(map(str, document)))}"
+                if isinstance(document, Mapping)
+                else ""
+            )
         )
     challenge, nonce = document["challenge"], document["nonce"]
     if not isinstance(challenge, str) or not isinstance(nonce, str):

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
 
@@ -123,6 +124,13 @@ def create_api(
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
         """Get a challenge. Costs nothing and is remembered nowhere."""
         resource, puzzles = _wanted(request, query)
+        if resource is not None and _is_envelope(resource, policy):
+            raise RefusedError(
+                problems.bad_request(
+                    "MCP calls are paid for one by one: expected a resource like "
+                    f'"tools/call search", got {query.resource!a}'
+                )
+            )
         price = policy.default if resource is None else policy.price_of(resource)
         if price is FREE:
             raise RefusedError(
@@ -183,14 +191,25 @@ def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, i
     return resource, puzzles
 
 
+def _is_envelope(resource: Resource, policy: Policy) -> bool:
+    """Whether a resource is the POST that carries MCP calls, which itself has no price."""
+    named = (resource.kind, resource.method) == ("http", "POST")
+    return named and policy.is_mcp_path(resource.name.encode())
+
+
 async def _read_proof(request: Request) -> wire.Proof:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_OCTETS:
-            raise RefusedError(
-                problems.too_large(f"expected a proof of at most {_MAX_BODY_OCTETS} octets")
-            )
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _MAX_BODY_OCTETS:
+                raise RefusedError(
+                    problems.too_large(f"expected a proof of at most {_MAX_BODY_OCTETS} octets")
+                )
+    except ClientDisconnect:
+        raise RefusedError(
+            problems.bad_request("the connection was closed before the body was complete")
+        ) from None
     try:
         return wire.proof_from_json(strict_json.loads(bytes(body)))
     except InvalidInputError as error:

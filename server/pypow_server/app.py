@@ -135,6 +135,5 @@ def _open_ledger(url: str) -> Ledger:
 def _is_api(scope: Scope) -> bool:
     # As the gate does, by the raw path: what servers may read in two ways is not ours to answer.
     # The gate answers OPTIONS for every path.
-    return (
-        scope.get("raw_path", scope["path"].encode()) in _API_PATHS and scope["method"] != "OPTIONS"
-    )
+    path = scope.get("raw_path") or scope["path"].encode()
+    return path in _API_PATHS and scope["method"] != "OPTIONS"

@@ -3,7 +3,7 @@
 
 uvicorn bounds neither. Both come before any ASGI app is asked, so no middleware can make up for
 it: a caller that drips one octet a second would hold a connection for ever (slowloris), and one
-endless header would fill the memory.
+endless header would fill the memory. Trailers are heads by another name: they are dropped.
 """
 
 import asyncio
@@ -11,19 +11,28 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_ADVICE = b"expected a request head of at most 32768 octets\r\n"
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\n"
-    b"connection: close\r\n"
-    b"\r\n"
-    b"%b" % (len(_ADVICE), _ADVICE)
+
+def _refusal(status: bytes, advice: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 %b\r\n"
+        b"content-type: text/plain; charset=utf-8\r\n"
+        b"content-length: %d\r\n"
+        b"connection: close\r\n"
+        b"\r\n"
+        b"%b\r\n" % (status, len(advice) + 2, advice)
+    )
+
+
+_TOO_LARGE = _refusal(
+    b"431 Request Header Fields Too Large", b"expected a request head of at most 32768 octets"
+)
+_UPGRADE_WITH_BODY = _refusal(
+    b"400 Bad Request", b"expected no Upgrade on a request with a body: use HTTP/1.1"
 )
 
 
-class HeadTooLargeError(Exception):
-    """Ends the parsing of a request whose head is too long; never leaves this module."""
+class RefusedHeadError(Exception):
+    """Ends the parsing of a request whose head is not taken; never leaves this module."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -36,7 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _head_octets = 0
-    _too_large = False
+    _refused_with: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head."""
@@ -49,12 +58,12 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless what it holds of a head is too long already."""
-        # Counted before it is fed: a head that begins in this chunk starts again from nothing.
+        """Feed the parser, unless what it holds of a head or a trailer is too long already."""
+        # Counted before it is fed: a head or body that begins in this chunk starts from nothing.
         self._head_octets += len(data)
         super().data_received(data)
-        if self._deadline is not None and self._head_octets > self.max_head_octets:
-            self._too_large = True
+        if self._head_octets > self.max_head_octets:
+            self._refused_with = _TOO_LARGE
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
@@ -63,23 +72,43 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_octets = 0
         self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; a trailer comes when the head is complete, and is dropped."""
+        if self._deadline is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """Start the app, unless the head came whole and too long."""
+        """Start the app, unless the head came whole and is not taken."""
         self._head_is_complete()
         octets = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if octets > self.max_head_octets:
-            self._too_large = True
-            raise HeadTooLargeError
+            self._refused_with = _TOO_LARGE
+        elif self.parser.should_upgrade() and self._has_body():
+            # The parser would take the body for the other protocol, and the app get none of it.
+            self._refused_with = _UPGRADE_WITH_BODY
+        if self._refused_with is not None:
+            raise RefusedHeadError
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Hand on a part of the body."""
+        self._head_octets = 0
+        super().on_body(body)
+
     def send_400_response(self, msg: str) -> None:
-        """Answer a head that cannot be parsed, or is too long, and close."""
-        if not self._too_large:
+        """Answer a head that cannot be parsed, or is not taken, and close."""
+        if self._refused_with is None:
             super().send_400_response(msg)
             return
         self._head_is_complete()
-        self.transport.write(_TOO_LARGE)
+        self.transport.write(self._refused_with)
         self.transport.close()
+
+    def _has_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        )
 
     def _await_head(self) -> None:
         if self._deadline is None:

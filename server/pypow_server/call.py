@@ -31,9 +31,14 @@ PRINCIPAL_KEY = "pypow.principal"
 """Scope key under which the app finds who was charged; absent on free calls."""
 
 _JUDGED = {
-    b"accept", b"authorization", b"content-length", b"cookie", b"host", b"transfer-encoding",
-    b"mcp-protocol-version", b"mcp-method", b"mcp-name",
+    b"accept", b"authorization", b"content-encoding", b"content-length", b"content-type",
+    b"cookie", b"host", b"transfer-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name",
 }  # fmt: skip
+_REROUTING = {
+    b"x-http-method", b"x-http-method-override", b"x-method-override",
+    b"x-original-method", b"x-original-url", b"x-rewrite-url",
+}  # fmt: skip
+"""With these, frameworks let a caller run another method or path than the one that was priced."""
 
 
 class Form(enum.Enum):
@@ -77,6 +82,7 @@ class Call:
         accepts: of ``X-PoW-Accept``; None when it was not sent.
         routing: the MCP headers that mirror the body.
         content_length: as declared; None when it was not.
+        body_format: every ``Content-Type`` and ``Content-Encoding``, with its name.
         preflight_headers: of ``Access-Control-Request-Headers``.
         mcp: the message in the body, on an MCP path.
     """
@@ -89,6 +95,7 @@ class Call:
     accepts: Accepts | None = None
     routing: RoutingHeaders = field(default_factory=RoutingHeaders)
     content_length: int | None = None
+    body_format: tuple[Header, ...] = ()
     preflight_headers: bytes = b""
     mcp: McpMessage | None = None
 
@@ -114,8 +121,11 @@ class Call:
 
     @property
     def reads_http(self) -> bool:
-        """Whether the caller has shown that it knows what an HTTP 402 of ours means."""
-        return self.accepts is not None or bool(self.presented)
+        """Whether the caller has shown that it knows what an HTTP 402 of ours means.
+
+        A pass shows nothing: stock clients send it as a header that somebody else set.
+        """
+        return self.accepts is not None or any(one.form is not Form.PASS for one in self.presented)
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
@@ -161,6 +171,7 @@ def read_call(scope: Scope) -> Call | Problem:
             name=tuple(scan.routing[b"mcp-name"]),
         ),
         content_length=scan.content_length,
+        body_format=tuple(scan.body_format),
         preflight_headers=scan.preflight_headers,
     )
 
@@ -180,6 +191,7 @@ class _Scan:
             b"mcp-name": [],
         }
         self.content_length: int | None = None
+        self.body_format: list[Header] = []
         self.preflight_headers = b""
 
     def take(self, name: bytes, value: bytes) -> None:
@@ -187,6 +199,10 @@ class _Scan:
         folded = name.replace(b"_", b"-")
         if name != folded and folded in _JUDGED:
             return
+        if folded in _REROUTING:
+            raise InvalidInputError(
+                f"expected no {folded.decode()}: send the method and path that are meant"
+            )
         if folded.startswith(b"x-pow-"):
             self._take_ours(name, value)
         elif name == b"authorization":
@@ -231,6 +247,8 @@ class _Scan:
             self.routing[name].append(value.decode("latin-1"))
         elif name == b"content-length":
             self.content_length = _content_length(value, before=self.content_length)
+        elif name in (b"content-type", b"content-encoding"):
+            self.body_format.append((name, value))
         elif name == b"access-control-request-headers":
             self.preflight_headers = value
         self.kept.append((name, value))

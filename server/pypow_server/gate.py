@@ -28,6 +28,9 @@ from .stores import Ledger
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
 
+BODY_DEADLINE_S = 30.0
+"""How long an MCP message may take to come in."""
+
 _LOG = logging.getLogger("pypow_server.gate")
 _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
@@ -58,6 +61,7 @@ class Gate:
         policy: Policy,
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
+        body_deadline_s: float = BODY_DEADLINE_S,
     ) -> None:
         """Put a gate in front of ``app``.
 
@@ -68,6 +72,7 @@ class Gate:
             policy: the price list.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
+            body_deadline_s: how long an MCP message may take to come in.
         """
         self._app = app
         self._rails = tuple(rails)
@@ -75,6 +80,7 @@ class Gate:
         self._policy = policy
         self._clock = clock
         self._body_limit = body_limit
+        self._body_deadline_s = body_deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -82,26 +88,31 @@ class Gate:
         if not isinstance(passage, Passage):
             await passage(scope, receive, send)
             return
-        await self._app(passage.scope, passage.receive, self._giving_back(passage, send))
+        await self._pass_on(passage, send)
 
-    def _giving_back(self, passage: Passage, send: Send) -> Send:
-        """A ``send`` that releases what was spent for an upstream that was not reached.
+    async def _pass_on(self, passage: Passage, send: Send) -> None:
+        """Call the app; give back what was spent when the upstream was not reached.
 
-        Before the response starts: a caller who has read it may send the same proof again.
+        Before the response starts, since a caller who has read it may send the same proof again;
+        or at the end, since a caller who went away gets no response and comes back.
         """
-        spent = passage.spent
-        if spent is None:
-            return send
+        owed = passage.spent
+
+        async def give_back() -> None:
+            nonlocal owed
+            claim, owed = owed, None
+            if claim is not None and passage.scope.get(UPSTREAM_REACHED) is False:
+                await release(self._ledger, claim)
 
         async def send_after_release(message: Message) -> None:
-            if (
-                message["type"] == "http.response.start"
-                and passage.scope.get(UPSTREAM_REACHED) is False
-            ):
-                await release(self._ledger, spent)
+            if message["type"] == "http.response.start":
+                await give_back()
             await send(message)
 
-        return send_after_release
+        try:
+            await self._app(passage.scope, passage.receive, send_after_release)
+        finally:
+            await give_back()
 
     async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
         if scope["type"] == "lifespan":
@@ -135,7 +146,9 @@ class Gate:
         return await self._earn(call, price, scope, receive)
 
     async def _read_mcp(self, call: Call, receive: Receive) -> Call | Reply:
-        body = await read_body(call, receive, limit=self._body_limit)
+        body = await read_body(
+            call, receive, limit=self._body_limit, deadline_s=self._body_deadline_s
+        )
         message = Fault(body) if isinstance(body, Problem) else read_message(body, call.routing)
         if isinstance(message, Fault):
             _log_refusal(message.problem, call)

@@ -32,6 +32,9 @@ NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"
 
 RequestId: TypeAlias = int | str
 
+_MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_PARAMETERS = frozenset({"name", "uri", "_meta"})
+_MAX_QUOTED = 80
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _WRAPPED = re.compile(r"=\?base64\?(.*)\?=", re.ASCII)
 
@@ -112,7 +115,7 @@ def read_message(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
         )
     identity = document.get("id")
     answer_to = identity if _is_id(identity) else None
-    problem = _misshapen(document) or _disagreement(document, headers)
+    problem = _lookalike(document) or _misshapen(document) or _disagreement(document, headers)
     if problem is not None:
         return Fault(problem, answer_to)
     method = document.get("method", "")
@@ -148,6 +151,21 @@ def _kind(document: Mapping[str, object]) -> Kind:
     return Kind.REQUEST if "id" in document else Kind.NOTIFICATION
 
 
+def _lookalike(document: Mapping[str, object]) -> Problem | None:
+    """A member that parsers which ignore case (Go's, .NET's) would take for one that is priced."""
+    params = document.get("params")
+    for members, names in (
+        (document, _MEMBERS),
+        (params if isinstance(params, dict) else {}, _PARAMETERS),
+    ):
+        for name in members:
+            if name not in names and name.casefold() in names:
+                return problems.malformed_mcp(
+                    f"expected {name.casefold()!a} in lower case, got {_quoted(name)}"
+                )
+    return None
+
+
 def _misshapen(document: Mapping[str, object]) -> Problem | None:
     """The first way in which the document is no JSON-RPC 2.0 message, or None."""
     if document.get("jsonrpc") != "2.0":
@@ -166,7 +184,7 @@ def _misshapen(document: Mapping[str, object]) -> Problem | None:
     if not isinstance(method, str) or not method or not _is_text(method):
         return problems.malformed_mcp('expected "method" to be a non-empty string')
     if "id" not in document and not method.startswith("notifications/"):
-        return problems.malformed_mcp(f'expected an "id": {method!a} is not a notification')
+        return problems.malformed_mcp(f'expected an "id": {_quoted(method)} is not a notification')
     if method in NAMED_BY and _name(document) is None:
         return problems.malformed_mcp(
             f'expected "params" with a string "{NAMED_BY[method]}" for {method}',
@@ -203,7 +221,8 @@ def _disagreement(document: Mapping[str, object], headers: RoutingHeaders) -> Pr
             return problems.header_mismatch(f"expected the header {label}, which mirrors the body")
         if values and wanted is not None and decode_header(values[0]) != wanted:
             return problems.header_mismatch(
-                f"expected {label} to be {wanted!a}, as in the body, got {values[0]!a}"
+                f"expected {label} to be {_quoted(wanted)}, as in the body, "
+                f"got {_quoted(values[0])}"
             )
     return None
 
@@ -231,6 +250,12 @@ def _without_proof(document: Mapping[str, object]) -> bytes:
     if meta:
         kept["_meta"] = meta
     return json.dumps({**document, "params": kept}, separators=(",", ":")).encode("ascii")
+
+
+def _quoted(value: object) -> str:
+    """What came, as an error may repeat it: a body's length must not come back several times."""
+    text = ascii(value)
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
 def _is_id(value: object) -> bool:

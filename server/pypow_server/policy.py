@@ -59,7 +59,8 @@ class Entry:
     Attributes:
         match: ``tools/call search_*`` (MCP method and name) or ``POST /v1/*`` (HTTP method and
             path); a method alone is any name. ``*`` stands for any characters, case counts, and
-            GET covers HEAD.
+            GET covers HEAD. A price on a path covers its other cases, with and without a slash at
+            the end, because many servers route them alike; `FREE` covers what is written.
         price: what matching calls cost, or `FREE`.
     """
 
@@ -67,6 +68,7 @@ class Entry:
     price: Price | None
     _method: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _folded_name: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         method, _, name = self.match.partition(" ")
@@ -76,13 +78,16 @@ class Entry:
             )
         object.__setattr__(self, "_method", _glob(method))
         object.__setattr__(self, "_name", _glob(name or "*"))
+        object.__setattr__(self, "_folded_name", _glob(name.lower() or "*"))
 
     def matches(self, resource: Resource) -> bool:
         """Whether this row is about ``resource``."""
-        return (
-            self._method.fullmatch(resource.method) is not None
-            and self._name.fullmatch(resource.name) is not None
-        )
+        if self._method.fullmatch(resource.method) is None:
+            return False
+        if resource.kind != "http" or self.price is FREE:
+            return self._name.fullmatch(resource.name) is not None
+        path = resource.name.lower().rstrip("/")
+        return any(self._folded_name.fullmatch(spelling) for spelling in (path, path + "/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ class Policy:
     Attributes:
         default: what everything costs that no entry names and that is not free by nature.
         entries: first match wins.
-        mcp_paths: where POST bodies are MCP messages, with or without a slash at the end.
+        mcp_paths: where POST bodies are MCP messages, in any case, with or without a slash at the
+            end.
     """
 
     default: Price = DEFAULT_PRICE
@@ -101,12 +107,16 @@ class Policy:
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        paths = frozenset(_without_slash(path.encode()) for path in self.mcp_paths)
+        paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
         object.__setattr__(self, "_mcp_paths", paths)
 
     def is_mcp(self, call: Call) -> bool:
         """Whether the call's path is one where MCP is spoken."""
-        return call.canonical and _without_slash(call.path) in self._mcp_paths
+        return call.canonical and self.is_mcp_path(call.path)
+
+    def is_mcp_path(self, path: bytes) -> bool:
+        """Whether MCP is spoken at this path, which has one reading."""
+        return _folded(path) in self._mcp_paths
 
     @property
     def dearest(self) -> Price:
@@ -167,8 +177,14 @@ def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
 
 
 def _glob(text: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+    # What stands between two stars is looked for once, at its first place, and never again: with
+    # backtracking, a name as long as a body may be would be matched for hours.
+    first, *rest = (re.escape(part) for part in text.split("*"))
+    if not rest:
+        return re.compile(first)
+    between = "".join(f"(?>.*?{part})" for part in rest[:-1])
+    return re.compile(f"{first}{between}.*{rest[-1]}", re.DOTALL)
 
 
-def _without_slash(path: bytes) -> bytes:
-    return path.rstrip(b"/") or b"/"
+def _folded(path: bytes) -> bytes:
+    return path.lower().rstrip(b"/") or b"/"

@@ -167,6 +167,16 @@ def headers_too_large(detail: str) -> Problem:
     return Problem("headers-too-large", "The request headers are too large", 431, detail)
 
 
+def request_timeout(detail: str) -> Problem:
+    """The request body did not come in time."""
+    return Problem("request-timeout", "The request body was too slow", 408, detail)
+
+
+def unsupported_media_type(detail: str) -> Problem:
+    """A body on an MCP path that is not said to be plain JSON."""
+    return Problem("unsupported-media-type", "The body is not plain JSON", 415, detail)
+
+
 def malformed_mcp(detail: str, *, rpc_code: int = INVALID_REQUEST) -> Problem:
     """A body on an MCP path that is not one JSON-RPC 2.0 message."""
     return Problem("malformed-mcp", "The MCP message is malformed", 400, detail, rpc_code=rpc_code)

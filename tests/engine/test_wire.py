@@ -357,3 +357,9 @@ def test_a_bare_puzzles_proof_has_nothing_to_send() -> None:
 def test_a_sub_puzzle_that_is_not_there_is_refused(index: int) -> None:
     with pytest.raises(InvalidInputError, match="expected a sub-puzzle from 0 to 0"):
         fixed_challenge().puzzle(index)
+
+
+def test_an_error_about_unknown_fields_does_not_send_them_all_back() -> None:
+    with pytest.raises(WireError) as caught:
+        wire.proof_from_json({"k" * 1_000_000: 1})
+    assert len(str(caught.value)) < 200

@@ -17,7 +17,7 @@ from pypow_server.app import App, create_app
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 from pypow_server.settings import Settings
 from pypow_server.stores import StoreError
-from support.asgi_client import Answer, call
+from support.asgi_client import Answer, call, http_scope
 from support.plain_http import ask, solution, solve
 from support.serving import served
 
@@ -182,6 +182,7 @@ BAD_QUERIES = {
     "a number that is no power of two": ("?puzzles=3", "sub-puzzles"),
     "too many puzzles": ("?puzzles=128", "sub-puzzles"),
     "a resource that is none": ("?resource=5", "tools/call search"),
+    "the envelope of MCP calls": ("?resource=POST%20/mcp", "tools/call search"),
     "a resource that is free": ("?resource=tools/list", "free"),
     "an endless resource": ("?resource=GET%20/" + "a" * 5000, "resource"),
 }
@@ -394,3 +395,21 @@ def test_the_uvicorn_factory_ends_with_one_line_when_a_setting_cannot_be(
 
     with pytest.raises(SystemExit, match=r"^pypow: PYPOW_BITS: expected a number, got 'many'$"):
         asgi.create()
+
+
+def test_a_caller_that_leaves_within_its_proof_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    parts: list[Message] = [
+        {"type": "http.disconnect"},
+        {"type": "http.request", "body": b"{", "more_body": True},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return parts.pop()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = make(tmp_path, Upstream())
+    asyncio.run(app(http_scope("POST", b"/api/verify"), receive, send))
+    assert sent[0]["status"] == 400

@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pypow_server.bounded_http import BoundedHttp
-from pypow_server.scope import Receive, Scope, Send
+from pypow_server.scope import ASGIApp, Receive, Scope, Send
 
 PATIENCE_S = 20
 """Only a failing test waits this long."""
@@ -43,11 +43,10 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def connection(
     protocol: type[asyncio.Protocol],
+    app: ASGIApp = echo_length,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        echo_length, http=protocol, lifespan="off", log_config=None, log_level="error"
-    )
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, log_level="error")
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -160,6 +159,53 @@ def test_long_bodies_and_pipelined_requests_are_not_mistaken_for_a_long_head() -
                 assert await reader.readexactly(len(octets)) == octets
             writer.write(request()[20:])
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+    run(test)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+
+
+def test_trailers_are_no_headers() -> None:
+    seen: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await echo_length(scope, receive, send)
+        seen.append(scope["headers"])
+
+    async def test() -> None:
+        async with connection(BoundedHttp, app) as (reader, writer):
+            writer.write(CHUNKED + b"x-trailer: late\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n3")
+
+    run(test)
+    assert seen == [[(b"host", b"x"), (b"transfer-encoding", b"chunked")]]
+
+
+@pytest.mark.parametrize("endless", [b"x: a\r\n", b"aaaa"])
+def test_trailers_that_never_end_end_the_connection(endless: bytes) -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            with contextlib.suppress(ConnectionError):
+                writer.write(CHUNKED + b"x: ")
+                for _ in range(100):
+                    writer.write(endless * 1_000)
+                    await writer.drain()
+            with contextlib.suppress(ConnectionResetError):
+                await reader.read()
+
+    run(test)
+
+
+@pytest.mark.parametrize("body", [b"abc", b""])
+def test_an_upgrade_is_ignored_and_with_a_body_refused_since_the_body_would_be_lost(
+    body: bytes,
+) -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            writer.write(request(b"connection: upgrade", b"upgrade: h2c", body=body))
+            status = await reader.readline()
+            assert status.startswith(b"HTTP/1.1 400" if body else b"HTTP/1.1 200")
 
     run(test)
 

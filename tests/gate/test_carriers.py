@@ -116,6 +116,12 @@ def test_an_mcp_caller_that_reads_http_gets_the_status_and_its_id(
     assert bool(answer.values(b"www-authenticate")) is (answer.status == 402)
 
 
+def test_a_client_with_a_static_pass_keeps_its_session_when_the_pass_is_worth_nothing() -> None:
+    held = (b"authorization", b"Bearer pyp_" + b"A" * 135)
+    result = result_of(Bench().post_mcp("tools/call", {"name": "search"}, headers=[held]))
+    assert result["isError"] is True
+
+
 def test_a_bad_proof_in_meta_is_told_in_a_tool_result() -> None:
     result = result_of(
         Bench().post_mcp("tools/call", {"name": "search", "_meta": {"io.pypow/proof": "nonsense"}})

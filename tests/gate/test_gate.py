@@ -2,6 +2,7 @@
 """The gate's one promise: the app is reached by what is free or has earned it, and nothing else."""
 
 import asyncio
+import base64
 import json
 import logging
 
@@ -274,6 +275,35 @@ def test_of_fifty_presenters_at_once_one_is_admitted_unless_the_ledger_asks_and_
     assert statuses.count(200) == bench.app.reached == admitted
 
 
+def test_a_caller_who_left_before_the_upstream_was_reached_gets_back_what_was_spent() -> None:
+    async def left(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[UPSTREAM_REACHED] = False
+
+    bench = Bench(app=left)
+    proof = solution(bench.proof())
+
+    async def nothing() -> Message:
+        raise AssertionError
+
+    async def nowhere(message: Message) -> None:
+        raise AssertionError(message)
+
+    for _ in range(2):
+        asyncio.run(bench.gate(http_scope("GET", b"/x", headers=proof), nothing, nowhere))
+    assert (bench.ledger.spends, bench.ledger.releases) == (2, 2)
+
+
+def test_a_request_that_is_cancelled_on_its_way_to_the_upstream_gives_back_what_it_spent() -> None:
+    async def connecting(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[UPSTREAM_REACHED] = False
+        raise asyncio.CancelledError
+
+    bench = Bench(app=connecting)
+    with pytest.raises(asyncio.CancelledError):
+        bench.send("GET", headers=solution(bench.proof()))
+    assert bench.ledger.releases == 1
+
+
 def test_what_was_spent_stays_spent_when_the_app_failed() -> None:
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         raise OSError("upstream broke off")
@@ -359,6 +389,66 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_read() -> None:
     declared = bench.send("POST", "/mcp", [(b"content-length", b"65")], b"")
     streamed = bench.send("POST", "/mcp", (), b" " * 65)
     assert (declared.status, streamed.status, bench.app.reached) == (413, 413, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        (b"content-type", b"application/json", 200),
+        (b"content-type", b'Application/JSON; Charset="UTF-8"', 200),
+        (b"content-type", b"application/json; charset=utf-7", 415),
+        (b"content-type", b"application/json; charset=utf-8; charset=utf-7", 415),
+        (b"content-type", b"application/json, text/plain; charset=utf-7", 415),
+        (b"content-type", b"text/plain", 415),
+        (b"content-type", b"", 415),
+        (b"content-encoding", b"gzip", 415),
+        (b"content-encoding", b"deflate", 415),
+    ],
+)
+def test_an_mcp_message_is_plain_json_in_utf_8(name: bytes, value: bytes, status: int) -> None:
+    # In UTF-7 this is a tools/call, and some SDKs read it so.
+    hidden = base64.b64encode('","method":"tools/call'.encode("utf-16-be")).rstrip(b"=")
+    body = b'{"jsonrpc":"2.0","id":1,"method":"ping","x":"+%b-"}' % hidden
+    assert json.loads(body.decode("utf-7"))["method"] == "tools/call"
+    bench = Bench()
+    assert bench.send("POST", "/mcp", [(name, value)], body).status == status
+    assert bench.app.reached == (status == 200)
+
+
+def test_two_content_types_are_both_looked_at() -> None:
+    types = [(b"content-type", b"application/json"), (b"content-type", b"text/plain")]
+    assert Bench().send("POST", "/mcp", types, b"{}").status == 415
+
+
+def test_a_body_that_does_not_come_in_time_is_refused() -> None:
+    bench = Bench()
+    gate = Gate(bench.app, rails=[], ledger=bench.ledger, policy=bench.policy, body_deadline_s=0)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(gate(http_scope("POST", b"/mcp"), receive, send))
+    assert (sent[0]["status"], bench.app.reached) == (408, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"x-http-method-override", b"X-HTTP-Method", b"x_method_override", b"x-original-url",
+     b"x-rewrite-url", b"x-original-method"],
+)  # fmt: skip
+def test_a_header_that_names_another_method_or_path_than_the_priced_one_is_refused(
+    name: bytes,
+) -> None:
+    bench = Bench()
+    headers = [*solution(bench.proof()), (name, b"DELETE")]
+    answer = bench.send("GET", headers=headers)
+    assert (answer.status, kind(answer)) == (400, "bad-request")
+    assert (bench.app.reached, bench.ledger.spends) == (0, 0)
 
 
 def test_lifespan_passes_through() -> None:

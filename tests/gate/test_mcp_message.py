@@ -108,6 +108,41 @@ def test_what_is_not_one_message_is_refused(
     assert (found.problem.code, found.problem.status, found.id) == (code, 400, identity)
 
 
+@pytest.mark.parametrize(
+    ("document", "lookalike"),
+    [
+        ({"jsonrpc": "2.0", "id": 1, "method": "ping", "Method": "tools/call"}, "Method"),
+        ({"jsonrpc": "2.0", "id": 1, "result": {}, "METHOD": "tools/call"}, "METHOD"),
+        ({**CALL, "Params": {"name": "dear"}}, "Params"),
+        ({**CALL, "param\u017f": {"name": "dear"}}, "param\u017f"),
+        ({**CALL, "params": {"name": "cheap", "Name": "dear"}}, "Name"),
+        ({**CALL, "params": {"name": "search", "_META": {}}}, "_META"),
+    ],
+)
+def test_a_key_that_only_a_parser_blind_to_case_would_know_is_refused(
+    document: object, lookalike: str
+) -> None:
+    found = fault(document)
+    assert (found.problem.code, found.problem.status, found.id) == (-32600, 400, 1)
+    assert ascii(lookalike) in found.problem.detail
+
+
+def test_arguments_may_be_called_what_they_like() -> None:
+    arguments = {"Name": 1, "name": 2, "NAME": 3, "Method": 4}
+    assert read({**CALL, "params": {"name": "search", "arguments": arguments}}).name == "search"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"jsonrpc": "2.0", "method": "\U0001f600" * 100_000},
+        {**CALL, "params": {"name": "a" * 100_000}},
+    ],
+)
+def test_a_refusal_does_not_send_a_body_back(document: object) -> None:
+    assert len(fault(document, name=("b" * 10_000,)).problem.detail) < 400
+
+
 @pytest.mark.parametrize("method", ["tools/call", "tools/list", "initialize", "notificationsX"])
 def test_a_request_without_an_id_is_not_a_notification(method: str) -> None:
     document = {"jsonrpc": "2.0", "method": method, "params": {"name": "search"}}

@@ -159,3 +159,49 @@ def test_only_the_paths_of_the_policy_speak_mcp() -> None:
     body = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
     answers = [bench.send("POST", path, (), body).status for path in ("/a", "/b", "/mcp")]
     assert answers == [200, 200, 402]
+
+
+@pytest.mark.parametrize("path", ["/dear", "/dear/", "/DEAR", "/Dear/"])
+def test_no_spelling_of_a_path_that_servers_route_alike_is_cheaper(path: str) -> None:
+    for written in ("POST /dear", "POST /dear/", "POST /Dear"):
+        dear = entry(written, bits=24)
+        assert Policy(entries=(dear,)).price_of(Resource("http", "POST", path)) is dear.price
+
+
+def test_only_the_path_as_it_is_written_is_free() -> None:
+    policy = Policy(entries=(Entry("GET /open", FREE),))
+    prices = [policy.price_of(Resource("http", "GET", p)) for p in ("/open", "/Open", "/open/")]
+    assert prices == [FREE, policy.default, policy.default]
+
+
+def test_the_case_of_a_tools_name_counts() -> None:
+    policy = Policy(entries=(entry("tools/call Search", bits=24),))
+    assert policy.price_of(Resource("mcp", "tools/call", "search")) is policy.default
+
+
+def test_another_case_of_its_path_does_not_hide_an_mcp_call() -> None:
+    dear = Price("dear", 8 * 1024, 16)
+    bench = Bench(policy=Policy(default=EASY, entries=(Entry("tools/call *", dear),)))
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}}
+    answer = bench.send("POST", "/MCP", (), json.dumps(message).encode())
+    assert b'"difficulty":2' in answer.body
+
+
+def test_a_long_name_is_matched_against_many_stars_without_going_back() -> None:
+    # With backtracking, this takes longer than anybody waits.
+    assert not Entry("tools/call *_*_*x", FREE).matches(
+        Resource("mcp", "tools/call", "_" * 1_000_000)
+    )
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
+def test_stars_match_what_any_split_of_the_name_would(pattern: str, name: str) -> None:
+    def matches(rest: str, text: str) -> bool:
+        if not rest:
+            return not text
+        if rest[0] == "*":
+            return any(matches(rest[1:], text[at:]) for at in range(len(text) + 1))
+        return bool(text) and rest[0] == text[0] and matches(rest[1:], text[1:])
+
+    expected = matches(pattern or "*", name)
+    assert Entry(f"m {pattern}".strip(), FREE).matches(Resource("mcp", "m", name)) is expected

@@ -7,12 +7,13 @@ import gzip
 import pytest
 
 from pypow.errors import InvalidInputError
-from pypow_server.fronts.fields import request_fields
+from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.fronts.proxy import Proxy
-from pypow_server.scope import UPSTREAM_REACHED, Message
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from support.asgi_client import Answer, call, http_scope
 from support.proxying import failure, proxying
 from support.raw_upstream import RawUpstream, raw_upstream
+from support.serving import serving
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -159,6 +160,7 @@ def test_the_path_of_the_upstream_comes_first() -> None:
         ("GET", b"/", ((b"x-name", b"a\nb"),), 400),
         ("POST", b"/", ((b"content-length", b"3"), (b"transfer-encoding", b"chunked")), 400),
         ("POST", b"/", ((b"content-length", b"3"), (b"content-length", b"3")), 400),
+        ("POST", b"/", ((b"transfer-encoding", b"gzip, chunked"),), 400),
         ("CONNECT", b"other.example:443", (), 501),
     ],
 )
@@ -213,6 +215,43 @@ def test_a_redirect_is_the_callers_to_follow() -> None:
     assert (answer.status, answer.values(b"location")) == (307, [b"/there"])
 
 
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ("{upstream}/mcp/", "/mcp/"),
+        ("{upstream}/mcp?a#b", "/mcp?a#b"),
+        ("{upstream}//other.example", "{upstream}//other.example"),
+        ("{upstream}/\\other.example", "{upstream}/\\other.example"),
+        ("{upstream}1/x", "{upstream}1/x"),
+        ("{upstream}.other.example/x", "{upstream}.other.example/x"),
+        ("https://other.example/x", "https://other.example/x"),
+        ("//other.example/x", "//other.example/x"),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "/base", "/base/"])
+def test_a_redirect_to_the_upstream_leads_through_the_proxy(
+    base: str, location: str, expected: str
+) -> None:
+    url = "http://127.0.0.1:8000" + base
+    sent = [(b"Location", location.format(upstream=url.rstrip("/")).encode())]
+    wanted = [(b"Location", expected.format(upstream=url.rstrip("/")).encode())]
+    assert response_fields(307, sent, upstream=url) == wanted
+
+
+def test_the_proxy_knows_its_own_upstream_in_a_redirect() -> None:
+    async def upstream(scope: Scope, receive: Receive, send: Send) -> None:
+        host = dict(scope["headers"])[b"host"]
+        headers = [(b"location", b"http://" + host + scope["raw_path"] + b"/")]
+        await send({"type": "http.response.start", "status": 307, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    async def story() -> list[bytes]:
+        async with serving(upstream) as url, proxying(url) as proxy:
+            return (await call(proxy, "POST", b"/mcp")).values(b"location")
+
+    assert asyncio.run(story()) == [b"/mcp/"]
+
+
 def test_an_answer_to_head_keeps_its_length_and_has_no_body() -> None:
     answer, _ = _through(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", "HEAD")
     assert (answer.values(b"content-length"), answer.body) == ([b"5000"], b"")
@@ -230,6 +269,8 @@ def test_interim_answers_are_not_taken_for_the_answer() -> None:
 
 
 def test_a_websocket_is_declined_before_it_opens() -> None:
+    scope: Scope = {"type": "websocket"}
+
     async def story() -> list[Message]:
         sent: list[Message] = []
 
@@ -240,10 +281,11 @@ def test_a_websocket_is_declined_before_it_opens() -> None:
             sent.append(message)
 
         async with proxying("http://127.0.0.1:1") as proxy:
-            await proxy({"type": "websocket"}, receive, send)
+            await proxy(scope, receive, send)
         return sent
 
     assert asyncio.run(story()) == [{"type": "websocket.close", "code": 1008}]
+    assert scope[UPSTREAM_REACHED] is False
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,12 @@ def test_the_offer_says_in_every_form_how_to_pay() -> None:
     ]  # fmt: skip
     assert document(refusal)["status"] == 402
     assert bench.send("GET", headers=solution(solved(offer))).status == 200
+
+
+def test_a_pass_bought_while_keys_rotate_is_good_for_what_was_paid() -> None:
+    proof = proof_for(challenge_for(CALL.resource))
+    rotated = WorkRail(Keyring([Key(2, bytes(32)), KEY]), public_host=HOST)
+    exchange = rotated.exchange(proof, now_ms=NOW_MS, epoch=EPOCH)
+    assert isinstance(exchange, Exchange)
+    presented = Presented(Form.PASS, exchange.bought.text.encode())
+    assert isinstance(judge(presented, rail=rotated), Admit)

@@ -29,6 +29,7 @@ _HOP_BY_HOP: Final = frozenset(
 _ENDS_HERE: Final = _HOP_BY_HOP | {b"expect", b"host", b"forwarded", b"x-real-ip"}
 # The server that the proxy runs in writes one of its own, and two would be one too many.
 _SET_ANEW: Final = frozenset({b"date"})
+_LOCATIONS: Final = frozenset({b"location", b"content-location"})
 _CONTROL: Final = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f]")
 _BODILESS: Final = frozenset({204, 304})
 
@@ -40,10 +41,12 @@ def request_fields(scope: Scope) -> list[tuple[str, str]]:
     and set from the connection.
 
     Raises:
-        InvalidInputError: The body's length is stated twice, or a field is not UTF-8.
+        InvalidInputError: The body's length is stated twice, it is coded otherwise than in chunks,
+            or a field is not UTF-8.
     """
     received: list[tuple[bytes, bytes]] = list(scope["headers"])
     _require_one_length(received)
+    _require_known_coding(received)
     dropped = _ENDS_HERE | _named_in_connection(received)
     kept = [
         (_text(name), _text(value))
@@ -53,9 +56,19 @@ def request_fields(scope: Scope) -> list[tuple[str, str]]:
     return kept + _set_by_the_proxy(scope, received)
 
 
-def response_fields(status: int, received: RawFields) -> list[tuple[bytes, bytes]]:
-    """The header fields to send to the caller, in the upstream's order, duplicates kept."""
-    fields = list(received)
+def response_fields(
+    status: int, received: RawFields, *, upstream: str
+) -> list[tuple[bytes, bytes]]:
+    """The header fields to send to the caller, in the upstream's order, duplicates kept.
+
+    A redirect to the upstream's own address (its URL is ``upstream``) leads to the same path here:
+    callers cannot go there, or would go around the gate.
+    """
+    base = upstream.rstrip("/").encode()
+    fields = [
+        (name, _from_here(value, base) if name.lower() in _LOCATIONS else value)
+        for name, value in received
+    ]
     dropped = _HOP_BY_HOP | _SET_ANEW | _named_in_connection(fields)
     chunked = any(name.lower() == b"transfer-encoding" for name, _ in fields)
     if chunked or status in _BODILESS:
@@ -65,6 +78,13 @@ def response_fields(status: int, received: RawFields) -> list[tuple[bytes, bytes
     return [(name, value) for name, value in fields if name.lower() not in dropped]
 
 
+def _from_here(location: bytes, base: bytes) -> bytes:
+    path = location.removeprefix(base)
+    # Two slashes, or what browsers take for them, would begin the name of another host.
+    rooted = path.startswith(b"/") and path[1:2] not in (b"/", b"\\")
+    return path if rooted and path != location else location
+
+
 def _require_one_length(fields: RawFields) -> None:
     stated = [n for n, _ in fields if n.lower() in (b"content-length", b"transfer-encoding")]
     if len(stated) > 1:
@@ -72,6 +92,15 @@ def _require_one_length(fields: RawFields) -> None:
         raise InvalidInputError(
             f"expected the length of the body to be stated once; got {names}: send one of them"
         )
+
+
+def _require_known_coding(fields: RawFields) -> None:
+    # The coding would end here and its octets travel on, as what they are not.
+    for name, value in fields:
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise InvalidInputError(
+                f"expected Transfer-Encoding: chunked and no other coding; got {value[:40]!r}"
+            )
 
 
 def _named_in_connection(fields: RawFields) -> frozenset[bytes]:

@@ -76,6 +76,7 @@ class Proxy:
             case "http":
                 await self._serve(scope, receive, send)
             case "websocket":
+                scope[UPSTREAM_REACHED] = False
                 await receive()
                 await send({"type": "websocket.close", "code": 1008})
             case "lifespan":
@@ -143,13 +144,25 @@ class Proxy:
             return
         try:
             if response.status in _STATUSES:
-                await _relay(response, send)
+                await self._relay(response, send)
             else:
                 detail = f"the upstream answered with status {response.status}"
                 await self._failure(502, detail)(scope, caller.receive, send)
         finally:
             # Where the answer was not read to its end, this closes the connection at once.
             response.close()
+
+    async def _relay(self, response: aiohttp.ClientResponse, send: Send) -> None:
+        fields = response_fields(
+            response.status, response.raw_headers, upstream=str(self._upstream)
+        )
+        await send({"type": "http.response.start", "status": response.status, "headers": fields})
+        try:
+            async for chunk in response.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except aiohttp.ClientError as error:
+            raise BrokenOffError("the upstream broke off within its answer") from error
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _explain(self, error: aiohttp.ClientError, scope: Scope) -> ASGIApp:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -229,17 +242,6 @@ class _Caller:
         self._body_over.set()
         # An end without an error would make a whole request of half a body.
         raise ConnectionResetError("the caller left before the end of its request")
-
-
-async def _relay(response: aiohttp.ClientResponse, send: Send) -> None:
-    fields = response_fields(response.status, response.raw_headers)
-    await send({"type": "http.response.start", "status": response.status, "headers": fields})
-    try:
-        async for chunk in response.content.iter_any():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except aiohttp.ClientError as error:
-        raise BrokenOffError("the upstream broke off within its answer") from error
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _mark_reached(

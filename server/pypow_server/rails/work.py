@@ -159,8 +159,9 @@ class WorkRail:
             case Refusal():
                 return Refuse(problem_of(checked))
             case Checked():
+                # The key of the challenge made its resource digest, so it signs the pass as well.
                 bought = passes.issue(
-                    self._keyring.signing,
+                    self._keyring.find(terms.key) or self._keyring.signing,
                     identity=self._fresh_id(),
                     calls=1,
                     weight=terms.weight,
