@@ -35,7 +35,7 @@ types: $(VENV)/installed-dev ## Types, strictly
 	$(BIN)/mypy
 
 test: $(VENV)/installed-dev ## The tests, but not the deep ones
-	$(BIN)/pytest -m "not deep"
+	$(BIN)/pytest
 
 bench: $(VENV)/installed-dev ## Measure this machine; results go to .benchmarks/
 	$(BIN)/pytest benchmarks/bench_*.py --benchmark-enable --benchmark-only --benchmark-autosave

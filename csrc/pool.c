@@ -5,7 +5,7 @@
  * Workers claim chunks of the range in order. A hit lowers the ceiling, above which nothing is
  * claimed or carried on; what was claimed below it is still finished, so that the lowest nonce
  * wins. The caller's thread is the first worker: helpers are started only once the search has
- * outlived what starting them costs.
+ * outlived what starting them costs, and where they fill every core the caller only waits.
  */
 #define _POSIX_C_SOURCE 200809L /* threads, signal masks and the monotonic clock */
 
@@ -17,15 +17,16 @@
 
 #include "search.h"
 
-/* Hashes in a claim: 150 to 200 us of a wide kernel, a few milliseconds of the slowest. */
-#define CHUNK (UINT64_C(1) << 14)
+/* Blocks hashed for a claim: 150 to 200 us of a wide kernel, a few ms of the slowest. */
+#define CLAIM_BLOCKS (UINT64_C(1) << 14)
 
 struct pypow_pool {
-    const struct pypow_puzzle *puzzle;
+    struct pypow_puzzle *puzzle; /* a copy, for the threads may outlive the caller's */
     const struct pypow_kernel *kernel;
-    uint64_t last; /* the highest index of the range */
-    pid_t process; /* the one whose threads the helpers are */
-    int outcome;   /* of the last run */
+    uint64_t last;  /* the highest index of the range */
+    uint64_t chunk; /* indices in a claim */
+    pid_t process;  /* the one whose threads the helpers are */
+    int outcome;    /* of the last run */
     int stop;
     uint64_t ceiling; /* the lowest winning nonce so far, else `last` */
 
@@ -41,6 +42,7 @@ struct pypow_pool {
     struct pypow_search search; /* of the caller's thread */
     uint32_t helpers_wanted;
     uint32_t helpers; /* started, and to be joined */
+    bool crowded;     /* helpers fill every core: a caller that ground too would wake late */
     pthread_t helper[];
 };
 
@@ -55,9 +57,9 @@ static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool)
     const bool left = unclaimed(pool) && !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED);
     if (left) {
         const uint64_t beyond = pool->last - pool->next;
-        pool->exhausted = beyond < CHUNK;
+        pool->exhausted = beyond < pool->chunk;
         *first = pool->next;
-        *last = pool->next + (pool->exhausted ? beyond : CHUNK - 1);
+        *last = pool->next + (pool->exhausted ? beyond : pool->chunk - 1);
         pool->next = *last + 1;
     }
     pthread_mutex_unlock(&pool->lock);
@@ -75,6 +77,13 @@ static void settle(struct pypow_pool *pool, int status, const struct pypow_progr
         __atomic_store_n(&pool->ceiling, progress->nonce, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&pool->lock);
+}
+
+/* Few where messages are long, so that stops and deadlines are always seen in time. */
+static uint64_t chunk_size(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
+{
+    const uint64_t hashes = CLAIM_BLOCKS / pypow_message_blocks(&puzzle->message);
+    return hashes > kernel->lanes ? hashes : kernel->lanes;
 }
 
 /* Claim and search one chunk; false when there is nothing to claim. */
@@ -107,6 +116,7 @@ static void *help(void *argument)
 /* Where a thread cannot be had, the search goes on with fewer. */
 static void start_helpers(struct pypow_pool *pool)
 {
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     sigset_t every, before;
     sigfillset(&every);
     pthread_sigmask(SIG_SETMASK, &every, &before); /* signals are for the caller's threads */
@@ -116,6 +126,7 @@ static void start_helpers(struct pypow_pool *pool)
         pool->helpers++;
     pool->working = pool->helpers;
     pool->helpers_wanted = pool->helpers;
+    pool->crowded = cores > 0 && pool->helpers >= cores;
     pthread_mutex_unlock(&pool->lock);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -161,7 +172,7 @@ static int conclude(struct pypow_pool *pool, const struct timespec *deadline)
 static int advance(struct pypow_pool *pool, uint32_t slice_ms)
 {
     const struct timespec deadline = from_now(slice_ms);
-    while (work(pool, &pool->search)) {
+    while (!pool->crowded && work(pool, &pool->search)) {
         if (pool->helpers < pool->helpers_wanted)
             start_helpers(pool);
         if (past(&deadline))
@@ -213,19 +224,21 @@ int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, 
     struct pypow_pool *made = calloc(1, sizeof *made + helpers * sizeof made->helper[0]);
     if (made == NULL)
         return PYPOW_NO_MEMORY;
-    if (!prepare_lock(made)) {
+    made->puzzle = pypow_puzzle_copy(puzzle);
+    if (made->puzzle == NULL || !prepare_lock(made)) {
+        pypow_puzzle_free(made->puzzle);
         free(made);
         return PYPOW_NO_MEMORY;
     }
-    made->puzzle = puzzle;
     made->kernel = kernel;
+    made->chunk = chunk_size(puzzle, kernel);
     made->process = getpid();
     made->outcome = PYPOW_RUNNING;
     made->helpers_wanted = helpers;
     made->next = first;
     made->exhausted = !pypow_puzzle_range(&made->last, puzzle, first, count);
     made->ceiling = made->last;
-    pypow_search_begin(&made->search, puzzle, kernel);
+    pypow_search_begin(&made->search, made->puzzle, kernel);
     *pool = made;
     return PYPOW_OK;
 }
@@ -242,5 +255,6 @@ void pypow_pool_free(struct pypow_pool *pool)
         pthread_cond_destroy(&pool->ended);
         pthread_mutex_destroy(&pool->lock);
     }
+    pypow_puzzle_free(pool->puzzle);
     free(pool);
 }

@@ -8,7 +8,7 @@
 #include "kernel.h"
 #include "nonce.h"
 
-/* Move what the message points at into the puzzle, which outlives the caller's buffers. */
+/* Copy what the message points at into the puzzle, which outlives the caller's buffers. */
 static void own(struct pypow_puzzle *puzzle, const struct pypow_message *message)
 {
     puzzle->message = *message;
@@ -52,6 +52,17 @@ bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint6
     const uint64_t beyond = puzzle->last - first;
     *last = first + (count - 1 < beyond ? count - 1 : beyond);
     return true;
+}
+
+struct pypow_puzzle *pypow_puzzle_copy(const struct pypow_puzzle *puzzle)
+{
+    const struct pypow_message *message = &puzzle->message;
+    struct pypow_puzzle *copy = malloc(sizeof *copy + message->head_len + message->suffix_len);
+    if (copy == NULL)
+        return NULL;
+    *copy = *puzzle;
+    own(copy, message);
+    return copy;
 }
 
 void pypow_puzzle_free(struct pypow_puzzle *puzzle) { free(puzzle); }

@@ -19,4 +19,7 @@ struct pypow_puzzle {
 bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint64_t first,
                         uint64_t count);
 
+/* NULL where there is no memory. */
+struct pypow_puzzle *pypow_puzzle_copy(const struct pypow_puzzle *puzzle);
+
 #endif

@@ -117,10 +117,10 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
 
 /*
  * The same search on `threads` threads (1..PYPOW_MAX_THREADS), the caller's included: run
- * grinds on the calling thread for about `slice_ms` and then answers PYPOW_RUNNING, so that
- * the caller can look at signals, clocks and progress between slices. The result is the
- * lowest winning nonce, whatever the kernel, threads and slices. `puzzle` must outlive the
- * pool. One thread at a time may run; any may stop. free stops and joins every thread; in a
+ * grinds, or waits where others fill every core, for about `slice_ms` and then answers
+ * PYPOW_RUNNING, so that the caller can look at signals, clocks and progress. The result is the
+ * lowest winning nonce, whatever the kernel, threads and slices. The pool keeps a copy of the
+ * puzzle. One thread at a time may run; any may stop. free stops and joins every thread; in a
  * forked child it only frees memory, and run answers PYPOW_FORKED.
  */
 int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *kernel,

@@ -11,7 +11,6 @@ from ._bridge import KernelInfo
 from .challenge import Checked, Expected, Key, Keyring, Reason, Refusal, check, issue
 from .engine import (
     DEFAULT_MAX_BITS,
-    Progress,
     asolve,
     chosen_kernel,
     hashrate,
@@ -29,6 +28,7 @@ from .errors import (
     TooHardError,
     WireError,
 )
+from .progress import Progress
 from .puzzle import Alphabet, AtLeast, AtMost, Decimal, FreeBytes, Hex, Masked, Puzzle, Unsigned
 from .wire import Challenge, Proof, Work, decode_challenge, proof_from_header
 

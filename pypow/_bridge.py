@@ -207,7 +207,7 @@ class Pool:
     One thread at a time runs it; any thread may stop or close it, at any time.
     """
 
-    __slots__ = ("_native", "_puzzle", "_turn")
+    __slots__ = ("_native", "_turn")
 
     def __init__(
         self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
@@ -218,7 +218,6 @@ class Pool:
         status = lib.pypow_pool_new(made, puzzle.native, _name(kernel), threads, *indices)
         _check(status, f"no memory for a search on {threads} threads", kernel)
         self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
-        self._puzzle = puzzle  # must outlive what is freed with _native
         self._turn = threading.Lock()
 
     def run(self, slice_ms: int) -> Progress:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from . import _bridge, difficulty, wire
-from .errors import InvalidInputError, WireError
+from .errors import InvalidInputError, WireError, shown
 from .puzzle import rule_spec
 from .wire import ANY_RESOURCE, ANYONE, Challenge, Proof
 
@@ -42,7 +42,7 @@ class Key:
 
     def __post_init__(self) -> None:
         if isinstance(self.id, bool) or not isinstance(self.id, int) or not 0 <= self.id <= 0xFFFF:
-            raise InvalidInputError(f"expected a key id from 0 to 65535, got {self.id!r}")
+            raise InvalidInputError(f"expected a key id from 0 to 65535, got {shown(self.id)}")
         if not isinstance(self.secret, bytes) or len(self.secret) < MIN_SECRET_BYTES:
             raise InvalidInputError(
                 f"expected a secret of at least {MIN_SECRET_BYTES} bytes for key {self.id}; "

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Sequence
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, shown
 
 STEPS_PER_BIT = 1024
 """How many steps of ``q`` make one bit."""
@@ -72,7 +72,7 @@ def from_bits(bits: float) -> int:
     """
     if isinstance(bits, bool) or not isinstance(bits, (int, float)) or not 1 <= bits <= 60:
         raise InvalidInputError(
-            f"expected a difficulty of 1 to 60 bits, got {bits!r}; 16 is a good start"
+            f"expected a difficulty of 1 to 60 bits, got {shown(bits)}; 16 is a good start"
         )
     return round(bits * STEPS_PER_BIT)
 
@@ -84,14 +84,14 @@ def from_hashes(hashes: float) -> int:
     20410
     """
     if isinstance(hashes, bool) or not isinstance(hashes, (int, float)) or not 2 <= hashes <= 2**60:
-        raise InvalidInputError(f"expected 2 to 2**60 hashes, got {hashes!r}")
+        raise InvalidInputError(f"expected 2 to 2**60 hashes, got {shown(hashes)}")
     return round(math.log2(hashes) * STEPS_PER_BIT)
 
 
 def from_hex_zeros(digits: int) -> int:
     """The ``q`` of a number of leading zero hex digits (1 to 15), four bits each."""
     if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 15:
-        raise InvalidInputError(f"expected 1 to 15 leading zero hex digits, got {digits!r}")
+        raise InvalidInputError(f"expected 1 to 15 leading zero hex digits, got {shown(digits)}")
     return digits * 4 * STEPS_PER_BIT
 
 
@@ -167,10 +167,11 @@ def require_puzzles(puzzles: int) -> None:
         or puzzles & (puzzles - 1)
     ):
         raise InvalidInputError(
-            f"expected 1, 2, 4, 8, 16, 32 or 64 sub-puzzles, got {puzzles!r}; 16 suits most callers"
+            f"expected 1, 2, 4, 8, 16, 32 or 64 sub-puzzles, got {shown(puzzles)}; "
+            "16 suits most callers"
         )
 
 
 def _require_q(q: int, *, low: int) -> None:
     if isinstance(q, bool) or not isinstance(q, int) or not low <= q <= MAX_Q:
-        raise InvalidInputError(f"expected a difficulty q of {low} to {MAX_Q}, got {q!r}")
+        raise InvalidInputError(f"expected a difficulty q of {low} to {MAX_Q}, got {shown(q)}")

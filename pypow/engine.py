@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from . import _bridge, wire
@@ -24,7 +23,9 @@ from .errors import (
     SolveTimeoutError,
     TooHardError,
     WireError,
+    shown,
 )
+from .progress import Progress
 from .puzzle import AtMost, Hex, Puzzle
 from .wire import Challenge, Proof, Work
 
@@ -36,47 +37,6 @@ _SLICE_MS = 20
 _WORTH_THREADS_HASHES = 2**17
 
 Solvable: TypeAlias = Puzzle | Challenge | str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a solve has come.
-
-    Attributes:
-        hashes: tried so far, all threads and sub-puzzles together.
-        seconds: wall time so far.
-        expected_hashes: what the whole takes on average.
-        puzzle: index of the sub-puzzle being ground.
-        puzzles: how many there are.
-        puzzle_hashes: tried so far in this sub-puzzle.
-    """
-
-    hashes: int
-    seconds: float
-    expected_hashes: float
-    puzzle: int
-    puzzles: int
-    puzzle_hashes: int
-
-    @property
-    def rate(self) -> float:
-        """Hashes per second so far."""
-        return self.hashes / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def share(self) -> float:
-        """How much is likely done, 0 to 1.
-
-        Tries are independent: the chance to have won within h of e expected is 1 - exp(-h/e).
-        """
-        likely = -math.expm1(-self.puzzle_hashes * self.puzzles / self.expected_hashes)
-        return (self.puzzle + likely) / self.puzzles
-
-    @property
-    def eta_s(self) -> float:
-        """Expected seconds still to go; the past does not shorten a memoryless search."""
-        left = self.expected_hashes * (self.puzzles - self.puzzle) / self.puzzles
-        return left / self.rate if self.rate > 0 else math.inf
 
 
 def kernels() -> tuple[KernelInfo, ...]:
@@ -99,7 +59,7 @@ def chosen_kernel(name: str | None = None) -> KernelInfo:
             return kernel
     known = any(kernel.name == wanted for kernel in kernels())
     raise KernelUnavailableError(
-        f"kernel {wanted!r} {'cannot run on this CPU' if known else 'is unknown'}; "
+        f"kernel {shown(wanted)} {'cannot run on this CPU' if known else 'is unknown'}; "
         f"usable: {', '.join(kernel.name for kernel in usable)}"
     )
 
@@ -195,17 +155,17 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         proof: a `Proof`, one nonce, or one nonce for each sub-puzzle.
 
     Raises:
-        InvalidInputError: ``what`` is not well-formed. A wrong nonce is no error.
+        InvalidInputError: ``what`` is not well-formed, or ``proof`` is of another type. A wrong
+            nonce is no error.
     """
     subject = _subject(what)
-    if isinstance(proof, Proof):
-        if isinstance(subject, Challenge) and proof.challenge not in (None, subject.text):
-            return False
-        nonces = proof.nonces
-    elif isinstance(proof, bytes | str):
-        nonces = (proof.encode() if isinstance(proof, str) else proof,)
-    else:
-        nonces = tuple(proof)
+    if (
+        isinstance(proof, Proof)
+        and isinstance(subject, Challenge)
+        and proof.challenge not in (None, subject.text)
+    ):
+        return False
+    nonces = _nonces(proof)
     if isinstance(subject, Challenge):
         try:
             wire.require_nonces(subject, nonces)
@@ -226,8 +186,10 @@ def hashrate(kernel: str | None = None, *, threads: int = 1, seconds: float = 0.
         threads: 1 to 1024.
         seconds: how long to measure, more than 0 and at most 3600.
     """
-    if not 0 < seconds <= 3600:
-        raise InvalidInputError(f"expected more than 0 and at most 3600 seconds, got {seconds!r}")
+    if not 0 < _number(seconds) <= 3600:
+        raise InvalidInputError(
+            f"expected more than 0 and at most 3600 seconds, got {shown(seconds)}"
+        )
     hopeless = Puzzle(prefix=bytes(106), nonce=Hex(width=13), rule=AtMost(0))
     native = _native(hopeless)
     with _bridge.Pool(
@@ -269,19 +231,22 @@ class _Solve:
             self._challenge = None
             self._puzzles = (subject,)
         self._expected = sum(puzzle.expected_hashes for puzzle in self._puzzles)
-        if not isinstance(max_bits, int | float) or math.isnan(max_bits):
-            raise InvalidInputError(f"expected max_bits in bits, got {max_bits!r}")
-        if math.log2(self._expected) > max_bits:
+        cap = _number(max_bits)
+        if math.isnan(cap):
+            raise InvalidInputError(f"expected max_bits in bits, got {shown(max_bits)}")
+        if math.log2(self._expected) > cap:
             raise TooHardError(
                 f"this takes {math.log2(self._expected):.1f} bits of work on average and the cap "
-                f"is {max_bits:g}; raise max_bits if you mean it"
+                f"is {cap:g}; raise max_bits if you mean it"
             )
-        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
-            raise InvalidInputError(f"expected a timeout above 0 seconds, got {timeout!r}")
+        if timeout is not None and not _number(timeout) > 0:
+            raise InvalidInputError(f"expected a timeout above 0 seconds, got {shown(timeout)}")
         if limit is not None and not (
             isinstance(limit, int) and not isinstance(limit, bool) and limit > 0
         ):
-            raise InvalidInputError(f"expected a limit of 1 or more hashes, got {limit!r}")
+            raise InvalidInputError(f"expected a limit of 1 or more hashes, got {shown(limit)}")
+        if progress is not None and not callable(progress):
+            raise InvalidInputError(f"expected a function for progress, got {shown(progress)}")
         self._timeout = timeout
         self._limit = limit
         self._progress = progress
@@ -385,6 +350,23 @@ def _subject(what: Solvable) -> Puzzle | Challenge:
     )
 
 
+def _nonces(proof: Proof | bytes | str | Sequence[bytes]) -> tuple[bytes, ...]:
+    """The nonces of a proof; none for a text that no octets stand for."""
+    given: object = proof.nonces if isinstance(proof, Proof) else proof
+    if isinstance(given, str):
+        try:
+            return (given.encode(),)
+        except UnicodeEncodeError:
+            return ()
+    if isinstance(given, bytes):
+        return (given,)
+    if isinstance(given, Sequence) and all(isinstance(nonce, bytes) for nonce in given):
+        return tuple(given)
+    raise InvalidInputError(
+        f"expected a Proof, or nonces as bytes: one, or one for each sub-puzzle; got {shown(given)}"
+    )
+
+
 def _native(puzzle: Puzzle) -> _bridge.NativePuzzle:
     return _bridge.NativePuzzle(puzzle.prefix, puzzle.nonce_spec, puzzle.suffix, puzzle.rule_spec)
 
@@ -394,7 +376,17 @@ def _threads_for(expected_hashes: float) -> int:
     return len(os.sched_getaffinity(0)) if expected_hashes >= _WORTH_THREADS_HASHES else 1
 
 
+def _number(given: object) -> float:
+    """A number as a double; NaN, which is within no bounds, for what is none."""
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return math.nan
+    try:
+        return float(given)
+    except OverflowError:
+        return math.nan
+
+
 def _require_threads(threads: int) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise InvalidInputError(f"expected 1 to 1024 threads, got {threads!r}")
+        raise InvalidInputError(f"expected 1 to 1024 threads, got {shown(threads)}")
     return threads

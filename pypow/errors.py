@@ -15,6 +15,9 @@
 A wrong proof is not an exception but a value: see `pypow.challenge.Refusal`.
 """
 
+_SHOWN_CHARACTERS = 40
+_SHOWN_BITS = 128
+
 
 class PowError(Exception):
     """Base of all errors that pypow raises on purpose; its text is fit to show to a user."""
@@ -46,3 +49,20 @@ class SolveTimeoutError(PowError, TimeoutError):
 
 class ForkedError(PowError):
     """A search was carried into a fork of its process, where its threads do not exist."""
+
+
+def shown(given: object) -> str:
+    """A value as an error's text may quote it: on one line, short, and never itself an error.
+
+    >>> shown("scalar"), shown(-1), shown(10**5000), shown([[]])
+    ("'scalar'", '-1', 'an integer of 16610 bits', 'list')
+    """
+    match given:
+        case str() | bytes() if len(given) > _SHOWN_CHARACTERS:
+            return f"{given[: _SHOWN_CHARACTERS // 2]!r}... ({len(given)} long)"
+        case int() if given.bit_length() > _SHOWN_BITS:
+            return f"an integer of {given.bit_length()} bits"
+        case str() | bytes() | int() | float() | None:
+            return repr(given)
+        case _:
+            return type(given).__name__

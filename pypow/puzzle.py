@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, assert_never, cast
 
 from . import _bridge, strict_json
-from .errors import InvalidInputError
+from .errors import InvalidInputError, shown
 
 Order: TypeAlias = Literal["big", "little"]
 
@@ -51,10 +51,11 @@ class Alphabet:
     def __post_init__(self) -> None:
         _require_int("nonce.width", self.width, 1, 64)
         if not isinstance(self.alphabet, str) or not self.alphabet.isascii():
-            raise InvalidInputError(f"expected an ASCII alphabet, got {self.alphabet!r}")
+            raise InvalidInputError(f"expected an ASCII alphabet, got {shown(self.alphabet)}")
         if len(self.alphabet) < 2 or len(set(self.alphabet)) != len(self.alphabet):
             raise InvalidInputError(
-                f"expected an alphabet of two or more different characters, got {self.alphabet!r}"
+                "expected an alphabet of two or more different characters, "
+                f"got {shown(self.alphabet)}"
             )
 
 
@@ -66,8 +67,8 @@ class Unsigned:
     order: Order
 
     def __post_init__(self) -> None:
-        if self.bits not in (32, 64):
-            raise InvalidInputError(f"expected an integer of 32 or 64 bits, got {self.bits!r}")
+        if not isinstance(self.bits, int) or self.bits not in (32, 64):
+            raise InvalidInputError(f"expected an integer of 32 or 64 bits, got {shown(self.bits)}")
         _require_order(self.order)
 
 
@@ -118,7 +119,7 @@ class Masked:
     def __post_init__(self) -> None:
         for name, given in (("mask", self.mask), ("value", self.value)):
             if not isinstance(given, bytes) or len(given) != 32:
-                raise InvalidInputError(f"expected 32 bytes for rule.{name}, got {given!r}")
+                raise InvalidInputError(f"expected 32 bytes for rule.{name}, got {shown(given)}")
         if any(v & ~m for v, m in zip(self.value, self.mask, strict=True)):
             raise InvalidInputError(
                 "rule.value has bits outside rule.mask, so no digest can ever win; clear them"
@@ -145,10 +146,14 @@ class Puzzle:
                 raise InvalidInputError(
                     f"expected at most {MAX_PART_BYTES} bytes of {name}, got {len(part)}"
                 )
+        if not isinstance(self.nonce, NonceEncoding):
+            raise InvalidInputError(f"expected a nonce encoding, got {shown(self.nonce)}")
+        if not isinstance(self.rule, Rule):
+            raise InvalidInputError(f"expected a rule, got {shown(self.rule)}")
 
     @property
     def expected_hashes(self) -> float:
-        """How many hashes a solver needs on average; infinite when no digest can win."""
+        """How many hashes a solver needs on average."""
         match self.rule:
             case AtMost(target):
                 winners = target + 1
@@ -229,7 +234,7 @@ class Puzzle:
         hash_fields = _Fields("hash", fields.take("hash", {"name": "sha256"}))
         name = hash_fields.take("name")
         if name != "sha256":
-            raise InvalidInputError(f'expected hash.name "sha256", got {name!r}')
+            raise InvalidInputError(f'expected hash.name "sha256", got {shown(name)}')
         hash_fields.finish()
         fields.finish()
         return cls(prefix=prefix, nonce=nonce, rule=rule, suffix=suffix)
@@ -277,13 +282,12 @@ class _Fields:
                 return bytes.fromhex(given)
         except ValueError:
             pass
-        raise InvalidInputError(f"{self._name}.{field}: expected hex digits, got {given!r}")
+        raise InvalidInputError(f"{self._name}.{field}: expected hex digits, got {shown(given)}")
 
     def finish(self) -> None:
         if self._left:
-            raise InvalidInputError(
-                f"{self._name}: unknown field {', '.join(map(repr, sorted(self._left)))}; remove it"
-            )
+            unknown = ", ".join(map(shown, sorted(self._left)[:3]))
+            raise InvalidInputError(f"{self._name}: unknown field {unknown}; remove it")
 
 
 def _nonce_from_json(document: object) -> NonceEncoding:
@@ -309,7 +313,7 @@ def _nonce_from_json(document: object) -> NonceEncoding:
         case _:
             raise InvalidInputError(
                 "nonce.encoding: expected decimal, hex, alphabet, u32, u64 or bytes, "
-                f"got {encoding!r}"
+                f"got {shown(encoding)}"
             )
     fields.finish()
     return nonce
@@ -331,7 +335,7 @@ def _rule_from_json(document: object) -> Rule:
             rule = Masked(mask=fields.hex("mask"), value=fields.hex("value"))
         case _:
             raise InvalidInputError(
-                f"rule.type: expected at_most, at_least or masked, got {kind!r}"
+                f"rule.type: expected at_most, at_least or masked, got {shown(kind)}"
             )
     fields.finish()
     return rule
@@ -366,14 +370,18 @@ def _rule_to_json(rule: Rule) -> dict[str, object]:
 
 def _require_int(name: str, given: object, low: int, high: int) -> None:
     if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-        raise InvalidInputError(f"{name}: expected an integer from {low} to {high}, got {given!r}")
+        raise InvalidInputError(
+            f"{name}: expected an integer from {low} to {high}, got {shown(given)}"
+        )
 
 
 def _require_target(target: object) -> None:
     if isinstance(target, bool) or not isinstance(target, int) or not 0 <= target < 2**256:
-        raise InvalidInputError(f"rule.target: expected an integer of 256 bits, got {target!r}")
+        raise InvalidInputError(
+            f"rule.target: expected an integer of 256 bits, got {shown(target)}"
+        )
 
 
 def _require_order(order: object) -> None:
-    if order not in ("big", "little"):
-        raise InvalidInputError(f'expected the order "big" or "little", got {order!r}')
+    if not isinstance(order, str) or order not in ("big", "little"):
+        raise InvalidInputError(f'expected the order "big" or "little", got {shown(order)}')

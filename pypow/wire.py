@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import difficulty, strict_json
-from .errors import InvalidInputError, WireError
+from .errors import InvalidInputError, WireError, shown
 from .puzzle import AtMost, Hex, Puzzle
 
 VERSION = 1
@@ -85,12 +85,13 @@ class Challenge:
             given = getattr(self, name)
             if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
                 raise WireError(
-                    f"challenge.{name}: expected an integer from {low} to {high}, got {given!r}"
+                    f"challenge.{name}: expected an integer from {low} to {high}, "
+                    f"got {shown(given)}"
                 )
         for name, length in _OCTETS:
             given = getattr(self, name)
             if not isinstance(given, bytes) or len(given) != length:
-                raise WireError(f"challenge.{name}: expected {length} bytes, got {given!r}")
+                raise WireError(f"challenge.{name}: expected {length} bytes, got {shown(given)}")
         if not 0 <= self.sub_q <= difficulty.MAX_SUB_Q:
             raise WireError(
                 f"challenge.q: expected at most 44 bits for each of {self.puzzles} sub-puzzles, "
@@ -141,7 +142,7 @@ class Challenge:
         """Sub-puzzle ``index`` (0 to k - 1), as something to grind: 13 free hex digits."""
         if not 0 <= index < self.puzzles:
             raise InvalidInputError(
-                f"expected a sub-puzzle from 0 to {self.puzzles - 1}, got {index!r}"
+                f"expected a sub-puzzle from 0 to {self.puzzles - 1}, got {shown(index)}"
             )
         return Puzzle(
             prefix=f"{self.text}{index:0{INDEX_DIGITS}x}".encode("ascii"),
@@ -192,7 +193,7 @@ def decode_challenge(text: str) -> Challenge:
             of its range.
     """
     if not isinstance(text, str) or not _CHALLENGE.fullmatch(text):
-        raise WireError(f"expected a challenge of 104 base64url characters, got {_shown(text)}")
+        raise WireError(f"expected a challenge of 104 base64url characters, got {shown(text)}")
     (version, algorithm, log2_puzzles, *rest) = _LAYOUT.unpack(base64.urlsafe_b64decode(text))
     if version != VERSION:
         raise WireError(f"expected challenge version {VERSION}, got {version}; update the client")
@@ -227,7 +228,7 @@ class Work:
         hashes: nonces tried, all threads together.
         seconds: wall time.
         kernel: which kernel ground.
-        threads: how many threads.
+        threads: how many it was allowed; easy work and few cores use fewer.
     """
 
     digests: tuple[bytes, ...]
@@ -284,7 +285,7 @@ def proof_from_header(value: str) -> Proof:
     if match is None:
         raise WireError(
             "expected challenge=<104 characters>,nonce=<1 to 15 of 0-9A-Za-z_->, "
-            f"got {_shown(value)}"
+            f"got {shown(value)}"
         )
     return _proof(match[1], match[2])
 
@@ -306,7 +307,7 @@ def proof_from_authorization(parameters: str) -> Proof:
             if found.keys() == {"challenge", "nonce"}:
                 return _proof(found["challenge"], found["nonce"])
     raise WireError(
-        f'expected PoW challenge="<104 characters>", nonce="<nonce>", got {_shown(parameters)}'
+        f'expected PoW challenge="<104 characters>", nonce="<nonce>", got {shown(parameters)}'
     )
 
 
@@ -323,7 +324,7 @@ def proof_from_json(document: object) -> Proof:
             'expected a JSON object with just "challenge" and "nonce", '
             f"got {strict_json.kind(document)}"
             + (
-                f" with {_shown(', '.join(map(str, document)))}"
+                f" with {shown(', '.join(map(str, document)))}"
                 if isinstance(document, Mapping)
                 else ""
             )
@@ -353,25 +354,16 @@ def require_nonces(challenge: Challenge, nonces: Sequence[bytes]) -> None:
             right = _FREE_NONCE_BYTES.fullmatch(nonce)
             wanted = "1 to 15 characters of 0-9A-Za-z_-"
         if right is None:
-            raise WireError(f"nonce {index}: expected {wanted}, got {_shown(nonce)}")
+            raise WireError(f"nonce {index}: expected {wanted}, got {shown(nonce)}")
 
 
 def _proof(challenge: str, nonce: str) -> Proof:
     if not _CHALLENGE.fullmatch(challenge):
-        raise WireError(
-            f"expected a challenge of 104 base64url characters, got {_shown(challenge)}"
-        )
+        raise WireError(f"expected a challenge of 104 base64url characters, got {shown(challenge)}")
     nonces = nonce.split(".")
     if len(nonces) > difficulty.MAX_PUZZLES or not all(map(_FREE_NONCE.fullmatch, nonces)):
         raise WireError(
             "expected 1 to 64 nonces of 1 to 15 characters of 0-9A-Za-z_-, joined by dots, "
-            f"got {_shown(nonce)}"
+            f"got {shown(nonce)}"
         )
     return Proof(nonces=tuple(n.encode("ascii") for n in nonces), challenge=challenge)
-
-
-def _shown(given: object) -> str:
-    """A value as an error may quote it: escaped, and short however long it came."""
-    if isinstance(given, str | bytes):
-        return repr(given) if len(given) <= 40 else f"{given[:24]!r}... ({len(given)} long)"
-    return type(given).__name__

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pypow.engine import Progress
+from pypow.progress import Progress
 
 from .figures import count, duration, rate
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pypow import difficulty, engine
-from pypow.errors import InvalidInputError, TooHardError
+from pypow.errors import InvalidInputError, TooHardError, shown
 from pypow.puzzle import Puzzle
 from pypow.wire import Challenge, Proof, Work
 
@@ -73,7 +73,7 @@ def solve(
     pypow's own challenges the X-PoW-Solution header to send. --json adds what it took.
     """
     if algorithm != "sha256":
-        raise InvalidInputError(f"expected --algorithm sha256, got {algorithm!r}")
+        raise InvalidInputError(f"expected --algorithm sha256, got {shown(algorithm)}")
     what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
     expected = _expected_hashes(what, limit=limit)
     _refuse_too_hard(

@@ -122,6 +122,7 @@ static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, b
     pypow_puzzle_new(&puzzle, &nonce, &rule, NULL, 0, NULL, 0);
     int status = pypow_pool_new(&pool, puzzle, kernel, 4, 0, UINT64_MAX);
     expect(status == PYPOW_OK, "no pool", kernel, 0, 0);
+    pypow_puzzle_free(puzzle);
     status = pypow_pool_run(&progress, pool, slice_ms);
     if (stopped && pthread_create(&stopper, NULL, stop, pool) == 0) {
         status = pypow_pool_run(&progress, pool, 60000);
@@ -133,7 +134,6 @@ static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, b
         expect(status == PYPOW_OK && progress.nonce == winner, "not the winner", kernel, 0, 0);
     }
     pypow_pool_free(pool);
-    pypow_puzzle_free(puzzle);
 }
 
 static void check_pools(const char *kernel)

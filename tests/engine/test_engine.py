@@ -110,6 +110,18 @@ def test_a_wrong_nonce_is_no_error_but_no(nonces: tuple[bytes, ...]) -> None:
     assert not pypow.verify(fixed_challenge(q=20 * 1024), nonces)
 
 
+def test_a_text_that_no_octets_stand_for_is_a_wrong_nonce() -> None:
+    assert not pypow.verify(EASY, "\ud800")
+    assert not pypow.verify(fixed_challenge(), "\ud800")
+
+
+@pytest.mark.parametrize("proof", [None, 506, 1.5, bytearray(b"506"), [506], ["506"], [None], {}])
+def test_what_is_no_proof_at_all_is_refused(proof: object) -> None:
+    for what in (EASY, fixed_challenge()):
+        with pytest.raises(InvalidInputError, match="expected a Proof, or nonces as bytes"):
+            pypow.verify(what, proof)  # type: ignore[arg-type]  # the type may be wrong
+
+
 def test_a_nonce_may_be_given_as_bytes_and_as_text() -> None:
     assert pypow.verify(EASY, b"506")
     assert pypow.verify(EASY, "506")
@@ -203,10 +215,18 @@ WRONG_OPTIONS: list[dict[str, object]] = [
     {"limit": 1.5},
     {"max_bits": math.nan},
     {"max_bits": "40"},
+    {"max_bits": 10**400},
+    {"max_bits": True},
+    {"timeout": 10**400},
+    {"timeout": True},
+    {"timeout": "1"},
+    {"threads": 10**5000},
+    {"limit": -(10**5000)},
+    {"progress": 5},
 ]
 
 
-@pytest.mark.parametrize("option", WRONG_OPTIONS, ids=str)
+@pytest.mark.parametrize("option", WRONG_OPTIONS, ids=range(len(WRONG_OPTIONS)))
 def test_an_option_that_cannot_be_is_refused(option: dict[str, object]) -> None:
     with pytest.raises(InvalidInputError, match="expected"):
         pypow.solve(EASY, **option)  # type: ignore[arg-type]  # a table of wrong values
@@ -263,7 +283,7 @@ def test_a_hashrate_is_measured(kernel: str) -> None:
     assert pypow.hashrate(kernel, seconds=0.01) > 0
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 3601, math.nan, math.inf])
+@pytest.mark.parametrize("seconds", [0, -1, 3601, math.nan, math.inf, None, "1", [], True])
 def test_a_hashrate_over_no_time_is_refused(seconds: float) -> None:
     with pytest.raises(InvalidInputError, match="expected more than 0 and at most 3600 seconds"):
         pypow.hashrate(seconds=seconds)

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Searching on several threads gives what one thread gives, and leaves nothing behind."""
 
+import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from pypow import _bridge
-from pypow._bridge import NativePuzzle, Pool, Progress, RuleSpec, Status
+from pypow._bridge import KernelInfo, NativePuzzle, Pool, Progress, RuleSpec, Status
 from pypow.errors import InvalidInputError
 from support.reference import DECIMAL, NEVER, Case, exactly, hexadecimal, zero_bits
 
 USABLE = [info.name for info in _bridge.kernels() if info.usable]
-CHUNK = 2**14  # hashes in a worker's claim: the places where work changes hands
+CHUNK = 2**14  # blocks in a worker's claim: the places where work changes hands
 THREADS = (1, 2, 3, 7)
 SLICES_MS = (0, 1, 1000)
 EXIST = 16**6
@@ -200,6 +202,52 @@ def test_no_thread_is_started_for_one_thread_or_an_easy_puzzle(threads: int, cou
     with Pool(endless, first=0, count=count, threads=threads, kernel=None) as pool:
         pool.run(5)
         assert len(list(TASKS.iterdir())) == before
+
+
+@pytest.mark.parametrize("kernel", [info for info in _bridge.kernels() if info.usable])
+@pytest.mark.parametrize("blocks", [1, 2, 100, 3000])
+def test_a_look_at_the_clock_is_never_many_blocks_away(kernel: KernelInfo, blocks: int) -> None:
+    puzzle = NativePuzzle(b"", DECIMAL, bytes(64 * (blocks - 1)), NEVER)
+    with Pool(puzzle, first=0, count=2**63, threads=1, kernel=kernel.name) as pool:
+        assert pool.run(0).hashes == max(CHUNK // blocks, kernel.lanes)
+
+
+def test_a_caller_whose_helpers_fill_every_core_sleeps_and_so_wakes_on_time() -> None:
+    endless = NativePuzzle(b"", DECIMAL, b"", NEVER)
+    threads = min(2 * (os.cpu_count() or 1) + 1, 1024)
+    with Pool(endless, first=0, count=2**63, threads=threads, kernel=None) as pool:
+        pool.run(1)
+        before_s = time.thread_time()
+        pool.run(100)
+        assert time.thread_time() - before_s < 0.01
+
+
+DROPPED = """
+import gc
+from pypow._bridge import NativePuzzle, NonceSpec, Pool, RuleSpec, RuleType
+
+never = RuleSpec(type=RuleType.AT_MOST, value=bytes(32), mask=bytes(32), little=False)
+digits = NonceSpec(symbols=b"0123456789", width=0, little=False)
+
+def drop_in_a_cycle():
+    puzzle = NativePuzzle(b"", digits, bytes(300_000), never)
+    pool = Pool(puzzle, first=0, count=2**63, threads=3, kernel=None)
+    pool.run(1)
+    cycle = [pool]
+    cycle.append(cycle)
+
+for _ in range(5):
+    drop_in_a_cycle()
+    gc.collect()
+print("no harm done")
+"""
+
+
+def test_a_pool_may_be_dropped_in_any_order_with_its_puzzle() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "no harm done\n", (done.returncode, done.stderr)
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025, 2**32, True, 1.5])
