@@ -5,6 +5,7 @@ Every call that hashes releases the GIL. Nothing here chooses, measures or waits
 """
 
 import enum
+import functools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ class Progress:
     hashes: int
 
 
+@functools.cache
 def kernels() -> tuple[KernelInfo, ...]:
     """All kernels of this build, best measured first; the last one runs everywhere."""
     info = ffi.new("struct pypow_kernel_info *")

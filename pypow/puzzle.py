@@ -184,24 +184,8 @@ class Puzzle:
 
     @property
     def nonce_spec(self) -> _bridge.NonceSpec:
-        """The nonce encoding as digits of a number, the way the C core counts."""
-        match self.nonce:
-            case Decimal():
-                return _bridge.NonceSpec(symbols=_DECIMAL, width=0, little=False)
-            case Hex(width):
-                return _bridge.NonceSpec(symbols=_HEX, width=width or 0, little=False)
-            case Alphabet(alphabet, width):
-                return _bridge.NonceSpec(
-                    symbols=alphabet.encode("ascii"), width=width, little=False
-                )
-            case Unsigned(bits, order):
-                return _bridge.NonceSpec(
-                    symbols=_ALL_BYTES, width=bits // 8, little=order == "little"
-                )
-            case FreeBytes(width):
-                return _bridge.NonceSpec(symbols=_ALL_BYTES, width=width, little=False)
-            case _:
-                assert_never(self.nonce)
+        """The nonce encoding the way the C core holds it."""
+        return nonce_spec(self.nonce)
 
     @property
     def rule_spec(self) -> _bridge.RuleSpec:
@@ -238,6 +222,24 @@ class Puzzle:
         hash_fields.finish()
         fields.finish()
         return cls(prefix=prefix, nonce=nonce, rule=rule, suffix=suffix)
+
+
+@functools.lru_cache(maxsize=64)
+def nonce_spec(nonce: NonceEncoding) -> _bridge.NonceSpec:
+    """An encoding as digits of a number, the way the C core counts; made once."""
+    match nonce:
+        case Decimal():
+            return _bridge.NonceSpec(symbols=_DECIMAL, width=0, little=False)
+        case Hex(width):
+            return _bridge.NonceSpec(symbols=_HEX, width=width or 0, little=False)
+        case Alphabet(alphabet, width):
+            return _bridge.NonceSpec(symbols=alphabet.encode("ascii"), width=width, little=False)
+        case Unsigned(bits, order):
+            return _bridge.NonceSpec(symbols=_ALL_BYTES, width=bits // 8, little=order == "little")
+        case FreeBytes(width):
+            return _bridge.NonceSpec(symbols=_ALL_BYTES, width=width, little=False)
+        case _:
+            assert_never(nonce)
 
 
 @functools.lru_cache(maxsize=256)

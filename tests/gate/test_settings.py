@@ -11,7 +11,7 @@ from pypow import InvalidInputError
 from pypow_server.address import Address
 from pypow_server.settings import Settings, option, variable
 
-HOME = {"HOME": "/home/ada"}
+HOME = {"HOME": "/srv/gate"}
 README = Path(__file__).parents[2] / "server" / "README.md"
 
 
@@ -21,9 +21,9 @@ def test_without_anything_said_the_gate_listens_on_loopback_and_keeps_its_state_
     assert str(settings.listen) == "127.0.0.1:8402"
     assert str(settings.admin) == "127.0.0.1:8403"
     assert settings.url == "http://127.0.0.1:8402"
-    assert settings.state_dir == Path("/home/ada/.local/state/pypow")
-    assert settings.key_file == Path("/home/ada/.local/state/pypow/keys.json")
-    assert settings.store_url == "sqlite:/home/ada/.local/state/pypow/ledger.db"
+    assert settings.state_dir == Path("/srv/gate/.local/state/pypow")
+    assert settings.key_file == Path("/srv/gate/.local/state/pypow/keys.json")
+    assert settings.store_url == "sqlite:/srv/gate/.local/state/pypow/ledger.db"
     assert (settings.bits, settings.lifetime_s, settings.mcp_paths) == (16.0, 120, ("/mcp",))
 
 
@@ -34,7 +34,7 @@ def test_the_state_directory_follows_xdg_state_home() -> None:
 def test_a_relative_xdg_state_home_is_ignored() -> None:
     settings = Settings.from_env(HOME | {"XDG_STATE_HOME": "state"})
 
-    assert settings.state_dir == Path("/home/ada/.local/state/pypow")
+    assert settings.state_dir == Path("/srv/gate/.local/state/pypow")
 
 
 def test_without_a_home_the_state_directory_must_be_said() -> None:
