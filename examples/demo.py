@@ -33,7 +33,7 @@ STARTUP_S = 60
 STOP_S = 15
 DATE = "2026-07-28"
 PROOF = "io.pypow/proof"
-CHALLENGE = "io.pypow/challenge"
+REFUSAL = "io.pypow/refusal"
 
 console = Console(highlight=False)
 
@@ -94,7 +94,7 @@ async def play_agent(url: str) -> None:
 
         refusal = await agent.call_tool("moon_phase", {"date": DATE})
         told("moon_phase without a proof", refusal, good=False)
-        challenge = (refusal.meta or {})[CHALLENGE]["challenge"]
+        challenge = (refusal.meta or {})[REFUSAL]["offers"][0]["challenge"]
         proof = await pypow.asolve(challenge)
         say_work(proof)
 

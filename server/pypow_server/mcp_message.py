@@ -22,7 +22,7 @@ from . import problems
 from .problems import Problem
 
 PROOF_META = "io.pypow/proof"
-CHALLENGE_META = "io.pypow/challenge"
+REFUSAL_META = "io.pypow/refusal"
 VERSION_META = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 MODERN_SINCE = "2026-07-28"

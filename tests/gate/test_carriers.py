@@ -35,6 +35,11 @@ def result_of(answer: Answer) -> dict[str, Any]:
     return result
 
 
+def refusal_of(result: dict[str, Any]) -> dict[str, Any]:
+    refusal: dict[str, Any] = result["_meta"]["io.pypow/refusal"]
+    return refusal
+
+
 def test_plain_http_gets_a_problem_at_402() -> None:
     answer = Bench().send("GET")
     assert answer.status == 402
@@ -57,17 +62,22 @@ def test_an_unknowing_tool_call_gets_a_tool_result_at_200() -> None:
     assert "resultType" not in result
     parsed = mcp_types.CallToolResult.model_validate(result)
     assert parsed.is_error
-    offer = result["structuredContent"]["offers"][0]
-    assert result["_meta"] == {"io.pypow/challenge": offer}
+    (offer,) = refusal_of(result)["offers"]
     assert offer["send_mcp"] == {
         "_meta": {"io.pypow/proof": f"challenge={offer['challenge']},nonce=<nonce>"}
     }
 
 
+def test_in_the_handshake_era_a_tools_output_schema_has_nothing_to_refuse() -> None:
+    """The TypeScript SDK 1.x validates structured content of errors too, and throws."""
+    old = result_of(Bench().post_mcp("tools/call", {"name": "search"}))
+    assert "structuredContent" not in old
+
+
 def test_the_text_for_the_model_is_short_and_says_what_to_do() -> None:
     result = result_of(Bench().post_mcp("tools/call", {"name": "search"}))
     (content,) = result["content"]
-    offer = result["structuredContent"]["offers"][0]
+    offer = refusal_of(result)["offers"][0]
     assert content["type"] == "text"
     assert len(content["text"].encode()) < 400
     assert offer["solve"] in content["text"]
@@ -87,7 +97,9 @@ def test_a_modern_tool_call_gets_a_complete_result() -> None:
         {"name": "search", "_meta": MODERN_META},
         headers=modern_headers("tools/call", "search"),
     )
-    assert result_of(answer)["resultType"] == "complete"
+    result = result_of(answer)
+    assert result["resultType"] == "complete"
+    assert result["structuredContent"] == refusal_of(result)
 
 
 @pytest.mark.parametrize(("modern", "status"), [(False, 200), (True, 400)])
@@ -126,7 +138,7 @@ def test_a_bad_proof_in_meta_is_told_in_a_tool_result() -> None:
     result = result_of(
         Bench().post_mcp("tools/call", {"name": "search", "_meta": {"io.pypow/proof": "nonsense"}})
     )
-    assert result["structuredContent"]["type"] == "urn:pypow:error:malformed-proof"
+    assert refusal_of(result)["type"] == "urn:pypow:error:malformed-proof"
 
 
 def test_a_store_that_cannot_tell_ends_no_session() -> None:
@@ -136,8 +148,8 @@ def test_a_store_that_cannot_tell_ends_no_session() -> None:
     proof = solved(offers(refusal)[0])
     answer = bench.post_mcp("tools/call", {"name": "search", "_meta": {"io.pypow/proof": proof}})
     result = result_of(answer)
-    assert result["structuredContent"]["retry_after"] == 1
-    assert "_meta" not in result
+    assert refusal_of(result)["retry_after"] == 1
+    assert "offers" not in refusal_of(result)
 
 
 def test_a_proof_in_meta_admits_once_and_does_not_reach_the_upstream() -> None:
@@ -153,7 +165,7 @@ def test_a_proof_in_meta_admits_once_and_does_not_reach_the_upstream() -> None:
     assert bench.app.header(b"content-length") == [b"%d" % len(bench.app.bodies[0])]
     assert bench.app.header(b"transfer-encoding") == []
     again = result_of(bench.post_mcp("tools/call", params))
-    assert again["structuredContent"]["type"] == "urn:pypow:error:already-spent"
+    assert refusal_of(again)["type"] == "urn:pypow:error:already-spent"
 
 
 def test_a_proof_for_one_tool_does_not_open_another() -> None:
@@ -161,7 +173,7 @@ def test_a_proof_for_one_tool_does_not_open_another() -> None:
     proof = solved(offers(bench.post_mcp("tools/call", {"name": "search"}))[0])
     meta = {"io.pypow/proof": proof}
     result = result_of(bench.post_mcp("tools/call", {"name": "render", "_meta": meta}))
-    assert result["structuredContent"]["type"] == "urn:pypow:error:wrong-resource"
+    assert refusal_of(result)["type"] == "urn:pypow:error:wrong-resource"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import mcp
 import pytest
 from mcp.server.mcpserver import MCPServer
-from mcp_types import RequestParamsMeta
+from mcp_types import CallToolResult, RequestParamsMeta
 
 import pypow
 from pypow_server import Gate
@@ -84,6 +84,13 @@ def carrying(proof: str) -> RequestParamsMeta:
     return cast("RequestParamsMeta", {PROOF_META: proof})
 
 
+def refusal_of(result: CallToolResult) -> dict[str, Any]:
+    """What a tool result tells programs, when it is a refusal of the gate."""
+    assert result.meta is not None
+    refusal: dict[str, Any] = result.meta["io.pypow/refusal"]
+    return refusal
+
+
 async def converse(url: str, mode: Mode) -> list[str]:
     """A stock client's whole life; returns what the four calls answered."""
     answers = []
@@ -92,16 +99,15 @@ async def converse(url: str, mode: Mode) -> list[str]:
         assert [tool.name for tool in listed.tools] == ["add"]
         unpaid = await client.call_tool("add", {"a": 1, "b": 2})
         assert unpaid.is_error
-        assert unpaid.meta is not None
-        answers.append(unpaid.structured_content["type"])
-        paid = carrying(solved(unpaid.meta["io.pypow/challenge"]))
+        answers.append(refusal_of(unpaid)["type"])
+        paid = carrying(solved(refusal_of(unpaid)["offers"][0]))
         admitted = await client.call_tool("add", {"a": 1, "b": 2}, meta=paid)
         assert not admitted.is_error
         answers.append(str(admitted.structured_content))
         replayed = await client.call_tool("add", {"a": 1, "b": 2}, meta=paid)
         assert replayed.is_error
-        answers.append(replayed.structured_content["type"])
-        again = carrying(solved(replayed.structured_content["offers"][0]))
+        answers.append(refusal_of(replayed)["type"])
+        again = carrying(solved(refusal_of(replayed)["offers"][0]))
         final = await client.call_tool("add", {"a": 2, "b": 2}, meta=again)
         answers.append(str(final.structured_content))
     return answers

@@ -161,7 +161,7 @@ def offers(answer: Answer) -> list[dict[str, Any]]:
     if "error" in body:
         body = body["error"]["data"]
     elif "result" in body:
-        body = body["result"]["structuredContent"]
+        body = body["result"]["_meta"]["io.pypow/refusal"]
     found: list[dict[str, Any]] = body.get("offers", [])
     return found
 

@@ -2,13 +2,15 @@
 """A refusal as a tool result with ``isError``, at HTTP 200.
 
 The one envelope that every MCP SDK hands to its caller as an ordinary answer. The text is for
-the model, so it is short and says what to do; the structured content is the same for programs.
+the model, so it is short and says what to do; ``_meta`` has the same for programs. Since
+2026-07-28 so has the structured content. Before, it is left out: the TypeScript SDK of that era
+holds it against the tool's own output schema, error or not, and throws the answer away.
 """
 
 from collections.abc import Sequence
 
 from pypow_server.call import Call
-from pypow_server.mcp_message import CHALLENGE_META
+from pypow_server.mcp_message import REFUSAL_META
 from pypow_server.problems import Problem
 from pypow_server.rails import Offer
 from pypow_server.reply import Reply, json_reply
@@ -20,15 +22,14 @@ MAX_TEXT = 400
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal as the result of the tool call."""
     assert call.mcp is not None
+    document = problem.document([offer.body for offer in offers])
     result: dict[str, object] = {
         "content": [{"type": "text", "text": _text(problem, offers)}],
-        "structuredContent": problem.document([offer.body for offer in offers]),
         "isError": True,
+        "_meta": {REFUSAL_META: document},
     }
-    if offers:
-        result["_meta"] = {CHALLENGE_META: offers[0].body}
     if call.mcp.modern:
-        result["resultType"] = "complete"
+        result |= {"structuredContent": document, "resultType": "complete"}
     return json_reply(
         200,
         {"jsonrpc": "2.0", "id": call.mcp.id, "result": result},
