@@ -18,6 +18,7 @@ from .gate import Gate, wall_clock_ms
 from .policy import Policy, Price
 from .problems import Problem
 from .rails.work import WorkRail
+from .resource import raw_path
 from .scope import ASGIApp, Message, Receive, Scope, Send
 from .settings import Settings
 from .stores import Ledger, StoreError
@@ -135,5 +136,4 @@ def _open_ledger(url: str) -> Ledger:
 def _is_api(scope: Scope) -> bool:
     # As the gate does, by the raw path: what servers may read in two ways is not ours to answer.
     # The gate answers OPTIONS for every path.
-    path = scope.get("raw_path") or scope["path"].encode()
-    return path in _API_PATHS and scope["method"] != "OPTIONS"
+    return raw_path(scope) in _API_PATHS and scope["method"] != "OPTIONS"

@@ -20,7 +20,7 @@ from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .problems import Problem
 from .reply import Header
-from .resource import Resource, is_canonical
+from .resource import Resource, is_canonical, raw_path
 from .scope import Scope
 
 HEAD_LIMIT = 32 * 1024
@@ -157,10 +157,9 @@ def read_call(scope: Scope) -> Call | Problem:
         )
     if len(set(scan.authorizations)) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
-    raw = scope.get("raw_path")
     return Call(
         method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
-        path=scope["path"].encode("utf-8", "surrogateescape") if raw is None else raw,
+        path=raw_path(scope),
         client=network(scope.get("client")),
         headers=tuple(scan.kept),
         presented=tuple(scan.presented),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pypow.errors import InvalidInputError
 
+from .scope import Scope
+
 # RFC 3986 section 3.3: pchar and "/", but not ";", after which some servers drop the rest. An
 # escape is canonical only in upper case, for an octet that cannot stand for itself in a path,
 # and not for "%", which a second decoding would turn into something else.
@@ -42,6 +44,12 @@ class Resource:
         raise InvalidInputError(
             f'expected a resource like "tools/call search" or "POST /v1/items", got {text[:60]!r}'
         )
+
+
+def raw_path(scope: Scope) -> bytes:
+    """The path as it came, without the query; where a server does not tell, as it decoded it."""
+    raw: bytes | None = scope.get("raw_path")
+    return scope["path"].encode("utf-8", "surrogatepass") if raw is None else raw
 
 
 def is_canonical(path: bytes) -> bool:

@@ -66,6 +66,23 @@ def asked(
     return asyncio.run(call(app, method, target, headers=headers, body=body))
 
 
+def test_a_server_that_tells_no_raw_path_is_served_too(tmp_path: Path) -> None:
+    app = make(tmp_path, Upstream())
+    decoded = {"path": "/"}
+
+    async def without_raw_path(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, **decoded, "raw_path": None}, receive, send)
+
+    decoded["path"] = "/api/challenge"
+    issued = asked(without_raw_path)
+    decoded["path"] = "/\udcff"
+    strange = asked(without_raw_path)
+    asyncio.run(close(app))
+
+    assert (issued.status, strange.status) == (200, 402)
+    assert "challenge" in json.loads(issued.body)
+
+
 def test_a_stock_caller_gets_a_challenge_solves_it_and_is_let_in_once(tmp_path: Path) -> None:
     with gated(tmp_path) as (url, upstream):
         refused = ask(f"{url}/tools/call", method="POST")

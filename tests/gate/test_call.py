@@ -122,8 +122,10 @@ def test_two_different_authorizations_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [b"x_pow_solution", b"x-pow_solution", b"mcp_method", b"content_length", b"x-pow-new"]
-)
+    "name",
+    [b"x_pow_solution", b"x-pow_solution", b"mcp_method", b"content_length", b"content_type",
+     b"content_encoding", b"x-pow-new"],
+)  # fmt: skip
 def test_spellings_that_servers_fold_into_a_judged_header_do_not_travel_on(name: bytes) -> None:
     assert call_with((name, b"1")).headers == ()
 

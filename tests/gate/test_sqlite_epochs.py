@@ -13,6 +13,7 @@ from pypow_server.stores import Spend
 from pypow_server.stores.spend_file import FRESH_MS
 from pypow_server.stores.sqlite import SqliteLedger
 from support.ledger_contract import NOW_MS, spend
+from support.sqlite_ledgers import opened, spend_once
 
 
 @pytest.fixture
@@ -20,19 +21,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-def _open(path: Path, *, now_ms: int = NOW_MS) -> SqliteLedger:
-    return SqliteLedger(path, clock=lambda: now_ms, busy_timeout_ms=20)
-
-
-async def _spend_once(path: Path, *, epoch: int | None = None, now_ms: int = NOW_MS) -> Spend:
-    ledger = _open(path, now_ms=now_ms)
-    outcome = await spend(ledger, epoch=epoch)
-    await ledger.aclose()
-    return outcome
-
-
 async def _epoch_when_opened(path: Path, *, now_ms: int) -> int:
-    ledger = _open(path, now_ms=now_ms)
+    ledger = opened(path, now_ms=now_ms)
     epoch = await ledger.epoch()
     await ledger.aclose()
     return epoch
@@ -51,7 +41,7 @@ def test_a_prompt_restart_keeps_the_epoch(path: Path, late_ms: int) -> None:
 def test_a_heartbeat_that_is_not_fresh_begins_an_epoch(path: Path, late_ms: int) -> None:
     async def story() -> None:
         epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
-        assert await _spend_once(path, epoch=epoch, now_ms=NOW_MS + late_ms) is Spend.STALE
+        assert await spend_once(path, epoch=epoch, now_ms=NOW_MS + late_ms) is Spend.STALE
 
     asyncio.run(story())
 
@@ -59,25 +49,25 @@ def test_a_heartbeat_that_is_not_fresh_begins_an_epoch(path: Path, late_ms: int)
 def test_a_wiped_store_begins_an_epoch(path: Path) -> None:
     epoch = asyncio.run(_epoch_when_opened(path, now_ms=NOW_MS))
     path.unlink()
-    assert asyncio.run(_spend_once(path, epoch=epoch)) is Spend.STALE
+    assert asyncio.run(spend_once(path, epoch=epoch)) is Spend.STALE
 
 
 def test_a_restored_backup_admits_no_challenge_from_before(path: Path) -> None:
     async def story() -> None:
         epoch = await _epoch_when_opened(path, now_ms=NOW_MS)
         backup = shutil.copy(path, path.with_name("backup.db"))
-        assert await _spend_once(path, epoch=epoch) is Spend.WON
+        assert await spend_once(path, epoch=epoch) is Spend.WON
         shutil.copy(backup, path)
-        assert await _spend_once(path, epoch=epoch, now_ms=NOW_MS + 60_000) is Spend.STALE
+        assert await spend_once(path, epoch=epoch, now_ms=NOW_MS + 60_000) is Spend.STALE
 
     asyncio.run(story())
 
 
 def test_a_process_that_slept_through_a_new_epoch_notices(path: Path) -> None:
     async def story() -> None:
-        sleeper = _open(path)
+        sleeper = opened(path)
         old = await sleeper.epoch()
-        waker = _open(path, now_ms=NOW_MS + 60_000)
+        waker = opened(path, now_ms=NOW_MS + 60_000)
         new = await waker.epoch()
         outcomes = [await spend(sleeper, epoch=old), await spend(sleeper, epoch=new)]
         await waker.aclose()
@@ -90,7 +80,7 @@ def test_a_process_that_slept_through_a_new_epoch_notices(path: Path) -> None:
 
 def test_a_file_replaced_while_open_is_noticed(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         epoch = await ledger.epoch()
         assert await spend(ledger, epoch=epoch) is Spend.WON
         shutil.move(path, path.with_name("moved.db"))
@@ -103,7 +93,7 @@ def test_a_file_replaced_while_open_is_noticed(path: Path) -> None:
 
 def test_a_clock_in_the_file_that_moved_back_begins_an_epoch(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         epoch = await ledger.epoch()
         assert await spend(ledger, epoch=epoch) is Spend.WON
         with sqlite3.connect(path) as restored:

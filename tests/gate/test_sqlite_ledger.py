@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from pypow_server.stores import SKEW_MS, Spend, StoreError
-from pypow_server.stores.sqlite import SqliteLedger
 from support import ledger_processes as processes
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
+from support.sqlite_ledgers import opened, spend_once
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -24,17 +24,6 @@ _SPAWN = multiprocessing.get_context("spawn")
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
-
-
-def _open(path: Path, *, now_ms: int = NOW_MS) -> SqliteLedger:
-    return SqliteLedger(path, clock=lambda: now_ms, busy_timeout_ms=20)
-
-
-async def _spend_once(path: Path, *, epoch: int | None = None, now_ms: int = NOW_MS) -> Spend:
-    ledger = _open(path, now_ms=now_ms)
-    outcome = await spend(ledger, epoch=epoch)
-    await ledger.aclose()
-    return outcome
 
 
 def test_one_caller_wins_over_four_processes(path: Path) -> None:
@@ -70,7 +59,7 @@ def test_a_spend_that_won_outlives_kill_9(path: Path) -> None:
             break
 
     async def replay() -> set[Spend]:
-        ledger = _open(path)
+        ledger = opened(path)
         outcomes = await asyncio.gather(*(spend(ledger, key) for key in won))
         await ledger.aclose()
         return set(outcomes)
@@ -88,7 +77,7 @@ def test_a_full_disk_admits_nobody_and_is_survived(path: Path) -> None:
     child.join()
 
     async def replay() -> set[Spend]:
-        ledger = _open(path)
+        ledger = opened(path)
         outcomes = [await spend(ledger, key) for key in won]
         await ledger.aclose()
         return set(outcomes)
@@ -102,7 +91,7 @@ def test_a_full_disk_admits_nobody_and_is_survived(path: Path) -> None:
 
 def test_expired_records_leave_the_file(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         await asyncio.gather(*(spend(ledger, b"%d" % index) for index in range(100)))
         late_ms = EXPIRES_AT_MS + SKEW_MS
         await spend(ledger, expires_at_ms=late_ms, now_ms=late_ms)
@@ -117,7 +106,7 @@ def test_expired_records_leave_the_file(path: Path) -> None:
 
 def test_the_file_is_readable_by_its_owner_only(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         await spend(ledger)
         modes = {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
         await ledger.aclose()
@@ -128,7 +117,7 @@ def test_the_file_is_readable_by_its_owner_only(path: Path) -> None:
 
 def test_a_locked_ledger_refuses_and_recovers(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         assert await spend(ledger) is Spend.UNKNOWN
@@ -137,7 +126,7 @@ def test_a_locked_ledger_refuses_and_recovers(path: Path) -> None:
         with pytest.raises(StoreError, match="keeps it locked"):
             await ledger.release(KEY)
         with pytest.raises(StoreError, match="keeps it locked"):
-            _open(path)
+            opened(path)
         other.close()
         assert await spend(ledger) is Spend.WON
         await ledger.probe()
@@ -148,7 +137,7 @@ def test_a_locked_ledger_refuses_and_recovers(path: Path) -> None:
 
 def test_a_clock_far_behind_the_ledger_is_named(path: Path) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         future_ms = NOW_MS + SKEW_MS + 1
         await spend(ledger, now_ms=future_ms, expires_at_ms=future_ms)
         with pytest.raises(StoreError, match="the clock is 600 s behind"):
@@ -173,7 +162,7 @@ def _text(path: Path) -> Path:
 
 
 def _truncated(path: Path) -> Path:
-    asyncio.run(_spend_once(path))
+    asyncio.run(spend_once(path))
     os.truncate(path, path.stat().st_size // 2)
     return path
 
@@ -186,7 +175,7 @@ def _foreign(path: Path) -> Path:
 
 
 def _newer(path: Path) -> Path:
-    asyncio.run(_spend_once(path))
+    asyncio.run(spend_once(path))
     with sqlite3.connect(path) as db:
         db.execute("UPDATE meta SET version = 2")
     db.close()
@@ -194,7 +183,7 @@ def _newer(path: Path) -> Path:
 
 
 def _empty_meta(path: Path) -> Path:
-    asyncio.run(_spend_once(path))
+    asyncio.run(spend_once(path))
     with sqlite3.connect(path) as db:
         db.execute("DELETE FROM meta")
     db.close()
@@ -217,7 +206,7 @@ def test_what_cannot_be_opened_is_named(
     path: Path, spoil: Callable[[Path], Path], text: str
 ) -> None:
     with pytest.raises(StoreError, match=text) as caught:
-        _open(spoil(path))
+        opened(spoil(path))
     assert "\n" not in str(caught.value)
 
 
@@ -232,7 +221,7 @@ def test_a_file_without_write_permission_is_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_a_named_fault_or_a_working_ledger(path: Path) -> None:
-    asyncio.run(_spend_once(path))
+    asyncio.run(spend_once(path))
     sound = path.read_bytes()
     chance = random.Random(4711)
     faults = 0
@@ -244,7 +233,7 @@ def test_a_damaged_file_is_a_named_fault_or_a_working_ledger(path: Path) -> None
             leftover.unlink()
         path.write_bytes(damaged)
         try:
-            asyncio.run(_spend_once(path))
+            asyncio.run(spend_once(path))
         except StoreError:
             faults += 1
     assert 0 < faults < 150
@@ -252,7 +241,7 @@ def test_a_damaged_file_is_a_named_fault_or_a_working_ledger(path: Path) -> None
 
 def test_a_forked_ledger_refuses(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        ledger = _open(path)
+        ledger = opened(path)
         parent = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: parent + 1)
         assert await spend(ledger) is Spend.UNKNOWN
