@@ -28,27 +28,27 @@ static void fold_rounds(struct pypow_scan *scan)
     memcpy(scan->after, &v, sizeof v);
 }
 
-static void fold_schedule(struct pypow_scan *scan)
+void pypow_schedule_fold(struct pypow_schedule *schedule, const uint32_t *block,
+                         uint64_t varying)
 {
     uint32_t w[ROUNDS];
-    memcpy(w, scan->block, sizeof scan->block);
-    w[scan->word] = 0;
-    for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS; i++) {
         /* Varying words are kept as zero, and so add nothing to the sums of others. */
-        const uint32_t sum =
-            small_sigma1(w[i - 2]) + w[i - 7] + small_sigma0(w[i - 15]) + w[i - 16];
-        scan->uniform[i] = sum;
-        w[i] = scan->varying >> i & 1 ? 0 : sum;
+        w[i] = i < BLOCK_WORDS ? block[i]
+                               : small_sigma1(w[i - 2]) + w[i - 7] + small_sigma0(w[i - 15]) +
+                                     w[i - 16];
+        schedule->uniform[i] = w[i];
+        if (varying >> i & 1)
+            w[i] = 0;
+        schedule->constant[i] = pypow_sha256_k[i] + w[i];
     }
-    for (int i = 0; i < ROUNDS; i++)
-        scan->constant[i] = pypow_sha256_k[i] + w[i];
 }
 
 void pypow_scan_fold(struct pypow_scan *scan)
 {
     fold_rounds(scan);
-    fold_schedule(scan);
-    /* In the three rounds after the varying word, h is still a value from before it. */
+    pypow_schedule_fold(&scan->schedule, scan->block,
+                        pypow_schedule_varying(UINT64_C(1) << scan->word));
     for (uint32_t i = 1; i <= 3; i++)
-        scan->constant[scan->word + i] += scan->after[STATE_WORDS - i];
+        scan->schedule.constant[scan->word + i] += scan->after[STATE_WORDS - i];
 }

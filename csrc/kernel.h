@@ -16,6 +16,15 @@
 enum { MAX_LANES = 32 };
 
 /*
+ * The message schedule of a block of which some words vary from message to message and the
+ * others do not: what a kernel adds in each round. Filled by pypow_schedule_fold.
+ */
+struct pypow_schedule {
+    uint32_t constant[ROUNDS]; /* K, plus W where it is uniform */
+    uint32_t uniform[ROUNDS];  /* for each W that varies: the sum of its uniform terms */
+};
+
+/*
  * A block of which one word varies, prepared so that a kernel does only what depends on that
  * word ("uniform" is what does not). Filled by pypow_scan_fold.
  *
@@ -24,8 +33,7 @@ enum { MAX_LANES = 32 };
 struct pypow_scan {
     const uint32_t *table;
     uint32_t fixed_bits;
-    uint32_t word;    /* 0..15, the one that varies */
-    uint64_t varying; /* pypow_scan_varying(word) */
+    uint32_t word; /* 0..15, the one that varies */
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
@@ -33,10 +41,8 @@ struct pypow_scan {
     uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
     uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
 
-    /* For the rounds after `word`: K, plus W where it is uniform, plus h where that is. */
-    uint32_t constant[ROUNDS];
-    /* For each W that varies: the sum of its uniform terms. */
-    uint32_t uniform[ROUNDS];
+    /* In the three rounds after `word`, where h is uniform too, h is part of the constant. */
+    struct pypow_schedule schedule;
 
     /* The blocks that follow, the same for every index; usually none. */
     const struct pypow_message *message;
@@ -44,10 +50,9 @@ struct pypow_scan {
     uint64_t end_block;
 };
 
-/* Which words of the schedule vary when message word `word` does: bit i stands for W_i. */
-static inline uint64_t pypow_scan_varying(uint32_t word)
+/* Which words of the schedule vary when these of the block do: bit i stands for W_i. */
+static inline uint64_t pypow_schedule_varying(uint64_t varying)
 {
-    uint64_t varying = UINT64_C(1) << word;
 #pragma GCC unroll 64
     for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
         const uint64_t terms = varying >> (i - 2) | varying >> (i - 7) | varying >> (i - 15) |
@@ -57,7 +62,11 @@ static inline uint64_t pypow_scan_varying(uint32_t word)
     return varying;
 }
 
-/* Prepare the block from `chain`, `block`, `word` and `varying`; the rest is the caller's. */
+/* Prepare the schedule of a block; what its varying words hold is ignored. */
+void pypow_schedule_fold(struct pypow_schedule *schedule, const uint32_t *block,
+                         uint64_t varying);
+
+/* Prepare the block from `chain`, `block` and `word`; the rest is the caller's. */
 void pypow_scan_fold(struct pypow_scan *scan);
 
 struct pypow_kernel {
@@ -66,7 +75,10 @@ struct pypow_kernel {
     bool (*usable)(void);
     /* The lowest index in [begin, end) whose digest passes the filter, or `end`. */
     uint32_t (*scan)(const struct pypow_scan *scan, uint32_t begin, uint32_t end);
+    /* Advance one message over consecutive blocks. */
     pypow_compress *compress;
+    /* Advance `lanes` messages over one block each: word w of message i is at [w * lanes + i]. */
+    void (*compress_many)(uint32_t *states, const uint32_t *blocks);
 };
 
 extern const struct pypow_kernel pypow_kernel_scalar;

@@ -35,6 +35,7 @@ const struct pypow_kernel pypow_kernel_avx2 = {
     .usable = pypow_cpu_has_avx2,
     .scan = scan_lanes,
     .compress = compress_lanes,
+    .compress_many = compress_many,
 };
 
 #endif

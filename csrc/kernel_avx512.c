@@ -47,6 +47,7 @@ const struct pypow_kernel pypow_kernel_avx512 = {
     .usable = pypow_cpu_has_avx512,
     .scan = scan_lanes,
     .compress = compress_lanes,
+    .compress_many = compress_many,
 };
 
 #endif

@@ -25,4 +25,5 @@ const struct pypow_kernel pypow_kernel_scalar = {
     .usable = usable,
     .scan = scan_lanes,
     .compress = compress_lanes,
+    .compress_many = compress_many,
 };

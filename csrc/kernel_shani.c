@@ -160,6 +160,27 @@ KERNEL_TARGET static void compress(uint32_t *state, const uint8_t *blocks, size_
         state[i] = word_of(&chain, i);
 }
 
+KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks)
+{
+    struct pair before[LANES], v[LANES];
+    __m128i w[LANES][4];
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        uint32_t state[STATE_WORDS], block[BLOCK_WORDS];
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            state[i] = states[i * LANES + lane];
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            block[i] = blocks[i * LANES + lane];
+        v[lane] = before[lane] = from_words(state);
+        memcpy(w[lane], block, sizeof block);
+    }
+    rounds(v, w, 0, LANES);
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        v[lane] = add(v[lane], before[lane]);
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            states[i * LANES + lane] = word_of(&v[lane], i);
+    }
+}
+
 #include "scan.tpl.h"
 
 const struct pypow_kernel pypow_kernel_shani = {
@@ -168,6 +189,7 @@ const struct pypow_kernel pypow_kernel_shani = {
     .usable = pypow_cpu_has_sha,
     .scan = scan_range,
     .compress = compress,
+    .compress_many = compress_many,
 };
 
 #endif

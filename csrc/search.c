@@ -86,7 +86,6 @@ static void lay_out(struct pypow_search *search, uint32_t digits)
     const uint64_t inner_at = place(search, search->fast_digits);
     search->block = inner_at / BLOCK_BYTES;
     scan->word = (uint32_t)(inner_at % BLOCK_BYTES / 4);
-    scan->varying = pypow_scan_varying(scan->word);
     scan->next_block = search->block + 1;
     scan->end_block = pypow_message_blocks(&search->message);
 }

@@ -12,7 +12,7 @@
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
- * and gets scan_lanes and compress_lanes.
+ * and gets scan_lanes, compress_lanes and compress_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
  * is then a constant in every round, and with it which terms of the schedule exist at all.
@@ -64,13 +64,13 @@ KERNEL_FN struct state advance(struct state v, vec hkw)
 }
 
 /* W_i from the varying ones among its four terms, and the sum of the others. */
-KERNEL_FN vec schedule_word(const struct pypow_scan *scan, const vec *w, uint64_t varying, int i)
+KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t varying, int i)
 {
     const uint64_t terms = varying >> (i - 16);
     const bool w16 = terms & 1, w15 = terms >> 1 & 1, w7 = terms >> 9 & 1, w2 = terms >> 14 & 1;
     vec sum = v_splat(0);
     if (!(w16 && w15 && w7 && w2))
-        sum += scan->uniform[i];
+        sum += uniform[i];
     if (w16)
         sum += w[i & 15];
     if (w15)
@@ -82,25 +82,36 @@ KERNEL_FN vec schedule_word(const struct pypow_scan *scan, const vec *w, uint64_
     return sum;
 }
 
-/* Rounds [begin, end) of a block whose word `word` varies; `w` holds the last 16 that do. */
-KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const struct pypow_scan *scan,
-                      int word, int begin, int end)
+/*
+ * Rounds [begin, end) of a block of which the words in `varying` do vary; `w` holds the last 16
+ * of them. Before round `first_h`, h is part of the constants (struct pypow_schedule).
+ */
+KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const uint32_t *constant,
+                      const uint32_t *uniform, uint64_t varying, int first_h, int begin, int end)
 {
-    const uint64_t varying = pypow_scan_varying((uint32_t)word);
 #pragma GCC unroll 64
     for (int i = begin; i < end; i++) {
 #pragma GCC unroll 4
         for (int j = 0; j < WAYS; j++) {
-            vec hkw = v_splat(scan->constant[i]);
-            if (i > word + 3)
+            vec hkw = v_splat(constant[i]);
+            if (i >= first_h)
                 hkw += v->way[j].h;
             if (varying >> i & 1) {
-                w[j][i & 15] = schedule_word(scan, w[j], varying, i);
+                if (i >= BLOCK_WORDS)
+                    w[j][i & 15] = schedule_word(uniform, w[j], varying, i);
                 hkw += w[j][i & 15];
             }
             v->way[j] = advance(v->way[j], hkw);
         }
     }
+}
+
+/* The rounds of a scan, whose block has one word that varies. */
+KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
+                           const struct pypow_scan *scan, int word, int begin, int end)
+{
+    const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
+    rounds(v, w, scan->schedule.constant, scan->schedule.uniform, varying, word + 4, begin, end);
 }
 
 /* The rounds up to and with `word`, from the scalar set-up and the table. */
@@ -124,7 +135,7 @@ KERNEL_FN uint32_t finish_word(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
     uint32_t bits = 0;
     const bool last_word = scan->filter.word == 7; /* which e becomes three rounds later */
     if (!last_word)
-        rounds(v, w, scan, word, 61, ROUNDS);
+        scan_rounds(v, w, scan, word, 61, ROUNDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         const vec digest_word =
             last_word ? v->way[j].e + scan->chain[7] : v->way[j].a + scan->chain[0];
@@ -144,13 +155,13 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
         vec w[WAYS][BLOCK_WORDS];
         struct lanes v;
         begin_group(&v, w, scan, i, word);
-        rounds(&v, w, scan, word, word + 1, 61);
+        scan_rounds(&v, w, scan, word, word + 1, 61);
         if (states == NULL) {
             const uint32_t bits = finish_word(&v, w, scan, word);
             if (bits != 0)
                 return i + (uint32_t)__builtin_ctz(bits);
         } else {
-            rounds(&v, w, scan, word, 61, ROUNDS);
+            scan_rounds(&v, w, scan, word, 61, ROUNDS);
             for (int j = 0; j < WAYS; j++)
                 states->way[j] = add(v.way[j], splat(scan->chain));
             states++;
@@ -198,9 +209,9 @@ KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
         states->way[j] = add(states->way[j], v.way[j]);
 }
 
-KERNEL_FN const char *word_of(const struct state *state, uint32_t word)
+KERNEL_FN void *word_of(const struct state *state, uint32_t word)
 {
-    return (const char *)state + word * sizeof(vec);
+    return (char *)state + word * sizeof(vec);
 }
 
 KERNEL_TARGET static uint32_t passing(const struct lanes *states,
@@ -213,6 +224,26 @@ KERNEL_TARGET static uint32_t passing(const struct lanes *states,
         bits |= passes(word, filter) << (j * WIDTH);
     }
     return bits;
+}
+
+KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks)
+{
+    vec w[WAYS][BLOCK_WORDS];
+    struct lanes before, v;
+    for (uint32_t j = 0; j < WAYS; j++) {
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            memcpy(&w[j][i], blocks + i * LANES + j * WIDTH, sizeof(vec));
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            memcpy(word_of(&before.way[j], i), states + i * LANES + j * WIDTH, sizeof(vec));
+    }
+    v = before;
+    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, ROUNDS);
+    for (uint32_t j = 0; j < WAYS; j++) {
+        v.way[j] = add(v.way[j], before.way[j]);
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            memcpy(states + i * LANES + j * WIDTH, word_of(&v.way[j], i), sizeof(vec));
+    }
+    v_leave();
 }
 
 /* One message, the same in every lane. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel.h"
 #include "pypow.h"
 
 static bool failed;
@@ -149,8 +150,6 @@ static void check_pools(const char *kernel)
 
 #include <cpuid.h>
 
-#include "kernel.h"
-
 /* State that is not as after a reset (Intel SDM volume 1, 13.6): the upper halves of 0 to 15. */
 static bool upper_halves_in_use(void)
 {
@@ -180,10 +179,12 @@ static void check_upper_halves(const char *name)
     expect(!upper_halves_in_use(), "compress leaves upper halves dirty", name, 0, 0);
     static uint32_t table[64];
     static struct pypow_scan scan = {.table = table, .word = 13};
-    scan.varying = pypow_scan_varying(scan.word);
     pypow_scan_fold(&scan);
     kernel->scan(&scan, 0, 32);
     expect(!upper_halves_in_use(), "scan leaves upper halves dirty", name, 0, 0);
+    static uint32_t states[STATE_WORDS * MAX_LANES], blocks[BLOCK_WORDS * MAX_LANES];
+    kernel->compress_many(states, blocks);
+    expect(!upper_halves_in_use(), "compress_many leaves upper halves dirty", name, 0, 0);
 }
 
 #else
@@ -191,6 +192,30 @@ static void check_upper_halves(const char *name)
 static void check_upper_halves(const char *name) { (void)name; }
 
 #endif
+
+/* Different messages side by side against the same ones after another. */
+static void check_many(const char *name)
+{
+    uint32_t state[STATE_WORDS], states[STATE_WORDS * MAX_LANES], blocks[BLOCK_WORDS * MAX_LANES];
+    uint8_t block[BLOCK_BYTES];
+    const struct pypow_kernel *kernel;
+    pypow_kernel_choose(&kernel, name);
+    const uint32_t lanes = kernel->lanes;
+    for (uint32_t i = 0; i < STATE_WORDS * lanes; i++)
+        states[i] = i * UINT32_C(0x9e3779b9);
+    for (uint32_t i = 0; i < BLOCK_WORDS * lanes; i++)
+        blocks[i] = ~i * UINT32_C(0x85ebca6b);
+    kernel->compress_many(states, blocks);
+    for (uint32_t lane = 0; lane < lanes; lane++) {
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            state[i] = (i * lanes + lane) * UINT32_C(0x9e3779b9);
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            store_be32(block + 4 * i, blocks[i * lanes + lane]);
+        pypow_kernel_scalar.compress(state, block, 1);
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            expect(state[i] == states[i * lanes + lane], "compress_many", name, lane, i);
+    }
+}
 
 int main(int argc, char **argv)
 {
@@ -203,6 +228,7 @@ int main(int argc, char **argv)
         if (pools_only)
             continue;
         check_kernel(info.name);
+        check_many(info.name);
         check_upper_halves(info.name);
     }
     return failed;
