@@ -11,6 +11,7 @@ static const struct pypow_kernel *const kernels[] = {
     &pypow_kernel_shani,
     &pypow_kernel_shani_vl,
     &pypow_kernel_avx2,
+    &pypow_kernel_sse41,
 #endif
     &pypow_kernel_scalar,
 };

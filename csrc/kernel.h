@@ -83,6 +83,7 @@ struct pypow_kernel {
 
 extern const struct pypow_kernel pypow_kernel_scalar;
 #if defined(__x86_64__)
+extern const struct pypow_kernel pypow_kernel_sse41;
 extern const struct pypow_kernel pypow_kernel_avx2;
 extern const struct pypow_kernel pypow_kernel_avx512;
 extern const struct pypow_kernel pypow_kernel_shani;
