@@ -29,6 +29,8 @@ const struct pypow_kernel pypow_kernel_shani = {
     .scan = scan_range,
     .compress = compress,
     .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
 };
 
 #endif

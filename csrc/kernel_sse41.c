@@ -30,6 +30,8 @@ const struct pypow_kernel pypow_kernel_sse41 = {
     .scan = scan_lanes,
     .compress = compress_lanes,
     .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
 };
 
 #endif
