@@ -181,6 +181,88 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
     }
 }
 
+/* The digests of digests; `chain` are the chaining values before the block that holds them. */
+KERNEL_FN struct lanes hash_digests(const struct lanes *digests, const struct lanes *chain,
+                                    const struct pypow_tail *tail)
+{
+    struct lanes v = *chain;
+    __m128i w[LANES][4];
+    for (int lane = 0; lane < LANES; lane++) {
+        const struct pair digest = digests->lane[lane];
+        w[lane][0] = _mm_shuffle_epi32(_mm_unpackhi_epi64(digest.feba, digest.hgdc), 0xb1);
+        w[lane][1] = _mm_shuffle_epi32(_mm_unpacklo_epi64(digest.feba, digest.hgdc), 0xb1);
+        w[lane][2] = load(&tail->words[8]);
+        w[lane][3] = load(&tail->words[12]);
+    }
+    rounds(v.lane, w, 0, LANES);
+    for (int lane = 0; lane < LANES; lane++)
+        v.lane[lane] = add(v.lane[lane], chain->lane[lane]);
+    return v;
+}
+
+KERNEL_TARGET static void rehash(struct lanes *digests, const struct pypow_tail *tail,
+                                 uint32_t times)
+{
+    struct lanes chain, v = *digests;
+    for (int lane = 0; lane < LANES; lane++)
+        chain.lane[lane] = from_words(pypow_sha256_initial);
+    for (uint32_t i = 0; i < times; i++)
+        v = hash_digests(&v, &chain, tail);
+    *digests = v;
+}
+
+KERNEL_FN uint32_t passing_rehashed(struct lanes *digests, const struct pypow_tail *tail,
+                                    const struct pypow_filter *filter)
+{
+    rehash(digests, tail, 1);
+    return passing(digests, filter);
+}
+
+KERNEL_FN struct lanes load_lanes(const uint32_t *words)
+{
+    struct lanes states;
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        uint32_t state[STATE_WORDS];
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            state[i] = words[i * LANES + lane];
+        states.lane[lane] = from_words(state);
+    }
+    return states;
+}
+
+KERNEL_FN void store_lanes(uint32_t *words, const struct lanes *states)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            words[i * LANES + lane] = word_of(&states->lane[lane], i);
+}
+
+KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail *tail,
+                                      uint32_t times)
+{
+    struct lanes states = load_lanes(digests);
+    rehash(&states, tail, times);
+    store_lanes(digests, &states);
+}
+
+KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
+                                       uint32_t times)
+{
+    const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
+    struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
+    for (uint32_t i = 0; i < times; i++) {
+        last = hash_digests(&last, &inner, tail);
+        last = hash_digests(&last, &outer, tail);
+        for (int lane = 0; lane < LANES; lane++) {
+            struct pair *v = &sum.lane[lane];
+            v->feba = _mm_xor_si128(v->feba, last.lane[lane].feba);
+            v->hgdc = _mm_xor_si128(v->hgdc, last.lane[lane].hgdc);
+        }
+    }
+    store_lanes(group->last, &last);
+    store_lanes(group->sum, &sum);
+}
+
 #include "scan.tpl.h"
 
 const struct pypow_kernel pypow_kernel_shani = {
@@ -190,6 +272,8 @@ const struct pypow_kernel pypow_kernel_shani = {
     .scan = scan_range,
     .compress = compress,
     .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
 };
 
 #endif

@@ -21,6 +21,11 @@ class Lib:
     PYPOW_MAX_NONCE_BYTES: Final[int]
     PYPOW_MAX_THREADS: Final[int]
     PYPOW_MAX_PROOFS: Final[int]
+    PYPOW_MAX_ITERATIONS: Final[int]
+    PYPOW_MAX_SALT_BYTES: Final[int]
+
+    PYPOW_SHA256: Final[int]
+    PYPOW_PBKDF2_HMAC_SHA256: Final[int]
 
     PYPOW_AT_MOST: Final[int]
     PYPOW_AT_LEAST: Final[int]
@@ -35,6 +40,7 @@ class Lib:
         self,
         puzzle: CData,
         nonce: CData,
+        hash: CData,
         rule: CData,
         prefix: bytes,
         prefix_len: int,
@@ -73,6 +79,7 @@ class Lib:
         self,
         digests: CData,
         failed: CData,
+        hash: CData,
         rule: CData,
         prefix: bytes,
         prefix_len: int,
@@ -89,6 +96,7 @@ class Ffi:
 
     NULL: Final[CData]
     def new(self, cdecl: str, init: int = ..., /) -> CData: ...
+    def from_buffer(self, python_buffer: bytes, /) -> CData: ...
     def gc(self, cdata: CData, destructor: Callable[[CData], None], /) -> CData: ...
     def string(self, cdata: CData, /) -> bytes: ...
     def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
