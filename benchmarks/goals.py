@@ -92,5 +92,5 @@ GOALS = (
         None,
         "ns",
     ),
-    _at_least("PBKDF2 over hashlib.pbkdf2_hmac", "pbkdf2", "pbkdf2 / hashlib", 7, 10),
+    _at_least("PBKDF2 over hashlib.pbkdf2_hmac", "peers", "hashlib.pbkdf2_hmac", 7, 10),
 )
