@@ -143,9 +143,10 @@ def _goal_cells(goal: Goal, row: Row | None) -> tuple[str, ...]:
 
 def _provenance(document: Document) -> str:
     machine = document.machine
+    with_kernel = f", kernel {document.versions['kernel']}" if "kernel" in document.versions else ""
     return (
-        f"Measured {document.date[:10]} with pypow {document.version} at commit "
-        f"`{document.commit}` on {machine.cpu}, {machine.threads} threads, {machine.system}, "
+        f"Measured {document.date[:10]} with pypow {document.version}{with_kernel}, commit "
+        f"`{document.commit}`, on {machine.cpu}, {machine.threads} threads, {machine.system}, "
         f"{machine.python}, {machine.compiler}."
     )
 

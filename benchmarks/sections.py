@@ -66,9 +66,9 @@ SECTIONS = (
         "Against the field",
         "How many times the hashes pypow does in the same CPU time, on one thread, from the "
         "Python call of `pypow.solve` to its return. The puzzle is what most web puzzles are: "
-        "SHA-256 over a salt of 32 hex digits and a decimal nonce; where a row says PBKDF2 or Bitcoin "
-        "headers, both sides do that. Each peer runs the solver it ships, or the loop its users "
-        "write.",
+        "SHA-256 over a salt of 32 hex digits and a decimal nonce; where a row says PBKDF2 or "
+        "Bitcoin headers, both sides do that. Each peer runs the solver it ships, or the loop its "
+        "users write.",
         "python benchmarks/peers.py all --save benchmarks/results",
     ),
     Section(

@@ -4,6 +4,7 @@
 import dataclasses
 import math
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -12,8 +13,9 @@ import chart
 import document
 import goals
 import report
+import sections
 from document import Document, Row
-from sections import SECTIONS
+from sections import SECTIONS, Section
 
 SAVED = report.measurements(document.RESULTS)
 GOAL = goals.Goal("it", "kind", "row", floor=2.0, aim=3.0, unit="x")
@@ -58,6 +60,23 @@ def test_every_section_names_a_command_that_saves() -> None:
             r"python benchmarks/\w+\.py .*--save benchmarks/results", section.command
         )
     assert len({section.kind for section in SECTIONS}) == len(SECTIONS)
+
+
+def test_a_measurement_that_fails_is_named_and_the_others_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    commands = {"sound": f"open('{made}', 'w').close()", "broken": "exit(1)", "far": "exit(2)"}
+    monkeypatch.setattr(
+        sections,
+        "SECTIONS",
+        [
+            Section(title, title, "", f'python -W ignore -c "{text}"', elsewhere=title == "far")
+            for title, text in commands.items()
+        ],
+    )
+    assert report.measure_all() == ["broken"]
+    assert made.exists()
 
 
 @pytest.mark.parametrize(
