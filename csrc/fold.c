@@ -44,6 +44,14 @@ void pypow_schedule_fold(struct pypow_schedule *schedule, const uint32_t *block,
     }
 }
 
+void pypow_tail_fold(struct pypow_tail *tail, uint32_t bits)
+{
+    memset(tail->words, 0, sizeof tail->words);
+    tail->words[STATE_WORDS] = UINT32_C(1) << 31;
+    tail->words[BLOCK_WORDS - 1] = bits;
+    pypow_schedule_fold(&tail->schedule, tail->words, pypow_schedule_varying(TAIL_VARYING));
+}
+
 void pypow_scan_fold(struct pypow_scan *scan)
 {
     fold_rounds(scan);

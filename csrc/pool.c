@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "search.h"
 
 /* Blocks hashed for a claim: 150 to 200 us of a wide kernel, a few ms of the slowest. */
@@ -82,7 +83,7 @@ static void settle(struct pypow_pool *pool, int status, const struct pypow_progr
 /* Few where messages are long, so that stops and deadlines are always seen in time. */
 static uint64_t chunk_size(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
 {
-    const uint64_t hashes = CLAIM_BLOCKS / pypow_message_blocks(&puzzle->message);
+    const uint64_t hashes = CLAIM_BLOCKS / pypow_hash_cost(&puzzle->hash, &puzzle->message);
     return hashes > kernel->lanes ? hashes : kernel->lanes;
 }
 

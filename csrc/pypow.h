@@ -33,12 +33,19 @@ enum pypow_limit {
     PYPOW_MAX_NONCE_BYTES = 64,
     PYPOW_MAX_THREADS = 1024,
     PYPOW_MAX_PROOFS = 64,
+    PYPOW_MAX_ITERATIONS = 10000000, /* about a second of one thread, for one digest */
+    PYPOW_MAX_SALT_BYTES = 1048576,
     PYPOW_MAX_Q = 61440,         /* the hardest difficulty, in 1/1024 bit */
     PYPOW_CHALLENGE_BYTES = 78,  /* a native challenge (docs/protocol.md), */
     PYPOW_CHALLENGE_TEXT = 104,  /* the characters in which it travels, */
     PYPOW_CHALLENGE_NONCE = 15,  /* those of its nonce at most, */
     PYPOW_SCOPE_BYTES = 12,      /* and its resource or principal */
     PYPOW_MAX_CLOCK_SKEW_MS = 5000 /* how far ahead the clock of its issuer may be */
+};
+
+enum pypow_hash_type {
+    PYPOW_SHA256 = 0,            /* FIPS 180-4, `iterations` times: of the message, of its digest.. */
+    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2; the message is the password; 32 bytes of key */
 };
 
 enum pypow_rule_type {
@@ -56,6 +63,14 @@ struct pypow_nonce {
     uint32_t width;       /* digits, 1..PYPOW_MAX_NONCE_BYTES; 0: as few as the number needs */
     uint32_t little;      /* 1: the least significant digit comes first; needs a width */
     uint8_t symbols[256]; /* the byte for each digit; the first `base` are used, all distinct */
+};
+
+/* How a message becomes a digest. */
+struct pypow_hash {
+    uint32_t type;       /* enum pypow_hash_type */
+    uint32_t iterations; /* 1..PYPOW_MAX_ITERATIONS */
+    const uint8_t *salt; /* PBKDF2 only; else NULL */
+    size_t salt_len;     /* at most PYPOW_MAX_SALT_BYTES */
 };
 
 /* When a digest wins. */
@@ -122,13 +137,14 @@ int pypow_kernel_at(struct pypow_kernel_info *info, uint32_t index);
 int pypow_sha256(uint8_t *digest, const uint8_t *message, size_t message_len, const char *kernel);
 
 /*
- * Prepare a puzzle: message = prefix || nonce || suffix, hash = SHA-256.
+ * Prepare a puzzle over the messages prefix || nonce || suffix.
  * Copies everything it needs. Free with pypow_puzzle_free (which accepts NULL).
  * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT or PYPOW_NO_MEMORY.
  */
 int pypow_puzzle_new(struct pypow_puzzle **puzzle, const struct pypow_nonce *nonce,
-                     const struct pypow_rule *rule, const uint8_t *prefix, size_t prefix_len,
-                     const uint8_t *suffix, size_t suffix_len);
+                     const struct pypow_hash *hash, const struct pypow_rule *rule,
+                     const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                     size_t suffix_len);
 void pypow_puzzle_free(struct pypow_puzzle *puzzle);
 
 /*
@@ -170,12 +186,13 @@ void pypow_pool_free(struct pypow_pool *pool);
  * Out:  digests  32 bytes for each nonce that was hashed; may be NULL
  *       failed   index of the first nonce that does not win (set by PYPOW_NOT_FOUND)
  * Stops at the first that does not win. Returns PYPOW_OK when all win, PYPOW_NOT_FOUND, or
- * PYPOW_BAD_ARGUMENT (count outside 1..PYPOW_MAX_PROOFS, an impossible rule). No allocation.
+ * PYPOW_BAD_ARGUMENT (count outside 1..PYPOW_MAX_PROOFS, an impossible hash or rule). No
+ * allocation.
  */
-int pypow_verify(uint8_t *digests, uint32_t *failed, const struct pypow_rule *rule,
-                 const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
-                 size_t suffix_len, const uint8_t *nonces, const uint8_t *nonce_lens,
-                 uint32_t count);
+int pypow_verify(uint8_t *digests, uint32_t *failed, const struct pypow_hash *hash,
+                 const struct pypow_rule *rule, const uint8_t *prefix, size_t prefix_len,
+                 const uint8_t *suffix, size_t suffix_len, const uint8_t *nonces,
+                 const uint8_t *nonce_lens, uint32_t count);
 
 /*
  * The highest winning digest at a difficulty, target(q) - 1, as 32 bytes, most significant first.

@@ -4,10 +4,9 @@
 
 #include <string.h>
 
+#include "group.h"
+#include "hash.h"
 #include "nonce.h"
-
-/* Hashes between two looks at the watch: 3 to 15 us with a wide kernel. */
-enum { SLICE = 1024 };
 
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel)
@@ -20,6 +19,11 @@ void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *
     search->scan.table = search->table;
     search->scan.filter = puzzle->filter;
     search->scan.message = &search->message;
+    search->scan.rehashes = puzzle->hash.iterations - 1;
+    if (puzzle->hash.type == PYPOW_PBKDF2_HMAC_SHA256)
+        pypow_tail_fold(&search->scan.tail, HMAC_BITS);
+    else if (search->scan.rehashes > 0)
+        pypow_tail_fold(&search->scan.tail, REHASH_BITS);
     /* The kernel may load, and then ignore, words past the ones in use. */
     memset(search->table, 0, sizeof search->table);
 }
@@ -73,6 +77,16 @@ static void choose_digits(struct pypow_search *search)
     search->inner_digits = skip ? next : fastest;
 }
 
+/* Where blocks follow, a scan of a few groups shares the work on them. */
+static uint32_t slice(const struct pypow_search *search)
+{
+    const struct pypow_scan *scan = &search->scan;
+    const uint64_t blocks = scan->end_block - search->block + scan->rehashes;
+    const uint32_t least = 4 * search->kernel->lanes;
+    const uint64_t most = PYPOW_WATCH_BLOCKS / blocks;
+    return most > least ? (uint32_t)most : least;
+}
+
 static void lay_out(struct pypow_search *search, uint32_t digits)
 {
     struct pypow_scan *scan = &search->scan;
@@ -88,6 +102,7 @@ static void lay_out(struct pypow_search *search, uint32_t digits)
     scan->word = (uint32_t)(inner_at % BLOCK_BYTES / 4);
     scan->next_block = search->block + 1;
     scan->end_block = pypow_message_blocks(&search->message);
+    search->slice = slice(search);
 }
 
 /* Prepare the scan of all nonces that differ from this one in their inner digits only. */
@@ -115,18 +130,8 @@ static bool wins(const struct pypow_search *search, uint64_t index)
     struct pypow_message message = search->message;
     uint8_t digest[PYPOW_DIGEST_BYTES];
     pypow_nonce_write(message.nonce, &search->puzzle->nonce, search->digits, index);
-    pypow_message_digest(digest, &message, search->compress);
+    pypow_hash_digest(digest, &search->puzzle->hash, &message, search->compress);
     return pypow_rule_wins(&search->puzzle->rule, digest);
-}
-
-static bool stopped(const struct pypow_watch *watch)
-{
-    return watch->stop != NULL && __atomic_load_n(watch->stop, __ATOMIC_RELAXED) != 0;
-}
-
-static bool pointless(const struct pypow_watch *watch, uint64_t index)
-{
-    return watch->ceiling != NULL && __atomic_load_n(watch->ceiling, __ATOMIC_RELAXED) < index;
 }
 
 /* A part of a run, as offsets from the run's first index. */
@@ -153,10 +158,10 @@ static bool search_inner(struct part *part, struct pypow_search *search, uint32_
     if (i < end)
         fold_nonce(search, part->run + fast);
     while (i < end) {
-        const uint32_t slice_end = end - i < SLICE ? end : i + SLICE;
-        if (stopped(watch))
+        const uint32_t slice_end = end - i < search->slice ? end : i + search->slice;
+        if (pypow_watch_stopped(watch))
             return false;
-        if (pointless(watch, part->run + fast + (uint64_t)i * search->fast_count))
+        if (pypow_watch_pointless(watch, part->run + fast + (uint64_t)i * search->fast_count))
             return true;
         while (i < slice_end) {
             const uint32_t hit = search->kernel->scan(&search->scan, i, slice_end);
@@ -192,8 +197,10 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
 {
     uint64_t index = first;
     bool more = true;
+    if (pypow_group_wanted(&search->puzzle->hash))
+        return pypow_group_search(progress, search, first, last, watch);
     progress->hashes = 0;
-    while (more && !pointless(watch, index)) {
+    while (more && !pypow_watch_pointless(watch, index)) {
         const uint32_t digits = pypow_nonce_digits(&search->puzzle->nonce, index);
         if (digits != search->digits)
             lay_out(search, digits);

@@ -21,12 +21,17 @@ class Lib:
     PYPOW_MAX_NONCE_BYTES: Final[int]
     PYPOW_MAX_THREADS: Final[int]
     PYPOW_MAX_PROOFS: Final[int]
+    PYPOW_MAX_ITERATIONS: Final[int]
+    PYPOW_MAX_SALT_BYTES: Final[int]
     PYPOW_MAX_Q: Final[int]
     PYPOW_CHALLENGE_BYTES: Final[int]
     PYPOW_CHALLENGE_TEXT: Final[int]
     PYPOW_CHALLENGE_NONCE: Final[int]
     PYPOW_SCOPE_BYTES: Final[int]
     PYPOW_MAX_CLOCK_SKEW_MS: Final[int]
+
+    PYPOW_SHA256: Final[int]
+    PYPOW_PBKDF2_HMAC_SHA256: Final[int]
 
     PYPOW_AT_MOST: Final[int]
     PYPOW_AT_LEAST: Final[int]
@@ -54,6 +59,7 @@ class Lib:
         self,
         puzzle: CData,
         nonce: CData,
+        hash: CData,
         rule: CData,
         prefix: bytes,
         prefix_len: int,
@@ -92,6 +98,7 @@ class Lib:
         self,
         digests: CData,
         failed: CData,
+        hash: CData,
         rule: CData,
         prefix: bytes,
         prefix_len: int,
@@ -140,6 +147,7 @@ class Ffi:
 
     NULL: Final[CData]
     def new(self, cdecl: str, init: int = ..., /) -> CData: ...
+    def from_buffer(self, python_buffer: bytes, /) -> CData: ...
     def gc(self, cdata: CData, destructor: Callable[[CData], None], /) -> CData: ...
     def string(self, cdata: CData, /) -> bytes: ...
     def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
