@@ -105,7 +105,7 @@ KERNEL_FN uint32_t grind_quad(struct lanes *states, const struct pypow_scan *sca
             const __m128i inner = _mm_set1_epi32((int)scan->table[i + lane]);
             for (int j = 0; j < 4; j++)
                 w[lane][j] = load(&scan->block[4 * j]);
-            w[lane][quad] = _mm_or_si128(w[lane][quad], _mm_and_si128(inner, place));
+            w[lane][quad] = _mm_add_epi32(w[lane][quad], _mm_and_si128(inner, place));
             v.lane[lane] = start;
         }
         rounds(v.lane, w, quad, LANES);
@@ -248,12 +248,11 @@ KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail
 KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
                                        uint32_t times)
 {
-    const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
+    const struct lanes chains[] = {load_lanes(group->inner), load_lanes(group->outer)};
     struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
-    for (uint32_t i = 0; i < times; i++) {
-        last = hash_digests(&last, &inner, tail);
-        last = hash_digests(&last, &outer, tail);
-        for (int lane = 0; lane < LANES; lane++) {
+    for (uint32_t i = 0; i < 2 * times; i++) {
+        last = hash_digests(&last, &chains[i % 2], tail);
+        for (int lane = 0; lane < LANES && i % 2 == 1; lane++) {
             struct pair *v = &sum.lane[lane];
             v->feba = _mm_xor_si128(v->feba, last.lane[lane].feba);
             v->hgdc = _mm_xor_si128(v->hgdc, last.lane[lane].hgdc);
