@@ -9,7 +9,9 @@ static const struct pypow_kernel *const kernels[] = {
 #if defined(__x86_64__)
     &pypow_kernel_avx512,
     &pypow_kernel_shani,
+    &pypow_kernel_shani_vl,
     &pypow_kernel_avx2,
+    &pypow_kernel_sse41,
 #endif
     &pypow_kernel_scalar,
 };

@@ -114,9 +114,11 @@ struct pypow_kernel {
 
 extern const struct pypow_kernel pypow_kernel_scalar;
 #if defined(__x86_64__)
+extern const struct pypow_kernel pypow_kernel_sse41;
 extern const struct pypow_kernel pypow_kernel_avx2;
 extern const struct pypow_kernel pypow_kernel_avx512;
 extern const struct pypow_kernel pypow_kernel_shani;
+extern const struct pypow_kernel pypow_kernel_shani_vl;
 #endif
 
 /* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */

@@ -21,6 +21,11 @@
 
 #include "kernel.h"
 
+#ifndef __clang__
+/* The order of additions below is chosen for its latency; GCC would sort them anew. */
+#pragma GCC optimize("no-tree-reassoc")
+#endif
+
 /* Chaining values, or working variables, of the messages in a vector. */
 struct state {
     vec a, b, c, d, e, f, g, h;
@@ -61,10 +66,13 @@ KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
     return v_zeros((digest_word ^ filter->value) & filter->mask);
 }
 
-/* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
+/*
+ * One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. What follows e in the longest chain, from
+ * one round to the next, is its sigma and two additions: all else is added up beside it.
+ */
 KERNEL_FN struct state advance(struct state v, vec hkw)
 {
-    const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
+    const vec t1 = v_big_sigma1(v.e) + (v_ch(v.e, v.f, v.g) + hkw);
     const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
     return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
