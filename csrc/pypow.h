@@ -44,8 +44,8 @@ enum pypow_limit {
 };
 
 enum pypow_hash_type {
-    PYPOW_SHA256 = 0,            /* FIPS 180-4, `iterations` times: of the message, of its digest.. */
-    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2; the message is the password; 32 bytes of key */
+    PYPOW_SHA256 = 0, /* FIPS 180-4; of the message, then of its digest, `iterations` in all */
+    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2: the message is the password, the key 32 bytes */
 };
 
 enum pypow_rule_type {

@@ -350,13 +350,13 @@ KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail
 KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
                                        uint32_t times)
 {
-    const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
+    const struct lanes chains[] = {load_lanes(group->inner), load_lanes(group->outer)};
     struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
-    for (uint32_t i = 0; i < times; i++) {
+    /* One copy of the rounds for both hashes: two would not fit a core's cache of micro-ops. */
+    for (uint32_t i = 0; i < 2 * times; i++) {
         __asm__("" : "+r"(tail)); /* as in grind_word */
-        last = hash_digests(&last, &inner, tail);
-        last = hash_digests(&last, &outer, tail);
-        for (int j = 0; j < WAYS; j++)
+        last = hash_digests(&last, &chains[i % 2], tail);
+        for (int j = 0; j < WAYS && i % 2 == 1; j++)
             sum.way[j] = xor(sum.way[j], last.way[j]);
     }
     store_lanes(group->last, &last);
