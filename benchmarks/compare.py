@@ -49,7 +49,7 @@ def main() -> None:
         for name, hashrate in kernels.items():
             ratios[name].append(hashrate() / loop)
     note = f"threads: {given.threads}"
-    rows = [summary(name, found, "x hashlib", note) for name, found in ratios.items()]
+    rows = [summary(name, found, "x", note) for name, found in ratios.items()]
     document = measured("kernels", rows)
     print(table(document))
     if given.save is not None:

@@ -8,7 +8,7 @@ reaches the project's own environment.
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 HOME = Path(__file__).parents[1] / ".peers"
@@ -85,7 +85,6 @@ def _made(folder: Path, install: Callable[[Path], None], source: Path | None = N
 
 
 def _run(tool: str, *command: str, cwd: Path | None = None) -> None:
-    done: Sequence[str]
     try:
         ran = subprocess.run(
             command, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_S, check=False
@@ -93,5 +92,5 @@ def _run(tool: str, *command: str, cwd: Path | None = None) -> None:
     except subprocess.TimeoutExpired as error:
         raise UnavailableError(f"{tool} took longer than {INSTALL_S:.0f} s") from error
     if ran.returncode != 0:
-        done = (ran.stderr or ran.stdout).strip().splitlines()
-        raise UnavailableError(f"{tool} failed: {done[-1] if done else 'it said nothing'}")
+        said = (ran.stderr or ran.stdout).strip().splitlines()
+        raise UnavailableError(f"{tool} failed: {said[-1] if said else 'it said nothing'}")

@@ -40,7 +40,7 @@ struct pypow_tail {
  * A block of which one word varies, prepared so that a kernel does only what depends on that
  * word ("uniform" is what does not). Filled by pypow_scan_fold.
  *
- * Index i stands for the message whose varying word is fixed_bits | table[i].
+ * Index i stands for the message whose varying word is fixed_bits + table[i].
  */
 struct pypow_scan {
     const uint32_t *table;
@@ -49,7 +49,7 @@ struct pypow_scan {
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
-    uint32_t block[BLOCK_WORDS]; /* the block, its varying word without the table's bits */
+    uint32_t block[BLOCK_WORDS]; /* the block, its varying word being fixed_bits */
     uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
     uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
 

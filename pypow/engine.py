@@ -15,14 +15,13 @@ from typing import TypeAlias
 
 from . import _bridge, wire
 from ._bridge import KernelInfo
-from .challenge import failed_nonce
+from .challenge import work_stands
 from .errors import (
     InvalidInputError,
     KernelUnavailableError,
     NoSolutionError,
     SolveTimeoutError,
     TooHardError,
-    WireError,
     shown,
 )
 from .progress import Progress
@@ -170,11 +169,7 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return False
     nonces = _nonces(proof)
     if isinstance(subject, Challenge):
-        try:
-            wire.require_nonces(subject, nonces)
-        except WireError:
-            return False
-        return failed_nonce(subject, nonces) is None
+        return work_stands(subject, nonces)
     if len(nonces) != 1 or not subject.writes(nonces[0]):
         return False
     failed, _ = _bridge.verify(subject.rule_spec, subject.prefix, nonces, subject.suffix)
