@@ -121,10 +121,10 @@ extern const struct pypow_kernel pypow_kernel_shani;
 extern const struct pypow_kernel pypow_kernel_shani_vl;
 #endif
 
-/* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
+/* The kernel of this name, or the one measured fastest for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
 int pypow_kernel_choose(const struct pypow_kernel **kernel, const char *name);
 
-/* The block function that is fastest for one message at a time. */
+/* The block function that was measured fastest for one message at a time. */
 pypow_compress *pypow_kernel_compress(void);
 
 #endif
