@@ -162,7 +162,8 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * (NULL: the best usable), for the lowest that wins. Indices past 2^64 - 1, or past what the
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
- * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
+ * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
+ * however many a hash takes; every 4,096 with a kernel of 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,

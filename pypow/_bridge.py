@@ -220,7 +220,7 @@ def verify(
     prefix: bytes,
     nonces: Sequence[bytes],
     suffix: bytes = b"",
-    hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+    hash: HashSpec = SHA256,
 ) -> tuple[int | None, tuple[bytes, ...]]:
     """Hash ``prefix + nonce + suffix`` for each of 1 to 64 nonces, until one does not win.
 
@@ -260,11 +260,12 @@ class NativePuzzle:
         nonce: NonceSpec,
         suffix: bytes,
         rule: RuleSpec,
-        hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+        hash: HashSpec = SHA256,
     ) -> None:
         made = ffi.new("struct pypow_puzzle **")
-        specs = nonce.native, hash.native, rule.native
-        _check(lib.pypow_puzzle_new(made, *specs, *_around(prefix, suffix)), _TOO_LONG)
+        around = _around(prefix, suffix)
+        status = lib.pypow_puzzle_new(made, nonce.native, hash.native, rule.native, *around)
+        _check(status, _TOO_LONG)
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:

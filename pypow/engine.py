@@ -85,7 +85,8 @@ def solve(
         limit: most hashes to try.
         progress: called about every 20 ms, on this thread.
         kernel: a name out of `kernels()`; by default ``PYPOW_KERNEL``, else the fastest.
-        max_bits: refuse to begin when the expected work is above 2**max_bits hashes.
+        max_bits: refuse to begin when the expected work is above 2**max_bits hashes; each nonce
+            counts for as many as its hash is made of (`Puzzle.cost_per_nonce`).
 
     Returns:
         The proof, with ``proof.work`` telling what it took.
@@ -172,7 +173,9 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return work_stands(subject, nonces)
     if len(nonces) != 1 or not subject.writes(nonces[0]):
         return False
-    failed, _ = _bridge.verify(subject.rule_spec, subject.prefix, nonces, subject.suffix)
+    failed, _ = _bridge.verify(
+        subject.rule_spec, subject.prefix, nonces, subject.suffix, subject.hash_spec
+    )
     return failed is None
 
 
@@ -232,9 +235,10 @@ class _Solve:
         cap = _number(max_bits)
         if math.isnan(cap):
             raise InvalidInputError(f"expected max_bits in bits, got {shown(max_bits)}")
-        if math.log2(self._expected) > cap:
+        work = sum(puzzle.expected_hashes * puzzle.cost_per_nonce for puzzle in self._puzzles)
+        if math.log2(work) > cap:
             raise TooHardError(
-                f"this takes {math.log2(self._expected):.1f} bits of work on average and the cap "
+                f"this takes {math.log2(work):.1f} bits of work on average and the cap "
                 f"is {cap:g}; raise max_bits if you mean it"
             )
         if timeout is not None and not _number(timeout) > 0:
@@ -249,7 +253,7 @@ class _Solve:
         self._limit = limit
         self._progress = progress
         self._kernel = chosen_kernel(kernel).name
-        self._threads = _threads_for(self._expected) if threads is None else threads
+        self._threads = _threads_for(work) if threads is None else threads
         _require_threads(self._threads)
         self._hashes = 0
         self._started = 0.0
@@ -268,7 +272,9 @@ class _Solve:
                 sub.prefix[len(prefix) :] + nonce
                 for sub, nonce in zip(self._puzzles, nonces, strict=True)
             )
-        _, digests = _bridge.verify(puzzle.rule_spec, prefix, nonces, puzzle.suffix)
+        _, digests = _bridge.verify(
+            puzzle.rule_spec, prefix, nonces, puzzle.suffix, puzzle.hash_spec
+        )
         return Proof(
             nonces=nonces,
             challenge=None if self._challenge is None else self._challenge.text,
@@ -366,12 +372,14 @@ def _nonces(proof: Proof | bytes | str | Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def _native(puzzle: Puzzle) -> _bridge.NativePuzzle:
-    return _bridge.NativePuzzle(puzzle.prefix, puzzle.nonce_spec, puzzle.suffix, puzzle.rule_spec)
+    return _bridge.NativePuzzle(
+        puzzle.prefix, puzzle.nonce_spec, puzzle.suffix, puzzle.rule_spec, puzzle.hash_spec
+    )
 
 
-def _threads_for(expected_hashes: float) -> int:
+def _threads_for(expected_work: float) -> int:
     """As many threads as this process may run on, or just the caller's for an easy puzzle."""
-    return len(os.sched_getaffinity(0)) if expected_hashes >= _WORTH_THREADS_HASHES else 1
+    return len(os.sched_getaffinity(0)) if expected_work >= _WORTH_THREADS_HASHES else 1
 
 
 def _number(given: object) -> float:
