@@ -9,6 +9,14 @@
 /* Hashes between two looks at the watch: 3 to 15 us with a wide kernel. */
 enum { SLICE = 1024 };
 
+enum { CHUNK_BLOCKS = 1 << 14 };
+
+uint64_t pypow_search_chunk(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
+{
+    const uint64_t hashes = CHUNK_BLOCKS / pypow_message_blocks(&puzzle->message);
+    return hashes > kernel->lanes ? hashes : kernel->lanes;
+}
+
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel)
 {
@@ -110,13 +118,20 @@ static void fold_nonce(struct pypow_search *search, uint64_t index)
     pypow_scan_fold(scan);
 }
 
-static bool wins(const struct pypow_search *search, uint64_t index)
+/* Notes a winner's bytes and digest; leaves those of the one before alone otherwise. */
+static bool wins(struct pypow_progress *progress, const struct pypow_search *search,
+                 uint64_t index)
 {
     struct pypow_message message = search->message;
     uint8_t digest[PYPOW_DIGEST_BYTES];
     pypow_nonce_write(message.nonce, &search->puzzle->nonce, search->digits, index);
     pypow_message_digest(digest, &message, search->compress);
-    return pypow_rule_wins(&search->puzzle->rule, digest);
+    if (!pypow_rule_wins(&search->puzzle->rule, digest))
+        return false;
+    progress->encoded_len = (uint32_t)message.nonce_len;
+    memcpy(progress->encoded, message.nonce, message.nonce_len);
+    memcpy(progress->digest, digest, sizeof digest);
+    return true;
 }
 
 static bool stopped(const struct pypow_watch *watch)
@@ -136,6 +151,7 @@ struct part {
     uint32_t end; /* lowered to a winner when one is found */
     bool found;
     uint32_t tried;
+    struct pypow_progress *progress; /* where a winner is noted */
 };
 
 /* The first inner value whose nonce with these fast digits lies at `offset` or later. */
@@ -165,7 +181,7 @@ static bool search_inner(struct part *part, struct pypow_search *search, uint32_
             i = hit;
             if (hit == slice_end)
                 break;
-            if (wins(search, part->run + offset)) {
+            if (wins(part->progress, search, part->run + offset)) {
                 part->end = offset;
                 part->found = true;
                 return true;
@@ -198,7 +214,7 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
         if (digits != search->digits)
             lay_out(search, digits);
         const uint32_t run_length = search->fast_count * search->inner_count;
-        struct part part = {.begin = (uint32_t)(index % run_length)};
+        struct part part = {.begin = (uint32_t)(index % run_length), .progress = progress};
         part.run = index - part.begin;
         more = last - part.run >= run_length;
         part.end = more ? run_length : (uint32_t)(last - part.run) + 1;
@@ -216,18 +232,36 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
     return PYPOW_NOT_FOUND;
 }
 
-int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                 const char *name, uint64_t first, uint64_t count, const int *stop)
+/* Search [first, first + count), or as much of it as one chunk holds: then PYPOW_RUNNING. */
+static int search_alone(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                        const char *name, uint64_t first, uint64_t count, bool one_chunk,
+                        const int *stop)
 {
     const struct pypow_kernel *kernel;
     uint64_t last;
-    const int status = pypow_kernel_choose(&kernel, name);
+    int status = pypow_kernel_choose(&kernel, name);
     if (status != PYPOW_OK)
         return status;
     progress->hashes = 0;
     if (!pypow_puzzle_range(&last, puzzle, first, count))
         return PYPOW_NOT_FOUND;
+    const uint64_t beyond = one_chunk ? pypow_search_chunk(puzzle, kernel) - 1 : UINT64_MAX;
+    const bool rest = last - first > beyond;
     struct pypow_search search;
     pypow_search_begin(&search, puzzle, kernel);
-    return pypow_search_range(progress, &search, first, last, &(struct pypow_watch){.stop = stop});
+    status = pypow_search_range(progress, &search, first, rest ? first + beyond : last,
+                                &(struct pypow_watch){.stop = stop});
+    return status == PYPOW_NOT_FOUND && rest ? PYPOW_RUNNING : status;
+}
+
+int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                 const char *name, uint64_t first, uint64_t count, const int *stop)
+{
+    return search_alone(progress, puzzle, name, first, count, false, stop);
+}
+
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                         const char *name, uint64_t first, uint64_t count)
+{
+    return search_alone(progress, puzzle, name, first, count, true, NULL);
 }

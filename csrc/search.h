@@ -41,6 +41,12 @@ struct pypow_watch {
     const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
 };
 
+/*
+ * How many indices to search before looking up: 2^14 blocks' worth, which is 100 to 200 us of a
+ * wide kernel and a few ms of the slowest.
+ */
+uint64_t pypow_search_chunk(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel);
+
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel);
 
