@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench deep dist clean
+.PHONY: help venv build run demo check lint types test bench figures deep dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test: $(VENV)/installed-dev ## The tests, but not the deep ones
 bench: $(VENV)/installed-dev ## Measure this machine; results go to .benchmarks/
 	$(BIN)/pytest benchmarks/bench_*.py --benchmark-enable --benchmark-only --benchmark-autosave
 
+figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, and render it
+	$(BIN)/python benchmarks/report.py --measure
+
 deep: $(VENV)/installed-dev ## The long proofs
 	$(BIN)/pytest -m deep
 
@@ -47,7 +50,7 @@ dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
 	$(BIN)/python -m build
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .benchmarks .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf *.egg-info pypow/_native.c pypow/*.so
 	find csrc pypow server tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 

@@ -8,17 +8,14 @@ slows all of them; the ratio is taken within each turn.
 """
 
 import argparse
-import dataclasses
-import json
+import functools
 import math
-import subprocess
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import pypow
-from pypow.cli.bench import HASHLIB, measure, print_table
-from pypow.cli.info import version
-from pypow.cli.machine import this_machine
+from document import measured, save, summary, table
+from pypow.cli.bench import hashlib_rate
 
 ROUNDS = 21
 
@@ -36,40 +33,27 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def commit() -> str:
-    """The commit that is measured, marked where the tree has changes; or "unknown"."""
-    ran = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ran.stdout.strip() or "unknown"
-
-
 def main() -> None:
     given = arguments()
-    kernels = [kernel.name for kernel in pypow.kernels() if kernel.usable]
-    rows = measure(kernels, threads=given.threads, slice_s=given.seconds / ROUNDS, rounds=ROUNDS)
-    print_table(rows)
-    if given.save is None:
-        return
-    moment = datetime.now(UTC)
-    document = {
-        "date": moment.isoformat(timespec="seconds"),
-        "version": version(),
-        "commit": commit(),
-        "machine": dataclasses.asdict(this_machine()),
-        "rounds": ROUNDS,
-        "seconds": given.seconds,
-        "baseline": HASHLIB,
-        "rows": [dataclasses.asdict(row) for row in rows],
+    slice_s = given.seconds / ROUNDS
+    kernels: dict[str, Callable[[], float]] = {
+        kernel.name: functools.partial(
+            pypow.hashrate, kernel.name, threads=given.threads, seconds=slice_s
+        )
+        for kernel in pypow.kernels()
+        if kernel.usable
     }
-    given.save.mkdir(parents=True, exist_ok=True)
-    path = given.save / f"kernels-{moment:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(path)
+    ratios: dict[str, list[float]] = {name: [] for name in kernels}
+    for _ in range(ROUNDS):
+        loop = hashlib_rate(slice_s)
+        for name, hashrate in kernels.items():
+            ratios[name].append(hashrate() / loop)
+    note = f"threads: {given.threads}"
+    rows = [summary(name, found, "x", note) for name, found in ratios.items()]
+    document = measured("kernels", rows)
+    print(table(document))
+    if given.save is not None:
+        print(save(document, given.save))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ enum {
     HAS_AVX2 = 2,
     HAS_AVX512 = 4,
     HAS_SHA = 8,
+    HAS_SSE41 = 16,
 };
 
 #if defined(__x86_64__)
@@ -50,15 +51,14 @@ static uint32_t ask(void)
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
         return 0;
     const uint32_t saved = all(ecx, OSXSAVE_BIT) ? saved_state() : 0;
-    const bool sse41 = all(ecx, SSSE3_BIT | SSE41_BIT);
+    features = all(ecx, SSSE3_BIT | SSE41_BIT) ? HAS_SSE41 : 0;
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx))
-        return 0;
-    features = 0;
+        return features;
     if (all(ebx, AVX2_BIT) && all(saved, YMM_STATE))
         features |= HAS_AVX2;
     if (all(ebx, AVX512F_BIT | AVX512BW_BIT | AVX512VL_BIT) && all(saved, ZMM_STATE))
         features |= HAS_AVX512;
-    if (all(ebx, SHA_BIT) && sse41)
+    if (all(ebx, SHA_BIT) && (features & HAS_SSE41) != 0)
         features |= HAS_SHA;
     return features;
 }
@@ -81,6 +81,7 @@ static bool has(uint32_t feature)
     return (known & feature) != 0;
 }
 
+bool pypow_cpu_has_sse41(void) { return has(HAS_SSE41); }
 bool pypow_cpu_has_avx2(void) { return has(HAS_AVX2); }
 bool pypow_cpu_has_avx512(void) { return has(HAS_AVX512); }
 bool pypow_cpu_has_sha(void) { return has(HAS_SHA); }

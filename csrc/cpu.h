@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+bool pypow_cpu_has_sse41(void); /* with SSSE3 */
 bool pypow_cpu_has_avx2(void);
 bool pypow_cpu_has_avx512(void); /* F, BW and VL */
 bool pypow_cpu_has_sha(void);    /* SHA extensions, with SSE4.1 and SSSE3 */

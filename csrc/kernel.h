@@ -15,6 +15,9 @@
 /* A scan may read this many words past the end of its range of the table. */
 enum { MAX_LANES = 32 };
 
+/* The words of a tail that are a digest (struct pypow_tail). */
+enum { TAIL_VARYING = 0xff };
+
 /*
  * The message schedule of a block of which some words vary from message to message and the
  * others do not: what a kernel adds in each round. Filled by pypow_schedule_fold.
@@ -25,10 +28,19 @@ struct pypow_schedule {
 };
 
 /*
+ * The last block of a message that ends with a digest, which alone varies: words 0 to 7.
+ * Filled by pypow_tail_fold.
+ */
+struct pypow_tail {
+    uint32_t words[BLOCK_WORDS]; /* those of the digest are zero */
+    struct pypow_schedule schedule;
+};
+
+/*
  * A block of which one word varies, prepared so that a kernel does only what depends on that
  * word ("uniform" is what does not). Filled by pypow_scan_fold.
  *
- * Index i stands for the message whose varying word is fixed_bits | table[i].
+ * Index i stands for the message whose varying word is fixed_bits + table[i].
  */
 struct pypow_scan {
     const uint32_t *table;
@@ -37,7 +49,7 @@ struct pypow_scan {
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
-    uint32_t block[BLOCK_WORDS]; /* the block, its varying word without the table's bits */
+    uint32_t block[BLOCK_WORDS]; /* the block, its varying word being fixed_bits */
     uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
     uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
 
@@ -48,6 +60,18 @@ struct pypow_scan {
     const struct pypow_message *message;
     uint64_t next_block;
     uint64_t end_block;
+
+    /* How often the digest is hashed again, and the block that it is hashed in. */
+    uint32_t rehashes;
+    struct pypow_tail tail;
+};
+
+/* The passwords of a group half-way through PBKDF2; laid out as for compress_many. */
+struct pypow_stretch {
+    uint32_t inner[STATE_WORDS * MAX_LANES]; /* chaining values of HMAC after the key */
+    uint32_t outer[STATE_WORDS * MAX_LANES];
+    uint32_t last[STATE_WORDS * MAX_LANES]; /* U_i (RFC 8018, 5.2) */
+    uint32_t sum[STATE_WORDS * MAX_LANES];  /* U_1 ^ ... ^ U_i */
 };
 
 /* Which words of the schedule vary when these of the block do: bit i stands for W_i. */
@@ -66,6 +90,9 @@ static inline uint64_t pypow_schedule_varying(uint64_t varying)
 void pypow_schedule_fold(struct pypow_schedule *schedule, const uint32_t *block,
                          uint64_t varying);
 
+/* Prepare the block that ends a message of so many bits with a digest. */
+void pypow_tail_fold(struct pypow_tail *tail, uint32_t bits);
+
 /* Prepare the block from `chain`, `block` and `word`; the rest is the caller's. */
 void pypow_scan_fold(struct pypow_scan *scan);
 
@@ -79,19 +106,25 @@ struct pypow_kernel {
     pypow_compress *compress;
     /* Advance `lanes` messages over one block each: word w of message i is at [w * lanes + i]. */
     void (*compress_many)(uint32_t *states, const uint32_t *blocks);
+    /* Replace each of `lanes` digests by its own SHA-256, `times` times. */
+    void (*rehash)(uint32_t *digests, const struct pypow_tail *tail, uint32_t times);
+    /* Go on for `times` iterations of PBKDF2, each of two blocks. */
+    void (*stretch)(struct pypow_stretch *group, const struct pypow_tail *tail, uint32_t times);
 };
 
 extern const struct pypow_kernel pypow_kernel_scalar;
 #if defined(__x86_64__)
+extern const struct pypow_kernel pypow_kernel_sse41;
 extern const struct pypow_kernel pypow_kernel_avx2;
 extern const struct pypow_kernel pypow_kernel_avx512;
 extern const struct pypow_kernel pypow_kernel_shani;
+extern const struct pypow_kernel pypow_kernel_shani_vl;
 #endif
 
-/* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
+/* The kernel of this name, or the one measured fastest for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
 int pypow_kernel_choose(const struct pypow_kernel **kernel, const char *name);
 
-/* The block function that is fastest for one message at a time. */
+/* The block function that was measured fastest for one message at a time. */
 pypow_compress *pypow_kernel_compress(void);
 
 #endif

@@ -36,6 +36,8 @@ const struct pypow_kernel pypow_kernel_avx2 = {
     .scan = scan_lanes,
     .compress = compress_lanes,
     .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
 };
 
 #endif

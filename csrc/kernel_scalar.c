@@ -26,4 +26,6 @@ const struct pypow_kernel pypow_kernel_scalar = {
     .scan = scan_lanes,
     .compress = compress_lanes,
     .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
 };

@@ -29,14 +29,14 @@ bool pypow_message_start(struct pypow_message *message, const uint8_t *prefix, s
     return true;
 }
 
-static uint64_t unabsorbed(const struct pypow_message *message)
+uint64_t pypow_message_rest(const struct pypow_message *message)
 {
     return message->head_len + message->nonce_len + message->suffix_len;
 }
 
 uint64_t pypow_message_blocks(const struct pypow_message *message)
 {
-    return (unabsorbed(message) + 1 + LENGTH_BYTES + BLOCK_BYTES - 1) / BLOCK_BYTES;
+    return (pypow_message_rest(message) + 1 + LENGTH_BYTES + BLOCK_BYTES - 1) / BLOCK_BYTES;
 }
 
 /* Copy the part of `source`, which lies at `at` in the message, that falls into the block. */
@@ -50,18 +50,23 @@ static void overlay(uint8_t *block, uint64_t block_at, const uint8_t *source, ui
         memcpy(block + (begin - block_at), source + (begin - at), (size_t)(end - begin));
 }
 
-void pypow_message_block(uint8_t *block, const struct pypow_message *message, uint64_t number)
+void pypow_message_bytes(uint8_t *block, const struct pypow_message *message, uint64_t number)
 {
-    static const uint8_t end_mark = 0x80;
     const uint64_t at = number * BLOCK_BYTES;
     const uint64_t nonce_at = message->head_len;
     const uint64_t suffix_at = nonce_at + message->nonce_len;
-    const uint64_t end = unabsorbed(message);
     memset(block, 0, BLOCK_BYTES);
     overlay(block, at, message->head, 0, message->head_len);
     overlay(block, at, message->nonce, nonce_at, message->nonce_len);
     overlay(block, at, message->suffix, suffix_at, message->suffix_len);
-    overlay(block, at, &end_mark, end, 1);
+}
+
+void pypow_message_block(uint8_t *block, const struct pypow_message *message, uint64_t number)
+{
+    static const uint8_t end_mark = 0x80;
+    const uint64_t end = pypow_message_rest(message);
+    pypow_message_bytes(block, message, number);
+    overlay(block, number * BLOCK_BYTES, &end_mark, end, 1);
     if (number + 1 == pypow_message_blocks(message)) {
         const uint64_t bits = (message->absorbed + end) * 8;
         store_be32(block + 56, (uint32_t)(bits >> 32));
@@ -69,17 +74,23 @@ void pypow_message_block(uint8_t *block, const struct pypow_message *message, ui
     }
 }
 
-void pypow_message_digest(uint8_t *digest, const struct pypow_message *message,
+void pypow_message_absorb(uint32_t *state, const struct pypow_message *message,
                           pypow_compress *compress)
 {
-    uint32_t state[STATE_WORDS];
     uint8_t block[BLOCK_BYTES];
     const uint64_t blocks = pypow_message_blocks(message);
-    memcpy(state, message->midstate, sizeof state);
     for (uint64_t i = 0; i < blocks; i++) {
         pypow_message_block(block, message, i);
         compress(state, block, 1);
     }
+}
+
+void pypow_message_digest(uint8_t *digest, const struct pypow_message *message,
+                          pypow_compress *compress)
+{
+    uint32_t state[STATE_WORDS];
+    memcpy(state, message->midstate, sizeof state);
+    pypow_message_absorb(state, message, compress);
     for (int i = 0; i < STATE_WORDS; i++)
         store_be32(digest + 4 * i, state[i]);
 }

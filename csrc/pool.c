@@ -32,7 +32,8 @@ struct worker {
 struct pypow_pool {
     const struct pypow_kernel *kernel;
     pid_t process;           /* the one whose threads the helpers are */
-    uint32_t helpers_wanted; /* besides the caller */
+    uint32_t threads;        /* that are allowed, the caller's included */
+    uint32_t helpers_wanted; /* in this search; fewer where they could not be had */
     uint32_t cores;
     struct worker caller;
     int outcome; /* of the last run */
@@ -40,8 +41,8 @@ struct pypow_pool {
     /* The search. All but `stop` and `ceiling` change only while no claim is out. */
     struct pypow_puzzle *puzzle; /* a copy, for the threads may outlive the caller's */
     uint64_t serial;
-    uint64_t last;  /* the highest index of the range */
-    uint64_t chunk; /* indices in a claim */
+    uint64_t last;    /* the highest index of the range */
+    uint32_t enough;  /* so many helpers, and the caller only waits */
     int stop;
     uint64_t ceiling; /* the lowest winning nonce so far, else `last` */
 
@@ -75,11 +76,14 @@ static bool claimable(const struct pypow_pool *pool)
            !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED);
 }
 
-/* Whether this worker is to claim. Where helpers fill every core, a caller would wake late. */
+/*
+ * Whether this worker is to claim. A caller that ground too would be late where helpers fill
+ * every core, and where a chunk is long.
+ */
 static bool called_for(struct pypow_pool *pool, const struct worker *worker)
 {
     if (worker == &pool->caller)
-        return pool->helpers < pool->cores;
+        return pool->helpers < pool->enough;
     if (now_ns() > pool->attended_until_ns)
         pool->attended = false;
     return pool->attended;
@@ -116,10 +120,9 @@ static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool,
     pthread_mutex_lock(&pool->lock);
     const bool mine = claimable(pool) && called_for(pool, worker);
     if (mine) {
-        const uint64_t beyond = pool->last - pool->next;
-        pool->exhausted = beyond < pool->chunk;
         *first = pool->next;
-        *last = pool->next + (pool->exhausted ? beyond : pool->chunk - 1);
+        *last = pypow_search_chunk_end(pool->puzzle, pool->kernel, *first, pool->last);
+        pool->exhausted = *last == pool->last;
         pool->next = *last + 1;
         pool->claims++;
         invite_one(pool);
@@ -213,7 +216,8 @@ static int advance(struct pypow_pool *pool, uint32_t slice_ms)
     pthread_mutex_lock(&pool->lock);
     pool->attended_until_ns = deadline_ns + PATIENCE_NS;
     pool->attended = true;
-    if (!called_for(pool, &pool->caller))
+    /* A caller who is not to claim, or not if it can be helped, brings nobody in by claiming. */
+    if (pool->helpers >= pool->enough || pool->enough == 1)
         invite_one(pool);
     pthread_mutex_unlock(&pool->lock);
     while (work(pool, &pool->caller))
@@ -265,8 +269,7 @@ int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
     const int status = pypow_kernel_choose(&kernel, name);
     if (status != PYPOW_OK)
         return status;
-    const uint32_t helpers = threads - 1;
-    struct pypow_pool *made = calloc(1, sizeof *made + helpers * sizeof made->helper[0]);
+    struct pypow_pool *made = calloc(1, sizeof *made + threads * sizeof made->helper[0]);
     if (made == NULL)
         return PYPOW_NO_MEMORY;
     if (!prepare_lock(made)) {
@@ -276,8 +279,8 @@ int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
     made->kernel = kernel;
     made->process = getpid();
     made->outcome = PYPOW_NOT_FOUND;
-    made->helpers_wanted = helpers;
-    made->cores = helpers > 0 ? online_cores() : 1;
+    made->threads = threads;
+    made->cores = threads > 1 ? online_cores() : 1;
     *pool = made;
     return PYPOW_OK;
 }
@@ -297,7 +300,12 @@ int pypow_pool_begin(struct pypow_pool *pool, const struct pypow_puzzle *puzzle,
     pypow_puzzle_free(pool->puzzle);
     pool->puzzle = copy;
     pool->serial++;
-    pool->chunk = pypow_search_chunk(copy, pool->kernel);
+    pool->enough = pool->cores < pool->threads ? pool->cores : pool->threads;
+    pool->helpers_wanted = pool->threads - 1;
+    if (pypow_search_is_long(copy, pool->kernel)) {
+        pool->enough = 1;
+        pool->helpers_wanted = pool->threads;
+    }
     pool->next = first;
     pool->exhausted = !pypow_puzzle_range(&pool->last, copy, first, count);
     pool->ceiling = pool->last;

@@ -5,32 +5,49 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
 #include "kernel.h"
 #include "nonce.h"
 
-/* Copy what the message points at into the puzzle, which outlives the caller's buffers. */
-static void own(struct pypow_puzzle *puzzle, const struct pypow_message *message)
+static size_t bytes_len(const struct pypow_message *message, const struct pypow_hash *hash)
 {
+    return message->head_len + message->suffix_len + hash->salt_len;
+}
+
+/* Copy `len` bytes behind those that are there, and say where they are now. */
+static const uint8_t *append(uint8_t **end, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *copy = *end;
+    if (len > 0)
+        memcpy(*end, bytes, len);
+    *end += len;
+    return copy;
+}
+
+/* Copy what message and hash point at into the puzzle, which outlives the caller's buffers. */
+static void own(struct pypow_puzzle *puzzle, const struct pypow_message *message,
+                const struct pypow_hash *hash)
+{
+    uint8_t *end = puzzle->bytes;
     puzzle->message = *message;
-    if (message->head_len > 0)
-        memcpy(puzzle->bytes, message->head, message->head_len);
-    if (message->suffix_len > 0)
-        memcpy(puzzle->bytes + message->head_len, message->suffix, message->suffix_len);
-    puzzle->message.head = puzzle->bytes;
-    puzzle->message.suffix = puzzle->bytes + message->head_len;
+    puzzle->message.head = append(&end, message->head, message->head_len);
+    puzzle->message.suffix = append(&end, message->suffix, message->suffix_len);
+    puzzle->hash = *hash;
+    puzzle->hash.salt = append(&end, hash->salt, hash->salt_len);
 }
 
 int pypow_puzzle_new(struct pypow_puzzle **puzzle, const struct pypow_nonce *nonce,
-                     const struct pypow_rule *rule, const uint8_t *prefix, size_t prefix_len,
-                     const uint8_t *suffix, size_t suffix_len)
+                     const struct pypow_hash *hash, const struct pypow_rule *rule,
+                     const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                     size_t suffix_len)
 {
     struct pypow_message message;
-    if (!pypow_nonce_valid(nonce) || !pypow_rule_valid(rule))
+    if (!pypow_nonce_valid(nonce) || !pypow_hash_valid(hash) || !pypow_rule_valid(rule))
         return PYPOW_BAD_ARGUMENT;
-    if (!pypow_message_start(&message, prefix, prefix_len, suffix, suffix_len,
-                             pypow_kernel_compress()))
+    if (!pypow_hash_start(&message, hash, prefix, prefix_len, suffix, suffix_len,
+                          pypow_kernel_compress()))
         return PYPOW_BAD_ARGUMENT;
-    struct pypow_puzzle *made = malloc(sizeof *made + message.head_len + suffix_len);
+    struct pypow_puzzle *made = malloc(sizeof *made + bytes_len(&message, hash));
     if (made == NULL)
         return PYPOW_NO_MEMORY;
     made->nonce = *nonce;
@@ -39,7 +56,7 @@ int pypow_puzzle_new(struct pypow_puzzle **puzzle, const struct pypow_nonce *non
     made->last = UINT64_MAX;
     if (nonce->width != 0)
         made->last = pypow_nonce_count(nonce, nonce->width) - 1;
-    own(made, &message);
+    own(made, &message, hash);
     *puzzle = made;
     return PYPOW_OK;
 }
@@ -56,12 +73,12 @@ bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint6
 
 struct pypow_puzzle *pypow_puzzle_copy(const struct pypow_puzzle *puzzle)
 {
-    const struct pypow_message *message = &puzzle->message;
-    struct pypow_puzzle *copy = malloc(sizeof *copy + message->head_len + message->suffix_len);
+    struct pypow_puzzle *copy =
+        malloc(sizeof *copy + bytes_len(&puzzle->message, &puzzle->hash));
     if (copy == NULL)
         return NULL;
     *copy = *puzzle;
-    own(copy, message);
+    own(copy, &puzzle->message, &puzzle->hash);
     return copy;
 }
 

@@ -8,9 +8,10 @@
 
 struct pypow_puzzle {
     struct pypow_nonce nonce;
+    struct pypow_hash hash; /* its salt is in `bytes` */
     struct pypow_rule rule;
     struct pypow_filter filter;
-    struct pypow_message message; /* without a nonce; head and suffix point into `bytes` */
+    struct pypow_message message; /* without a nonce; its parts point into `bytes` */
     uint64_t last;                /* the highest index that the encoding can hold */
     uint8_t bytes[];
 };

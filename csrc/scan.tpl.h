@@ -9,6 +9,8 @@
  *   grind          the block that varies, as declared below
  *   absorb         (state, kw): advance a group over one more block, the same for all
  *   passing        (state, filter) -> bit i set where message i passes the filter
+ *   rehash         (state, tail, times): hash the digests of a group that often
+ *   passing_rehashed  (state, tail, filter): passing, for the digests of these digests
  * and gets scan_range.
  */
 #include "kernel.h"
@@ -16,7 +18,8 @@
 /* Messages between two blocks at a time: amortises the schedule, bounded by the stack. */
 enum { BATCH = 512, GROUPS = BATCH / LANES };
 
-/* Messages of which more than the varying block is left, or an unusual word is looked at. */
+/* Messages of which more than the varying block is left, or an unusual word is looked at, or
+   whose digest is hashed again. */
 KERNEL_TARGET static uint32_t scan_batch(const struct pypow_scan *scan, uint32_t begin,
                                          uint32_t end)
 {
@@ -32,7 +35,11 @@ KERNEL_TARGET static uint32_t scan_batch(const struct pypow_scan *scan, uint32_t
             absorb(&states[group], kw);
     }
     for (uint32_t group = 0; group < groups; group++) {
-        const uint32_t bits = passing(&states[group], &scan->filter);
+        if (scan->rehashes > 1)
+            rehash(&states[group], &scan->tail, scan->rehashes - 1);
+        const uint32_t bits = scan->rehashes > 0
+                                  ? passing_rehashed(&states[group], &scan->tail, &scan->filter)
+                                  : passing(&states[group], &scan->filter);
         if (bits != 0)
             return begin + group * LANES + (uint32_t)__builtin_ctz(bits);
     }
@@ -44,7 +51,7 @@ KERNEL_TARGET static uint32_t scan_range(const struct pypow_scan *scan, uint32_t
 {
     const uint32_t word = scan->filter.word;
     uint32_t hit = end;
-    if (scan->next_block == scan->end_block && (word == 0 || word == 7)) {
+    if (scan->next_block == scan->end_block && scan->rehashes == 0 && (word == 0 || word == 7)) {
         hit = grind(NULL, scan, begin, end);
     } else {
         for (uint32_t i = begin; i < end && hit == end; i += BATCH) {

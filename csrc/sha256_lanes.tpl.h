@@ -12,7 +12,7 @@
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
- * and gets scan_lanes, compress_lanes and compress_many.
+ * and gets scan_lanes, compress_lanes, compress_many, rehash_many and stretch_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
  * is then a constant in every round, and with it which terms of the schedule exist at all.
@@ -20,6 +20,11 @@
 #include <string.h>
 
 #include "kernel.h"
+
+#ifndef __clang__
+/* The order of additions below is chosen for its latency; GCC would sort them anew. */
+#pragma GCC optimize("no-tree-reassoc")
+#endif
 
 /* Chaining values, or working variables, of the messages in a vector. */
 struct state {
@@ -50,15 +55,24 @@ KERNEL_FN struct state add(struct state x, struct state y)
                           x.e + y.e, x.f + y.f, x.g + y.g, x.h + y.h};
 }
 
+KERNEL_FN struct state xor(struct state x, struct state y)
+{
+    return (struct state){x.a ^ y.a, x.b ^ y.b, x.c ^ y.c, x.d ^ y.d,
+                          x.e ^ y.e, x.f ^ y.f, x.g ^ y.g, x.h ^ y.h};
+}
+
 KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
 {
     return v_zeros((digest_word ^ filter->value) & filter->mask);
 }
 
-/* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
+/*
+ * One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. What follows e in the longest chain, from
+ * one round to the next, is its sigma and two additions: all else is added up beside it.
+ */
 KERNEL_FN struct state advance(struct state v, vec hkw)
 {
-    const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
+    const vec t1 = v_big_sigma1(v.e) + (v_ch(v.e, v.f, v.g) + hkw);
     const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
     return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
@@ -243,6 +257,110 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
         for (uint32_t i = 0; i < STATE_WORDS; i++)
             memcpy(states + i * LANES + j * WIDTH, word_of(&v.way[j], i), sizeof(vec));
     }
+    v_leave();
+}
+
+KERNEL_FN struct lanes load_lanes(const uint32_t *words)
+{
+    struct lanes states;
+    for (uint32_t j = 0; j < WAYS; j++)
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            memcpy(word_of(&states.way[j], i), words + i * LANES + j * WIDTH, sizeof(vec));
+    return states;
+}
+
+KERNEL_FN void store_lanes(uint32_t *words, const struct lanes *states)
+{
+    for (uint32_t j = 0; j < WAYS; j++)
+        for (uint32_t i = 0; i < STATE_WORDS; i++)
+            memcpy(words + i * LANES + j * WIDTH, word_of(&states->way[j], i), sizeof(vec));
+}
+
+/* The first `end` rounds of the block that holds these digests; `w` is room for its words. */
+KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const struct lanes *digests,
+                           const struct pypow_tail *tail, int end)
+{
+    for (int j = 0; j < WAYS; j++)
+        memcpy(w[j], &digests->way[j], sizeof digests->way[j]);
+    rounds(v, w, tail->schedule.constant, tail->schedule.uniform,
+           pypow_schedule_varying(TAIL_VARYING), 0, 0, end);
+}
+
+/* The digests of digests; `chain` is the chaining value before the block that holds them. */
+KERNEL_FN struct lanes hash_digests(const struct lanes *digests, const struct lanes *chain,
+                                    const struct pypow_tail *tail)
+{
+    vec w[WAYS][BLOCK_WORDS];
+    struct lanes v = *chain;
+    tail_rounds(&v, w, digests, tail, ROUNDS);
+    for (int j = 0; j < WAYS; j++)
+        v.way[j] = add(v.way[j], chain->way[j]);
+    return v;
+}
+
+KERNEL_FN struct lanes initial_lanes(void)
+{
+    struct lanes v;
+    for (int j = 0; j < WAYS; j++)
+        v.way[j] = splat(pypow_sha256_initial);
+    return v;
+}
+
+KERNEL_TARGET static void rehash(struct lanes *digests, const struct pypow_tail *tail,
+                                 uint32_t times)
+{
+    struct lanes v = *digests;
+    for (uint32_t i = 0; i < times; i++) {
+        __asm__("" : "+r"(tail)); /* as in grind_word */
+        const struct lanes chain = initial_lanes();
+        v = hash_digests(&v, &chain, tail);
+    }
+    *digests = v;
+}
+
+/* `passing` for the digests of these digests. */
+KERNEL_TARGET static uint32_t passing_rehashed(const struct lanes *digests,
+                                               const struct pypow_tail *tail,
+                                               const struct pypow_filter *filter)
+{
+    const struct lanes chain = initial_lanes();
+    if (filter->word != STATE_WORDS - 1) {
+        const struct lanes v = hash_digests(digests, &chain, tail);
+        return passing(&v, filter);
+    }
+    /* The last word of a digest is known three rounds before the others. */
+    vec w[WAYS][BLOCK_WORDS];
+    struct lanes v = chain;
+    uint32_t bits = 0;
+    tail_rounds(&v, w, digests, tail, ROUNDS - 3);
+    for (uint32_t j = 0; j < WAYS; j++)
+        bits |= passes(v.way[j].e + chain.way[j].h, filter) << (j * WIDTH);
+    return bits;
+}
+
+KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail *tail,
+                                      uint32_t times)
+{
+    struct lanes states = load_lanes(digests);
+    rehash(&states, tail, times);
+    store_lanes(digests, &states);
+    v_leave();
+}
+
+KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
+                                       uint32_t times)
+{
+    const struct lanes chains[] = {load_lanes(group->inner), load_lanes(group->outer)};
+    struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
+    /* One copy of the rounds for both hashes: two would not fit a core's cache of micro-ops. */
+    for (uint32_t i = 0; i < 2 * times; i++) {
+        __asm__("" : "+r"(tail)); /* as in grind_word */
+        last = hash_digests(&last, &chains[i % 2], tail);
+        for (int j = 0; j < WAYS && i % 2 == 1; j++)
+            sum.way[j] = xor(sum.way[j], last.way[j]);
+    }
+    store_lanes(group->last, &last);
+    store_lanes(group->sum, &sum);
     v_leave();
 }
 

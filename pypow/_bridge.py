@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from ._native import ffi, lib
 from .errors import ForkedError, InvalidInputError, KernelUnavailableError
@@ -37,6 +37,20 @@ if _BUILT != _VERSION:
     )
 
 
+def _require_bytes(name: str, value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise InvalidInputError(f"expected bytes for {name}, got {type(value).__name__}")
+    return value
+
+
+def _require_int(name: str, value: object, most: int, *, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidInputError(f"expected an integer for {name}, got {type(value).__name__}")
+    if not least <= value <= most:
+        raise InvalidInputError(f"expected {name} from {least} to {most}, got {value}")
+    return value
+
+
 class Status(enum.Enum):
     """How a search stands after a slice."""
 
@@ -54,13 +68,24 @@ class RuleType(enum.IntEnum):
     MASKED = lib.PYPOW_MASKED
 
 
+class HashType(enum.IntEnum):
+    """How a message becomes a digest."""
+
+    SHA256 = lib.PYPOW_SHA256
+    PBKDF2_HMAC_SHA256 = lib.PYPOW_PBKDF2_HMAC_SHA256
+
+
 @dataclass(frozen=True, slots=True)
 class KernelInfo:
-    """A kernel: its name, messages ground at a time, and whether this CPU can run it."""
+    """A kernel: its name, messages ground at a time, and whether this CPU can run it.
+
+    ``hashes_per_s`` is the rate of one thread as measured at first need, 0 where not usable.
+    """
 
     name: str
     lanes: int
     usable: bool
+    hashes_per_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +112,38 @@ class NonceSpec:
         native.base, native.width, native.little = len(symbols), width, bool(self.little)
         ffi.memmove(native.symbols, symbols, len(symbols))
         object.__setattr__(self, "native", native)
+
+
+@dataclass(frozen=True, slots=True)
+class HashSpec:
+    """How a message becomes a digest: ``iterations`` of SHA-256, or of PBKDF2 with a ``salt``."""
+
+    type: HashType
+    iterations: int
+    salt: bytes = b""
+    native: Any = field(init=False, repr=False, compare=False)
+    _salt: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        salt = _require_bytes("salt", self.salt)
+        if len(salt) > (lib.PYPOW_MAX_SALT_BYTES if self.type else 0):
+            raise InvalidInputError(
+                f"expected a salt of at most {lib.PYPOW_MAX_SALT_BYTES} bytes, and none without "
+                f"PBKDF2, got {len(salt)}"
+            )
+        native = ffi.new("struct pypow_hash *")
+        native.type = HashType(self.type)
+        native.iterations = _require_int(
+            "iterations", self.iterations, lib.PYPOW_MAX_ITERATIONS, least=1
+        )
+        # cffi keeps no reference from a struct to what its pointers point at.
+        object.__setattr__(self, "_salt", ffi.from_buffer(salt))
+        native.salt, native.salt_len = self._salt, len(salt)
+        object.__setattr__(self, "native", native)
+
+
+SHA256: Final = HashSpec(type=HashType.SHA256, iterations=1)
+"""Plain SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +196,15 @@ class Progress:
 
 @functools.cache
 def kernels() -> tuple[KernelInfo, ...]:
-    """All kernels of this build, best measured first; the last one runs everywhere."""
+    """All kernels of this build, fastest first; what this CPU cannot run comes last.
+
+    The first need of this order, here or in a search, measures it in less than 3 ms.
+    """
     info = ffi.new("struct pypow_kernel_info *")
     found: list[KernelInfo] = []
     while lib.pypow_kernel_at(info, len(found)) == lib.PYPOW_OK:
         name = ffi.string(info.name).decode("ascii")
-        found.append(KernelInfo(name=name, lanes=info.lanes, usable=bool(info.usable)))
+        found.append(KernelInfo(name, info.lanes, bool(info.usable), info.hashes_per_s))
     return tuple(found)
 
 
@@ -167,7 +227,11 @@ def encode_nonce(spec: NonceSpec, index: int) -> bytes:
 
 
 def verify(
-    rule: RuleSpec, prefix: bytes, nonces: Sequence[bytes], suffix: bytes = b""
+    rule: RuleSpec,
+    prefix: bytes,
+    nonces: Sequence[bytes],
+    suffix: bytes = b"",
+    hash: HashSpec = SHA256,  # noqa: A002 - the word for it
 ) -> tuple[int | None, tuple[bytes, ...]]:
     """Hash ``prefix + nonce + suffix`` for each of 1 to 64 nonces, until one does not win.
 
@@ -187,7 +251,9 @@ def verify(
     failed = ffi.new("uint32_t *")
     around = _around(prefix, suffix)
     joined = b"".join(nonces)
-    status = lib.pypow_verify(digests, failed, rule.native, *around, joined, bytes(lengths), count)
+    status = lib.pypow_verify(
+        digests, failed, hash.native, rule.native, *around, joined, bytes(lengths), count
+    )
     _check(status, _TOO_LONG)
     loser = failed[0] if status == lib.PYPOW_NOT_FOUND else None
     raw = ffi.buffer(digests)[: (count if loser is None else loser + 1) * _DIGEST_BYTES]
@@ -199,10 +265,18 @@ class NativePuzzle:
 
     __slots__ = ("native",)
 
-    def __init__(self, prefix: bytes, nonce: NonceSpec, suffix: bytes, rule: RuleSpec) -> None:
+    def __init__(
+        self,
+        prefix: bytes,
+        nonce: NonceSpec,
+        suffix: bytes,
+        rule: RuleSpec,
+        hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+    ) -> None:
         made = ffi.new("struct pypow_puzzle **")
         around = _around(prefix, suffix)
-        _check(lib.pypow_puzzle_new(made, nonce.native, rule.native, *around), _TOO_LONG)
+        status = lib.pypow_puzzle_new(made, nonce.native, hash.native, rule.native, *around)
+        _check(status, _TOO_LONG)
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:
@@ -322,17 +396,3 @@ def _around(prefix: object, suffix: object) -> tuple[bytes, int, bytes, int]:
 
 def _range(first: object, count: object) -> tuple[int, int]:
     return _require_int("first", first, _U64_MAX), _require_int("count", count, _U64_MAX)
-
-
-def _require_bytes(name: str, value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise InvalidInputError(f"expected bytes for {name}, got {type(value).__name__}")
-    return value
-
-
-def _require_int(name: str, value: object, most: int, *, least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidInputError(f"expected an integer for {name}, got {type(value).__name__}")
-    if not least <= value <= most:
-        raise InvalidInputError(f"expected {name} from {least} to {most}, got {value}")
-    return value

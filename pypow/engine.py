@@ -7,11 +7,11 @@ Solving releases the GIL. The lowest winning nonce is returned, whatever the ker
 import time
 from collections.abc import Callable, Sequence
 
-from . import _bridge, wire
+from . import _bridge
 from .background import Background
-from .challenge import failed_nonce
+from .challenge import work_stands
 from .crew import Crew
-from .errors import InvalidInputError, WireError, shown
+from .errors import InvalidInputError, shown
 from .kernel_choice import chosen_kernel, kernels
 from .processors import usable_processors
 from .progress import Progress
@@ -56,7 +56,7 @@ def solve(
         timeout: seconds of wall time; None is no cap.
         limit: most hashes to try.
         progress: called about every 20 ms, on this thread.
-        kernel: a name out of `kernels()`; by default ``PYPOW_KERNEL``, else the best.
+        kernel: a name out of `kernels()`; by default ``PYPOW_KERNEL``, else the fastest.
         max_bits: refuse to begin when the expected work is above 2**max_bits hashes.
 
     Returns:
@@ -122,11 +122,7 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return False
     nonces = _nonces(proof)
     if isinstance(asked, Challenge):
-        try:
-            wire.require_nonces(asked, nonces)
-        except WireError:
-            return False
-        return failed_nonce(asked, nonces) is None
+        return work_stands(asked, nonces)
     if len(nonces) != 1 or not asked.writes(nonces[0]):
         return False
     failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix)

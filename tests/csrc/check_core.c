@@ -41,10 +41,12 @@ static struct pypow_nonce encoding(uint32_t base, uint32_t width, uint32_t littl
     return nonce;
 }
 
+static const struct pypow_hash sha256 = {.type = PYPOW_SHA256, .iterations = 1};
+
 /* The rule that only the nonce with this index meets. */
-static struct pypow_rule only(const struct pypow_nonce *nonce, uint64_t index,
-                              const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
-                              size_t suffix_len)
+static struct pypow_rule only(const struct pypow_nonce *nonce, const struct pypow_hash *hash,
+                              uint64_t index, const uint8_t *prefix, size_t prefix_len,
+                              const uint8_t *suffix, size_t suffix_len)
 {
     struct pypow_rule rule = {.type = PYPOW_AT_LEAST};
     uint8_t bytes[PYPOW_MAX_NONCE_BYTES], digest[PYPOW_DIGEST_BYTES];
@@ -52,25 +54,32 @@ static struct pypow_rule only(const struct pypow_nonce *nonce, uint64_t index,
     uint32_t at = 0;
     pypow_nonce_encode(bytes, &len, nonce, index);
     const uint8_t bytes_len = (uint8_t)len;
-    pypow_verify(digest, &at, &rule, prefix, prefix_len, suffix, suffix_len, bytes, &bytes_len, 1);
+    pypow_verify(digest, &at, hash, &rule, prefix, prefix_len, suffix, suffix_len, bytes,
+                 &bytes_len, 1);
     rule.type = PYPOW_MASKED;
     memcpy(rule.value, digest, sizeof digest);
     memset(rule.mask, 0xff, sizeof rule.mask);
     return rule;
 }
 
-static void check_puzzle(const char *kernel, const struct pypow_nonce *nonce, size_t prefix_len,
-                         size_t suffix_len)
+static void check_puzzle(const char *kernel, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, size_t prefix_len, size_t suffix_len)
 {
     enum { FIRST = 90, WINNER = 137, COUNT = 60 };
     uint8_t *prefix = octets(prefix_len), *suffix = octets(suffix_len);
-    const struct pypow_rule rule = only(nonce, WINNER, prefix, prefix_len, suffix, suffix_len);
+    uint8_t *salt = octets(hash->salt_len);
+    struct pypow_hash salted = *hash;
+    salted.salt = salt;
+    const struct pypow_rule rule =
+        only(nonce, &salted, WINNER, prefix, prefix_len, suffix, suffix_len);
     struct pypow_progress progress = {0};
     struct pypow_puzzle *puzzle = NULL;
-    int status = pypow_puzzle_new(&puzzle, nonce, &rule, prefix, prefix_len, suffix, suffix_len);
+    int status = pypow_puzzle_new(&puzzle, nonce, &salted, &rule, prefix, prefix_len, suffix,
+                                  suffix_len);
     expect(status == PYPOW_OK, "no puzzle", kernel, prefix_len, suffix_len);
     free(prefix);
     free(suffix);
+    free(salt);
     status = pypow_search(&progress, puzzle, kernel, FIRST, COUNT, NULL);
     expect(status == PYPOW_OK && progress.nonce == WINNER && progress.hashes == WINNER - FIRST + 1,
            "winner not found", kernel, prefix_len, suffix_len);
@@ -88,10 +97,26 @@ static void check_whole_table(const char *kernel)
     const struct pypow_rule never = {.type = PYPOW_AT_MOST};
     struct pypow_progress progress = {0};
     struct pypow_puzzle *puzzle = NULL;
-    pypow_puzzle_new(&puzzle, &nonce, &never, NULL, 0, NULL, 0);
+    pypow_puzzle_new(&puzzle, &nonce, &sha256, &never, NULL, 0, NULL, 0);
     const int status = pypow_search(&progress, puzzle, kernel, BEGIN, RUN, NULL);
     expect(status == PYPOW_NOT_FOUND && progress.hashes == RUN, "table not searched", kernel, 0, 0);
     pypow_puzzle_free(puzzle);
+}
+
+/* A scan with rehashes, groups that rehash, groups that stretch; keys short, whole and long. */
+static void check_hashes(const char *kernel)
+{
+    static const struct pypow_hash hashes[] = {
+        {.type = PYPOW_SHA256, .iterations = 2},
+        {.type = PYPOW_SHA256, .iterations = 70},
+        {.type = PYPOW_PBKDF2_HMAC_SHA256, .iterations = 1, .salt_len = 100},
+        {.type = PYPOW_PBKDF2_HMAC_SHA256, .iterations = 40},
+    };
+    const struct pypow_nonce nonce = encoding(10, 0, 0);
+    for (size_t i = 0; i < sizeof hashes / sizeof hashes[0]; i++)
+        for (size_t prefix = 58; prefix < 130; prefix += 3)
+            for (size_t suffix = 0; suffix < 80; suffix += 70)
+                check_puzzle(kernel, &nonce, &hashes[i], prefix, suffix);
 }
 
 static void check_kernel(const char *kernel)
@@ -103,7 +128,8 @@ static void check_kernel(const char *kernel)
     for (size_t i = 0; i < sizeof encodings / sizeof encodings[0]; i++)
         for (size_t j = 0; j < sizeof suffixes / sizeof suffixes[0]; j++)
             for (size_t prefix = 0; prefix < 130; prefix += 3)
-                check_puzzle(kernel, &encodings[i], prefix, suffixes[j]);
+                check_puzzle(kernel, &encodings[i], &sha256, prefix, suffixes[j]);
+    check_hashes(kernel);
 }
 
 static void *stop(void *pool)
@@ -117,11 +143,11 @@ static void check_search(struct pypow_pool *pool, const char *kernel, uint64_t w
                          uint32_t slice_ms, bool stopped)
 {
     const struct pypow_nonce nonce = encoding(10, 0, 0);
-    const struct pypow_rule rule = only(&nonce, winner, NULL, 0, NULL, 0);
+    const struct pypow_rule rule = only(&nonce, &sha256, winner, NULL, 0, NULL, 0);
     struct pypow_progress progress = {0};
     struct pypow_puzzle *puzzle = NULL;
     pthread_t stopper;
-    pypow_puzzle_new(&puzzle, &nonce, &rule, NULL, 0, NULL, 0);
+    pypow_puzzle_new(&puzzle, &nonce, &sha256, &rule, NULL, 0, NULL, 0);
     int status = pypow_pool_begin(pool, puzzle, 0, UINT64_MAX);
     expect(status == PYPOW_OK, "search not begun", kernel, 0, 0);
     pypow_puzzle_free(puzzle);
@@ -191,6 +217,11 @@ static void check_upper_halves(const char *name)
     static uint32_t states[STATE_WORDS * MAX_LANES], blocks[BLOCK_WORDS * MAX_LANES];
     kernel->compress_many(states, blocks);
     expect(!upper_halves_in_use(), "compress_many leaves upper halves dirty", name, 0, 0);
+    static struct pypow_stretch group;
+    kernel->rehash(states, &scan.tail, 1);
+    expect(!upper_halves_in_use(), "rehash leaves upper halves dirty", name, 0, 0);
+    kernel->stretch(&group, &scan.tail, 1);
+    expect(!upper_halves_in_use(), "stretch leaves upper halves dirty", name, 0, 0);
 }
 
 #else

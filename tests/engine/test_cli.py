@@ -153,7 +153,8 @@ def test_the_environment_names_the_kernel(
 ) -> None:
     monkeypatch.setenv("PYPOW_KERNEL", "scalar")
     document = command("info", "--json").json
-    assert [kernel["chosen"] for kernel in document["kernels"]][-1]
+    chosen = [kernel["name"] for kernel in document["kernels"] if kernel["chosen"]]
+    assert chosen == ["scalar"]
     monkeypatch.setenv("PYPOW_KERNEL", "abacus")
     ran = command("info")
     assert (ran.status, ran.out) == (2, "")

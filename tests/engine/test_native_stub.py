@@ -21,7 +21,7 @@ Interface = dict[str, list[str] | None]  # parameters of a function, None for a 
 def in_header(header: str) -> Interface:
     marked = header.split("/* cffi-begin */")[1].split("/* cffi-end */")[0]
     code = re.sub(r"/\*.*?\*/", "", marked, flags=re.DOTALL)
-    found: Interface = dict.fromkeys(re.findall(r"\b(PYPOW_[A-Z_]+) =", code))
+    found: Interface = dict.fromkeys(re.findall(r"\b(PYPOW_[A-Z0-9_]+) =", code))
     for name, parameters in re.findall(r"\b(pypow_\w+)\(([^)]*)\);", code):
         names = re.findall(r"(\w+)(?:,|$)", parameters)
         found[name] = [] if names == ["void"] else names
@@ -86,3 +86,5 @@ def test_every_fault_has_an_exception_and_no_outcome_has() -> None:
 def test_the_enumerations_are_those_of_the_header() -> None:
     rule_types = ffi.typeof("enum pypow_rule_type").relements
     assert {f"PYPOW_{rule.name}": rule.value for rule in _bridge.RuleType} == rule_types
+    hash_types = ffi.typeof("enum pypow_hash_type").relements
+    assert {f"PYPOW_{hash.name}": hash.value for hash in _bridge.HashType} == hash_types

@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from pypow import _bridge
-from pypow._bridge import KernelInfo, NativePuzzle, NonceSpec, Pool, Progress, RuleSpec, Status
+from pypow._bridge import (
+    HashSpec,
+    HashType,
+    KernelInfo,
+    NativePuzzle,
+    NonceSpec,
+    Pool,
+    Progress,
+    RuleSpec,
+    Status,
+)
 from pypow.errors import InvalidInputError
 from support.reference import DECIMAL, NEVER, Case, binary, exactly, hexadecimal, zero_bits
 
@@ -333,7 +343,29 @@ def test_every_nonce_of_a_space_is_tried_once_by_1_to_64_threads(
 def test_a_look_at_the_clock_is_never_many_blocks_away(kernel: KernelInfo, blocks: int) -> None:
     puzzle = NativePuzzle(b"", DECIMAL, bytes(64 * (blocks - 1)), NEVER)
     with begun(puzzle, 1, kernel=kernel.name) as pool:
-        assert pool.run(0).hashes == max(CHUNK // blocks, kernel.lanes)
+        hashes = pool.run(0).hashes
+        assert hashes >= max(CHUNK // blocks, kernel.lanes)
+        # A run begun is finished, unless it is long.
+        assert hashes <= max((CHUNK + max(CHUNK, 2**13 * kernel.lanes)) // blocks, kernel.lanes)
+
+
+@counts_threads
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_caller_leaves_nonces_that_take_long_to_others_and_so_wakes_on_time(
+    threads: int,
+) -> None:
+    """A million iterations in each lane take a tenth of a second and more."""
+    slow = HashSpec(type=HashType.PBKDF2_HMAC_SHA256, iterations=1_000_000, salt=b"salt")
+    before = tasks()
+    with begun(NativePuzzle(b"", DECIMAL, b"", NEVER, slow), threads) as pool:
+        run_until_all_help(pool, before, threads if threads == 1 else 1)
+        before_s = time.thread_time()
+        pool.run(100)
+        assert time.thread_time() - before_s < 0.01
+        # The next one is not too long, and the threads are no more than were allowed.
+        pool.begin(only(3 * CHUNK), first=0, count=EXIST)
+        assert finish(pool, 1000).index == 3 * CHUNK
+        assert len(tasks() - before) <= threads
 
 
 def test_a_caller_whose_helpers_fill_every_core_sleeps_and_so_wakes_on_time() -> None:

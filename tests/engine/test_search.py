@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow import _bridge
-from pypow._bridge import NonceSpec, RuleSpec, RuleType, Status
+from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType, Status
 from pypow.errors import InvalidInputError, KernelUnavailableError
 from support.reference import (
     DECIMAL,
@@ -102,23 +102,39 @@ def test_a_range_searched_in_two_parts_gives_the_same(case: Case, cut: int, kern
 
 
 CHUNK = 2**14
+EXIST = 16**6
 
 
 @pytest.mark.parametrize("kernel", USABLE)
-@pytest.mark.parametrize("winner", [0, 1, CHUNK - 1, CHUNK, 3 * CHUNK])
-def test_the_opening_of_a_search_ends_after_a_chunk_and_says_what_is_left(
-    kernel: str, winner: int
-) -> None:
+@pytest.mark.parametrize("winner", [0, 1, CHUNK - 1])
+def test_the_opening_of_a_search_holds_at_least_a_chunk(kernel: str, winner: int) -> None:
     case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
     puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(7 + winner)))))
     opened = puzzle.open(7, 4 * CHUNK, kernel)
-    if winner < CHUNK:
-        assert opened.status is Status.FOUND
-        assert (opened.index, opened.hashes) == (7 + winner, winner + 1)
-    else:
-        assert opened == _bridge.Progress(Status.RUNNING, hashes=CHUNK)
-    # What fits into the opening is over with it.
-    assert puzzle.open(8 + winner, CHUNK, kernel).status is Status.NOT_FOUND
+    assert opened.status is Status.FOUND
+    assert (opened.index, opened.hashes) == (7 + winner, winner + 1)
+    assert puzzle.open(8 + winner, 100, kernel) == _bridge.Progress(Status.NOT_FOUND, 100)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("first", [0, 1, 999])
+def test_the_opening_of_a_search_says_what_is_left(kernel: str, first: int) -> None:
+    case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
+    opened = native(case).open(first, EXIST, kernel)
+    assert opened.status is Status.RUNNING
+    assert CHUNK <= opened.hashes < EXIST // 8
+    rest = first + opened.hashes
+    for winner in (rest - 1, rest):
+        puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(winner)))))
+        found = puzzle.open(first, EXIST, kernel).status is Status.FOUND
+        assert found == (winner < rest)
+        assert puzzle.open(winner, 1, kernel).index == winner
+
+
+def test_a_nonce_that_takes_long_has_no_opening() -> None:
+    slow = HashSpec(type=HashType.PBKDF2_HMAC_SHA256, iterations=1_000_000, salt=b"salt")
+    puzzle = _bridge.NativePuzzle(b"", DECIMAL, b"", NEVER, slow)
+    assert puzzle.open(0, 2**63) == _bridge.Progress(Status.RUNNING, hashes=0)
 
 
 @given(data=st.data(), width=st.integers(0, 64), little=st.booleans(), base=st.integers(2, 256))
@@ -215,9 +231,3 @@ def test_text_is_refused_where_octets_are_wanted() -> None:
         _bridge.sha256("abc")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="expected a kernel's name, got int"):
         _bridge.sha256(b"abc", 7)  # type: ignore[arg-type]
-
-
-def test_the_last_kernel_of_the_table_runs_everywhere() -> None:
-    last = _bridge.kernels()[-1]
-    assert last.name == "scalar"
-    assert last.usable

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 4 messages at a time, for x86 CPUs with SSE4.1 and nothing newer. */
+#include "kernel.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "cpu.h"
+
+#define KERNEL_TARGET __attribute__((target("sse4.1")))
+#define KERNEL_FN static inline __attribute__((always_inline)) KERNEL_TARGET
+
+enum { WIDTH = 4, WAYS = 1, LANES = WIDTH * WAYS };
+
+typedef uint32_t vec __attribute__((vector_size(16)));
+
+KERNEL_FN vec v_xor3(vec a, vec b, vec c) { return a ^ b ^ c; }
+KERNEL_FN vec v_ch(vec a, vec b, vec c) { return c ^ (a & (b ^ c)); }
+KERNEL_FN vec v_maj(vec a, vec b, vec c) { return b ^ ((a ^ b) & (b ^ c)); }
+KERNEL_FN uint32_t v_zeros(vec a) { return (uint32_t)_mm_movemask_ps((__m128)(a == 0)); }
+KERNEL_FN void v_leave(void) {}
+
+#include "sha256_lanes.tpl.h"
+
+const struct pypow_kernel pypow_kernel_sse41 = {
+    .name = "sse41",
+    .lanes = LANES,
+    .usable = pypow_cpu_has_sse41,
+    .scan = scan_lanes,
+    .compress = compress_lanes,
+    .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
+};
+
+#endif
