@@ -6,8 +6,8 @@
 enum { DIGEST_BYTES = 4 * STATE_WORDS, LENGTH_BYTES = 8 };
 
 /* Hash a message that continues after `before` bytes, whose chaining value `state` holds. */
-static void finish(uint8_t *digest, uint32_t *state, size_t before, const uint8_t *message,
-                   size_t message_len, pypow_compress *compress)
+static void finish(uint32_t *state, size_t before, const uint8_t *message, size_t message_len,
+                   pypow_compress *compress)
 {
     const size_t whole = message_len / BLOCK_BYTES, rest = message_len % BLOCK_BYTES;
     const size_t last = rest + 1 + LENGTH_BYTES > BLOCK_BYTES ? 2 : 1;
@@ -21,6 +21,10 @@ static void finish(uint8_t *digest, uint32_t *state, size_t before, const uint8_
     store_be32(blocks + last * BLOCK_BYTES - 8, (uint32_t)(bits >> 32));
     store_be32(blocks + last * BLOCK_BYTES - 4, (uint32_t)bits);
     compress(state, blocks, last);
+}
+
+static void store(uint8_t *digest, const uint32_t *state)
+{
     for (int i = 0; i < STATE_WORDS; i++)
         store_be32(digest + 4 * i, state[i]);
 }
@@ -41,7 +45,8 @@ void pypow_hmac_key_init(struct pypow_hmac_key *key, const uint8_t *secret, size
     if (secret_len > BLOCK_BYTES) {
         uint32_t state[STATE_WORDS];
         memcpy(state, pypow_sha256_initial, sizeof state);
-        finish(padded, state, 0, secret, secret_len, compress);
+        finish(state, 0, secret, secret_len, compress);
+        store(padded, state);
     } else if (secret_len > 0) {
         memcpy(padded, secret, secret_len);
     }
@@ -53,9 +58,12 @@ void pypow_hmac(uint8_t *mac, const struct pypow_hmac_key *key, const uint8_t *m
                 size_t message_len, pypow_compress *compress)
 {
     uint32_t state[STATE_WORDS];
-    uint8_t digest[DIGEST_BYTES];
+    uint8_t block[BLOCK_BYTES] = {[DIGEST_BYTES] = 0x80};
     memcpy(state, key->inner, sizeof state);
-    finish(digest, state, BLOCK_BYTES, message, message_len, compress);
+    finish(state, BLOCK_BYTES, message, message_len, compress);
+    store(block, state);
+    store_be32(block + BLOCK_BYTES - 4, (BLOCK_BYTES + DIGEST_BYTES) * 8);
     memcpy(state, key->outer, sizeof state);
-    finish(mac, state, BLOCK_BYTES, digest, sizeof digest, compress);
+    compress(state, block, 1);
+    store(mac, state);
 }

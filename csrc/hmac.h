@@ -3,13 +3,8 @@
 #ifndef PYPOW_HMAC_H
 #define PYPOW_HMAC_H
 
+#include "pypow.h"
 #include "sha256.h"
-
-/* As secret as the secret itself: whoever has it can sign. */
-struct pypow_hmac_key {
-    uint32_t inner[STATE_WORDS]; /* chaining value after the secret xor ipad */
-    uint32_t outer[STATE_WORDS]; /* chaining value after the secret xor opad */
-};
 
 /* Secrets above 64 bytes are hashed first, as RFC 2104, 2 asks. */
 void pypow_hmac_key_init(struct pypow_hmac_key *key, const uint8_t *secret, size_t secret_len,

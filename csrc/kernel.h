@@ -40,7 +40,7 @@ struct pypow_tail {
  * A block of which one word varies, prepared so that a kernel does only what depends on that
  * word ("uniform" is what does not). Filled by pypow_scan_fold.
  *
- * Index i stands for the message whose varying word is fixed_bits | table[i].
+ * Index i stands for the message whose varying word is fixed_bits + table[i].
  */
 struct pypow_scan {
     const uint32_t *table;
@@ -49,7 +49,7 @@ struct pypow_scan {
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
-    uint32_t block[BLOCK_WORDS]; /* the block, its varying word without the table's bits */
+    uint32_t block[BLOCK_WORDS]; /* the block, its varying word being fixed_bits */
     uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
     uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
 
@@ -121,10 +121,10 @@ extern const struct pypow_kernel pypow_kernel_shani;
 extern const struct pypow_kernel pypow_kernel_shani_vl;
 #endif
 
-/* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
+/* The kernel of this name, or the one measured fastest for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
 int pypow_kernel_choose(const struct pypow_kernel **kernel, const char *name);
 
-/* The block function that is fastest for one message at a time. */
+/* The block function that was measured fastest for one message at a time. */
 pypow_compress *pypow_kernel_compress(void);
 
 #endif

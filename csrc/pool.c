@@ -52,15 +52,23 @@ static bool unclaimed(const struct pypow_pool *pool)
     return !pool->exhausted && pool->next <= pool->ceiling;
 }
 
+static uint64_t claim_end(const struct pypow_pool *pool)
+{
+    if (pool->last - pool->next < pool->chunk)
+        return pool->last;
+    const uint64_t end =
+        pypow_search_end(pool->puzzle, pool->kernel, pool->next + pool->chunk - 1);
+    return end < pool->last ? end : pool->last;
+}
+
 static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     const bool left = unclaimed(pool) && !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED);
     if (left) {
-        const uint64_t beyond = pool->last - pool->next;
-        pool->exhausted = beyond < pool->chunk;
         *first = pool->next;
-        *last = pool->next + (pool->exhausted ? beyond : pool->chunk - 1);
+        *last = claim_end(pool);
+        pool->exhausted = *last == pool->last;
         pool->next = *last + 1;
     }
     pthread_mutex_unlock(&pool->lock);

@@ -5,8 +5,9 @@
  * compares the two. Header and module ship together: no ABI is promised between versions.
  *
  * Argument order, everywhere: outputs, in-outs, inputs; a length right after its pointer.
- * Nothing here prints, aborts or keeps state between calls. A call that can block is safe to
- * make without the GIL. Nonces are named by their index: 0 is the encoding's first nonce.
+ * Nothing here prints, aborts or keeps state between calls, but for the kernels' speeds. A call
+ * that can block is safe to make without the GIL. Nonces are named by their index: 0 is the
+ * encoding's first nonce.
  */
 #ifndef PYPOW_H
 #define PYPOW_H
@@ -34,12 +35,18 @@ enum pypow_limit {
     PYPOW_MAX_THREADS = 1024,
     PYPOW_MAX_PROOFS = 64,
     PYPOW_MAX_ITERATIONS = 10000000, /* about a second of one thread, for one digest */
-    PYPOW_MAX_SALT_BYTES = 1048576
+    PYPOW_MAX_SALT_BYTES = 1048576,
+    PYPOW_MAX_Q = 61440,         /* the hardest difficulty, in 1/1024 bit */
+    PYPOW_CHALLENGE_BYTES = 78,  /* a native challenge (docs/protocol.md), */
+    PYPOW_CHALLENGE_TEXT = 104,  /* the characters in which it travels, */
+    PYPOW_CHALLENGE_NONCE = 15,  /* those of its nonce at most, */
+    PYPOW_SCOPE_BYTES = 12,      /* and its resource or principal */
+    PYPOW_MAX_CLOCK_SKEW_MS = 5000 /* how far ahead the clock of its issuer may be */
 };
 
 enum pypow_hash_type {
-    PYPOW_SHA256 = 0,            /* FIPS 180-4, `iterations` times: of the message, of its digest.. */
-    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2; the message is the password; 32 bytes of key */
+    PYPOW_SHA256 = 0, /* FIPS 180-4; of the message, then of its digest, `iterations` in all */
+    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2: the message is the password, the key 32 bytes */
 };
 
 enum pypow_rule_type {
@@ -75,10 +82,39 @@ struct pypow_rule {
     uint8_t mask[32];  /* MASKED only */
 };
 
+/* Why a proof of a native challenge does not stand, in the order of the checks. */
+enum pypow_reason {
+    PYPOW_STANDS = 0,
+    PYPOW_MALFORMED = 1, /* length, alphabet, version, algorithm, or a field out of its range */
+    PYPOW_UNKNOWN_KEY = 2,
+    PYPOW_BAD_MAC = 3,
+    PYPOW_NOT_YET_VALID = 4,
+    PYPOW_EXPIRED = 5,
+    PYPOW_STALE_EPOCH = 6,
+    PYPOW_WRONG_RESOURCE = 7,
+    PYPOW_UNDERWEIGHT = 8,
+    PYPOW_WRONG_PRINCIPAL = 9,
+    PYPOW_WRONG_NONCES = 10, /* their number, length or alphabet */
+    PYPOW_NOT_ENOUGH_WORK = 11
+};
+
+/* An HMAC-SHA256 secret of which both pads are hashed: as secret as the secret itself. */
+struct pypow_hmac_key {
+    uint32_t inner[8]; /* chaining value after the secret xor ipad */
+    uint32_t outer[8]; /* chaining value after the secret xor opad */
+};
+
+/* What a challenge may be signed with; `id` is how it names it. */
+struct pypow_mac_key {
+    uint32_t id;
+    struct pypow_hmac_key hmac;
+};
+
 struct pypow_kernel_info {
     const char *name;
-    uint32_t lanes;  /* messages ground at a time */
-    uint32_t usable; /* 1: this CPU and operating system can run it */
+    uint32_t lanes;        /* messages ground at a time */
+    uint32_t usable;       /* 1: this CPU and operating system can run it */
+    uint64_t hashes_per_s; /* one thread, as measured; 0 where not usable */
 };
 
 struct pypow_progress {
@@ -94,7 +130,8 @@ struct pypow_pool;
 const char *pypow_version(void);
 
 /*
- * The table of kernels, best measured first; the last one runs everywhere.
+ * The table of kernels, fastest first; what this CPU cannot run comes last. The first call that
+ * needs the order measures it, in less than 3 ms, and the process keeps it.
  * Returns PYPOW_OK, or PYPOW_NOT_FOUND past the end of the table.
  */
 int pypow_kernel_at(struct pypow_kernel_info *info, uint32_t index);
@@ -125,7 +162,8 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * (NULL: the best usable), for the lowest that wins. Indices past 2^64 - 1, or past what the
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
- * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
+ * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
+ * however many a hash takes; every 4,096 with a kernel of 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
@@ -159,6 +197,48 @@ int pypow_verify(uint8_t *digests, uint32_t *failed, const struct pypow_hash *ha
                  const struct pypow_rule *rule, const uint8_t *prefix, size_t prefix_len,
                  const uint8_t *suffix, size_t suffix_len, const uint8_t *nonces,
                  const uint8_t *nonce_lens, uint32_t count);
+
+/*
+ * The highest winning digest at a difficulty, target(q) - 1, as 32 bytes, most significant first.
+ * Returns PYPOW_OK, or PYPOW_BAD_ARGUMENT for q above PYPOW_MAX_Q.
+ */
+int pypow_target(uint8_t *highest, uint32_t q);
+
+/* Prepare the key with which challenges that name `identity` are signed. */
+void pypow_mac_key_init(struct pypow_mac_key *key, uint32_t identity, const uint8_t *secret,
+                        size_t secret_len);
+
+/*
+ * Read the characters of a native challenge into its PYPOW_CHALLENGE_BYTES octets; nothing is
+ * said about its MAC. Returns PYPOW_STANDS or PYPOW_MALFORMED (octets then hold nothing).
+ */
+int pypow_challenge_decode(uint8_t *octets, const char *text, size_t text_len);
+
+/*
+ * Whether the nonces win their challenge, whose MAC and terms are not looked at. There are
+ * `count` of them, joined by dots as they travel, so that none has a dot of its own.
+ *
+ * Out:  failed   index of the first nonce that does not win (set by PYPOW_NOT_ENOUGH_WORK)
+ * Returns PYPOW_STANDS, PYPOW_MALFORMED, PYPOW_WRONG_NONCES or PYPOW_NOT_ENOUGH_WORK.
+ */
+int pypow_challenge_work(uint32_t *failed, const char *text, size_t text_len, const uint8_t *nonces,
+                         size_t nonces_len, uint32_t count);
+
+/*
+ * Hold a whole proof against the keys, the clock, what is asked for, and the work. Difficulty
+ * comes from the signed octets only.
+ *
+ * In:   now_ms               Unix milliseconds
+ *       epoch, weight        the ledger's; what the call costs
+ *       resource, principal  PYPOW_SCOPE_BYTES each; what is asked for, and by whom
+ * Out:  octets  those of the challenge; nothing in case of PYPOW_MALFORMED
+ * Returns PYPOW_STANDS or the first reason against it (enum pypow_reason). No allocation.
+ */
+int pypow_challenge_check(uint8_t *octets, const struct pypow_mac_key *keys, uint32_t key_count,
+                          int64_t now_ms, uint32_t epoch, uint32_t weight,
+                          const uint8_t *resource, const uint8_t *principal, const char *text,
+                          size_t text_len, const uint8_t *nonces, size_t nonces_len,
+                          uint32_t count);
 
 /* cffi-end */
 

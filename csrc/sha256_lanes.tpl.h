@@ -21,6 +21,11 @@
 
 #include "kernel.h"
 
+#ifndef __clang__
+/* The order of additions below is chosen for its latency; GCC would sort them anew. */
+#pragma GCC optimize("no-tree-reassoc")
+#endif
+
 /* Chaining values, or working variables, of the messages in a vector. */
 struct state {
     vec a, b, c, d, e, f, g, h;
@@ -61,10 +66,13 @@ KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
     return v_zeros((digest_word ^ filter->value) & filter->mask);
 }
 
-/* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
+/*
+ * One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. What follows e in the longest chain, from
+ * one round to the next, is its sigma and two additions: all else is added up beside it.
+ */
 KERNEL_FN struct state advance(struct state v, vec hkw)
 {
-    const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
+    const vec t1 = v_big_sigma1(v.e) + (v_ch(v.e, v.f, v.g) + hkw);
     const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
     return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
@@ -342,13 +350,13 @@ KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail
 KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
                                        uint32_t times)
 {
-    const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
+    const struct lanes chains[] = {load_lanes(group->inner), load_lanes(group->outer)};
     struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
-    for (uint32_t i = 0; i < times; i++) {
+    /* One copy of the rounds for both hashes: two would not fit a core's cache of micro-ops. */
+    for (uint32_t i = 0; i < 2 * times; i++) {
         __asm__("" : "+r"(tail)); /* as in grind_word */
-        last = hash_digests(&last, &inner, tail);
-        last = hash_digests(&last, &outer, tail);
-        for (int j = 0; j < WAYS; j++)
+        last = hash_digests(&last, &chains[i % 2], tail);
+        for (int j = 0; j < WAYS && i % 2 == 1; j++)
             sum.way[j] = xor(sum.way[j], last.way[j]);
     }
     store_lanes(group->last, &last);

@@ -76,11 +76,15 @@ class HashType(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class KernelInfo:
-    """A kernel: its name, messages ground at a time, and whether this CPU can run it."""
+    """A kernel: its name, messages ground at a time, and whether this CPU can run it.
+
+    ``hashes_per_s`` is the rate of one thread as measured at first need, 0 where not usable.
+    """
 
     name: str
     lanes: int
     usable: bool
+    hashes_per_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +185,15 @@ class Progress:
 
 @functools.cache
 def kernels() -> tuple[KernelInfo, ...]:
-    """All kernels of this build, best measured first; the last one runs everywhere."""
+    """All kernels of this build, fastest first; what this CPU cannot run comes last.
+
+    The first need of this order, here or in a search, measures it in less than 3 ms.
+    """
     info = ffi.new("struct pypow_kernel_info *")
     found: list[KernelInfo] = []
     while lib.pypow_kernel_at(info, len(found)) == lib.PYPOW_OK:
         name = ffi.string(info.name).decode("ascii")
-        found.append(KernelInfo(name=name, lanes=info.lanes, usable=bool(info.usable)))
+        found.append(KernelInfo(name, info.lanes, bool(info.usable), info.hashes_per_s))
     return tuple(found)
 
 
@@ -213,7 +220,7 @@ def verify(
     prefix: bytes,
     nonces: Sequence[bytes],
     suffix: bytes = b"",
-    hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+    hash: HashSpec = SHA256,
 ) -> tuple[int | None, tuple[bytes, ...]]:
     """Hash ``prefix + nonce + suffix`` for each of 1 to 64 nonces, until one does not win.
 
@@ -253,11 +260,12 @@ class NativePuzzle:
         nonce: NonceSpec,
         suffix: bytes,
         rule: RuleSpec,
-        hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+        hash: HashSpec = SHA256,
     ) -> None:
         made = ffi.new("struct pypow_puzzle **")
-        specs = nonce.native, hash.native, rule.native
-        _check(lib.pypow_puzzle_new(made, *specs, *_around(prefix, suffix)), _TOO_LONG)
+        around = _around(prefix, suffix)
+        status = lib.pypow_puzzle_new(made, nonce.native, hash.native, rule.native, *around)
+        _check(status, _TOO_LONG)
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:

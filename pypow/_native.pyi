@@ -23,6 +23,12 @@ class Lib:
     PYPOW_MAX_PROOFS: Final[int]
     PYPOW_MAX_ITERATIONS: Final[int]
     PYPOW_MAX_SALT_BYTES: Final[int]
+    PYPOW_MAX_Q: Final[int]
+    PYPOW_CHALLENGE_BYTES: Final[int]
+    PYPOW_CHALLENGE_TEXT: Final[int]
+    PYPOW_CHALLENGE_NONCE: Final[int]
+    PYPOW_SCOPE_BYTES: Final[int]
+    PYPOW_MAX_CLOCK_SKEW_MS: Final[int]
 
     PYPOW_SHA256: Final[int]
     PYPOW_PBKDF2_HMAC_SHA256: Final[int]
@@ -30,6 +36,19 @@ class Lib:
     PYPOW_AT_MOST: Final[int]
     PYPOW_AT_LEAST: Final[int]
     PYPOW_MASKED: Final[int]
+
+    PYPOW_STANDS: Final[int]
+    PYPOW_MALFORMED: Final[int]
+    PYPOW_UNKNOWN_KEY: Final[int]
+    PYPOW_BAD_MAC: Final[int]
+    PYPOW_NOT_YET_VALID: Final[int]
+    PYPOW_EXPIRED: Final[int]
+    PYPOW_STALE_EPOCH: Final[int]
+    PYPOW_WRONG_RESOURCE: Final[int]
+    PYPOW_UNDERWEIGHT: Final[int]
+    PYPOW_WRONG_PRINCIPAL: Final[int]
+    PYPOW_WRONG_NONCES: Final[int]
+    PYPOW_NOT_ENOUGH_WORK: Final[int]
 
     def pypow_version(self) -> CData: ...
     def pypow_kernel_at(self, info: CData, index: int, /) -> int: ...
@@ -87,6 +106,38 @@ class Lib:
         suffix_len: int,
         nonces: bytes,
         nonce_lens: bytes,
+        count: int,
+        /,
+    ) -> int: ...
+    def pypow_target(self, highest: CData, q: int, /) -> int: ...
+    def pypow_mac_key_init(
+        self, key: CData, identity: int, secret: bytes, secret_len: int, /
+    ) -> None: ...
+    def pypow_challenge_decode(self, octets: CData, text: bytes, text_len: int, /) -> int: ...
+    def pypow_challenge_work(
+        self,
+        failed: CData,
+        text: bytes,
+        text_len: int,
+        nonces: bytes,
+        nonces_len: int,
+        count: int,
+        /,
+    ) -> int: ...
+    def pypow_challenge_check(
+        self,
+        octets: CData,
+        keys: CData,
+        key_count: int,
+        now_ms: int,
+        epoch: int,
+        weight: int,
+        resource: bytes,
+        principal: bytes,
+        text: bytes,
+        text_len: int,
+        nonces: bytes,
+        nonces_len: int,
         count: int,
         /,
     ) -> int: ...

@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from . import _bridge, difficulty, wire
+from . import _bridge_checks, difficulty, wire
 from .errors import InvalidInputError, WireError, shown
-from .puzzle import rule_spec
 from .wire import ANY_RESOURCE, ANYONE, Challenge, Proof
 
 DEFAULT_LIFETIME_S = 120
-MAX_CLOCK_SKEW_MS = 5_000
+MAX_CLOCK_SKEW_MS: int = _bridge_checks.MAX_CLOCK_SKEW_MS
 """How far ahead another replica's clock may be."""
 
 MIN_SECRET_BYTES = 16
@@ -54,9 +53,14 @@ class Key:
 
 
 class Keyring:
-    """The secrets of a deployment: the first signs, all verify."""
+    """The secrets of a deployment: the first signs, all verify.
 
-    __slots__ = ("_by_id", "signing")
+    Attributes:
+        signing: the key that signs.
+        mac_keys: what checks challenges, prepared for the C core; as secret as the keys.
+    """
+
+    __slots__ = ("_by_id", "mac_keys", "signing")
 
     def __init__(self, keys: Iterable[Key]) -> None:
         ordered = tuple(keys)
@@ -66,6 +70,7 @@ class Keyring:
                 f"expected one or more keys with different ids, got ids {[k.id for k in ordered]}"
             )
         self.signing: Key = ordered[0]
+        self.mac_keys = _bridge_checks.MacKeys([(key.id, key.challenge_mac) for key in ordered])
 
     def find(self, key_id: int) -> Key | None:
         """The key with this id, or None."""
@@ -86,6 +91,10 @@ class Reason(enum.StrEnum):
     WRONG_PRINCIPAL = "wrong_principal"
     WRONG_NONCES = "wrong_nonces"
     NOT_ENOUGH_WORK = "not_enough_work"
+
+
+# By the numbers of the C core, in which 0 is a proof that stands.
+_REASONS = dict(enumerate(Reason, start=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,81 +187,79 @@ def check(proof: Proof, keyring: Keyring, expected: Expected) -> Outcome:
     """Hold a proof against what was signed, what is asked for, and the work it claims.
 
     Difficulty comes from the signed bytes only: a price that rose since breaks no proof.
-    Reaches no store. A forged challenge costs one HMAC; a bad nonce one hash more.
+    Reaches no store, and is one native call. A forged challenge costs one HMAC; a bad nonce one
+    hash more.
 
     Returns:
         `Checked`, or a `Refusal` with the reason that is found first.
+
+    Raises:
+        InvalidInputError: ``expected`` holds what cannot be expected of any challenge.
     """
+    reason, octets = _bridge_checks.check_challenge(
+        keyring.mac_keys,
+        expected.now_ms,
+        expected.epoch,
+        expected.weight,
+        expected.resource,
+        expected.principal,
+        proof.challenge if isinstance(proof.challenge, str) else "",
+        proof.nonces,
+    )
+    if reason != _bridge_checks.STANDS:
+        return _refusal(_REASONS[reason], proof, expected)
+    return Checked(wire.challenge_of_octets(octets))
+
+
+def _refusal(reason: Reason, proof: Proof, expected: Expected) -> Refusal:
+    """The refusal for a reason that the C core found, in words."""
     try:
         challenge = wire.decode_challenge(proof.challenge or "")
+        if reason is Reason.WRONG_NONCES:
+            wire.require_nonces(challenge, proof.nonces)
     except WireError as error:
-        return Refusal(Reason.MALFORMED, str(error))
-    key = keyring.find(challenge.key)
-    if key is None:
-        return Refusal(
-            Reason.UNKNOWN_KEY, f"key {challenge.key} is not known here; fetch a new challenge"
-        )
-    if not hmac.compare_digest(_mac(key, challenge), challenge.mac):
-        return Refusal(
-            Reason.BAD_MAC, "the challenge was not issued here, or was changed; fetch a new one"
-        )
-    return (
-        _check_terms(challenge, expected)
-        or _check_work(challenge, proof.nonces)
-        or Checked(challenge)
-    )
+        return Refusal(reason, str(error))
+    return Refusal(reason, _detail(reason, challenge, proof, expected))
 
 
-def _check_terms(challenge: Challenge, expected: Expected) -> Refusal | None:
-    if challenge.issued_at_ms > expected.now_ms + MAX_CLOCK_SKEW_MS:
-        return Refusal(
-            Reason.NOT_YET_VALID,
-            "the challenge is dated in the future; the clocks of the gates differ",
-        )
-    if expected.now_ms >= challenge.expires_at_ms:
-        late_s = (expected.now_ms - challenge.expires_at_ms) / 1000
-        return Refusal(Reason.EXPIRED, f"the challenge expired {late_s:.1f} s ago; fetch a new one")
-    if challenge.epoch != expected.epoch:
-        return Refusal(
-            Reason.STALE_EPOCH,
-            "the ledger was renewed since the challenge was issued; fetch a new one",
-        )
-    if challenge.resource not in (ANY_RESOURCE, expected.resource):
-        return Refusal(
-            Reason.WRONG_RESOURCE, "the challenge was issued for another call; fetch one for this"
-        )
-    if challenge.weight < expected.weight:
-        return Refusal(
-            Reason.UNDERWEIGHT,
-            f"the call costs {expected.weight} units and the challenge is good for "
-            f"{challenge.weight}; fetch one for this call",
-        )
-    if challenge.principal not in (ANYONE, expected.principal):
-        return Refusal(
-            Reason.WRONG_PRINCIPAL, "the challenge was issued to another caller; fetch your own"
-        )
-    return None
+def _detail(reason: Reason, challenge: Challenge, proof: Proof, expected: Expected) -> str:
+    match reason:
+        case Reason.UNKNOWN_KEY:
+            return f"key {challenge.key} is not known here; fetch a new challenge"
+        case Reason.NOT_YET_VALID:
+            return "the challenge is dated in the future; the clocks of the gates differ"
+        case Reason.EXPIRED:
+            late_s = (expected.now_ms - challenge.expires_at_ms) / 1000
+            return f"the challenge expired {late_s:.1f} s ago; fetch a new one"
+        case Reason.UNDERWEIGHT:
+            return (
+                f"the call costs {expected.weight} units and the challenge is good for "
+                f"{challenge.weight}; fetch one for this call"
+            )
+        case Reason.NOT_ENOUGH_WORK:
+            _, failed = _bridge_checks.check_work(challenge.text, proof.nonces)
+            return (
+                f"SHA-256(challenge || nonce) of nonce {failed} is not below the target: expected "
+                f"at least {difficulty.bits(challenge.sub_q):.2f} bits of work; solve on"
+            )
+        case _:
+            return _DETAILS[reason]
 
 
-def _check_work(challenge: Challenge, nonces: tuple[bytes, ...]) -> Refusal | None:
-    try:
-        wire.require_nonces(challenge, nonces)
-    except WireError as error:
-        return Refusal(Reason.WRONG_NONCES, str(error))
-    failed = failed_nonce(challenge, nonces)
-    if failed is None:
-        return None
-    return Refusal(
-        Reason.NOT_ENOUGH_WORK,
-        f"SHA-256(challenge || nonce) of nonce {failed} is not below the target: expected at "
-        f"least {difficulty.bits(challenge.sub_q):.2f} bits of work; solve on",
-    )
+_DETAILS = {
+    Reason.MALFORMED: "expected a well-formed challenge; fetch a new one",
+    Reason.BAD_MAC: "the challenge was not issued here, or was changed; fetch a new one",
+    Reason.STALE_EPOCH: "the ledger was renewed since the challenge was issued; fetch a new one",
+    Reason.WRONG_RESOURCE: "the challenge was issued for another call; fetch one for this",
+    Reason.WRONG_PRINCIPAL: "the challenge was issued to another caller; fetch your own",
+    Reason.WRONG_NONCES: "expected one nonce for each sub-puzzle",
+}
 
 
-def failed_nonce(challenge: Challenge, nonces: tuple[bytes, ...]) -> int | None:
-    """The first nonce whose digest does not win, or None when all win. One native call."""
-    failed, _ = _bridge.verify(rule_spec(challenge.rule), challenge.text.encode("ascii"), nonces)
-    return failed
+def work_stands(challenge: Challenge, nonces: tuple[bytes, ...]) -> bool:
+    """Whether these are nonces of the challenge, and all win. One native call."""
+    reason, _ = _bridge_checks.check_work(challenge.text, nonces)
+    return reason == _bridge_checks.STANDS
 
 
 def scope_digest(key: bytes, *parts: bytes) -> bytes:

@@ -80,6 +80,6 @@ def test_the_check_itself_catches_a_table_without_room_for_the_last_group(tmp_pa
 def test_the_check_itself_catches_a_read_without_a_lock(tmp_path: Path) -> None:
     require_sanitizer(tmp_path, THREAD)
     atomic = "__atomic_load_n(watch->ceiling, __ATOMIC_RELAXED)"
-    racy = changed(tmp_path, "search.c", atomic, "*watch->ceiling")
+    racy = changed(tmp_path, "search.h", atomic, "*watch->ceiling")
     done = run(build(tmp_path, THREAD, csrc=racy), "pools")
     assert "data race" in done.stderr

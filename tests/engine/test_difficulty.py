@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypow import difficulty
+from pypow import _bridge_checks, difficulty
 from pypow.errors import InvalidInputError
 from support import challenge_reference
 
@@ -35,6 +35,20 @@ def floating_target(q: int) -> int:
 def target_rounded_down(q: int) -> int:
     """Exact but for the rounding of the mantissa."""
     return (difficulty.target(q) - 1) if q % 1024 == 1 else difficulty.target(q)
+
+
+def native_target(q: int) -> int:
+    return _bridge_checks.highest_digest(q) + 1
+
+
+def test_the_native_table_is_the_same() -> None:
+    assert table_hash(native_target) == TABLE_SHA256
+
+
+@pytest.mark.parametrize("q", [61441, 2**32 - 1])
+def test_a_difficulty_that_cannot_be_has_no_native_target(q: int) -> None:
+    with pytest.raises(InvalidInputError, match="expected a difficulty q of 0 to 61440"):
+        native_target(q)
 
 
 def test_the_table_of_targets_never_changes() -> None:

@@ -273,11 +273,6 @@ def test_an_unknown_kernel_is_an_error_and_never_another_one(name: str) -> None:
             use()
 
 
-def test_the_last_kernel_of_the_table_runs_everywhere() -> None:
-    assert pypow.kernels()[-1].name == "scalar"
-    assert pypow.kernels()[-1].usable
-
-
 @usable_kernels
 def test_a_hashrate_is_measured(kernel: str) -> None:
     assert pypow.hashrate(kernel, seconds=0.01) > 0

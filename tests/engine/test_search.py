@@ -189,9 +189,3 @@ def test_text_is_refused_where_octets_are_wanted() -> None:
         _bridge.sha256("abc")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="expected a kernel's name, got int"):
         _bridge.sha256(b"abc", 7)  # type: ignore[arg-type]
-
-
-def test_the_last_kernel_of_the_table_runs_everywhere() -> None:
-    last = _bridge.kernels()[-1]
-    assert last.name == "scalar"
-    assert last.usable

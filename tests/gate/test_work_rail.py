@@ -27,7 +27,7 @@ RAIL = WorkRail(KEYRING, public_host=HOST)
 def proof_for(challenge: Challenge) -> Proof:
     for nonce in itertools.count():
         proof = Proof((str(nonce).encode(),), challenge.text)
-        if engine.failed_nonce(challenge, proof.nonces) is None:
+        if engine.work_stands(challenge, proof.nonces):
             return proof
     raise AssertionError
 
@@ -120,7 +120,7 @@ def test_a_nonce_that_does_not_win_is_refused() -> None:
     losing = next(
         str(n).encode()
         for n in itertools.count()
-        if engine.failed_nonce(challenge, (str(n).encode(),)) is not None
+        if not engine.work_stands(challenge, (str(n).encode(),))
     )
     assert refused(judge(header(Proof((losing,), challenge.text)))) == "not-enough-work"
 
