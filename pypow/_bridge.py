@@ -16,6 +16,8 @@ from ._native import ffi, lib
 from .errors import ForkedError, InvalidInputError, KernelUnavailableError
 
 _DIGEST_BYTES = lib.PYPOW_DIGEST_BYTES
+_ENCODED = ffi.offsetof("struct pypow_progress", "encoded")
+_DIGEST = ffi.offsetof("struct pypow_progress", "digest")
 _U64_MAX = 2**64 - 1
 _ELSEWHERE = "this search was begun in another process; begin it after the fork"
 _TOO_LONG = "the message is longer than memory or SHA-256 allows; shorten it"
@@ -367,8 +369,9 @@ class Pool:
 def _progress(status: int, progress: Any) -> Progress:
     if status != lib.PYPOW_OK:
         return Progress(Status(status), progress.hashes)
-    nonce = ffi.buffer(progress.encoded)[: progress.encoded_len]
-    digest = ffi.buffer(progress.digest)[:]
+    octets = ffi.buffer(progress)[:]
+    nonce = octets[_ENCODED : _ENCODED + progress.encoded_len]
+    digest = octets[_DIGEST : _DIGEST + _DIGEST_BYTES]
     return Progress(Status.FOUND, progress.hashes, progress.nonce, nonce, digest)
 
 

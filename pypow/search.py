@@ -182,10 +182,12 @@ class Search:
         """How long to grind before looking up again; ends a solve that is not to go on."""
         if self.abandoned:
             raise _closed()
-        left_ms = 1000 * self.seconds_left
+        left_ms = 1000 * (self._deadline - time.perf_counter())
+        if left_ms >= _SLICE_MS:
+            return _SLICE_MS
         if left_ms <= 0:
             raise self.give_up()
-        return max(1, round(min(_SLICE_MS, left_ms)))
+        return max(1, round(left_ms))
 
     def _report(self, index: int, puzzle_hashes: int) -> None:
         if self.progress is not None:
