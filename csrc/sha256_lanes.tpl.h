@@ -38,10 +38,10 @@ KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct pyp
     const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
     const int dense = pypow_schedule_dense(varying);
     /* The code of a single lane is short enough without a loop, and quicker. */
-    const int turns = LANES > 1 && begin < dense ? (end - dense) / DENSE_STEP : 0;
-    const int loop = turns > 0 ? dense : end, rest = loop + turns * DENSE_STEP;
+    const int turns = LANES > 1 && begin < dense ? (end - dense) / SHORT_TURN : 0;
+    const int loop = turns > 0 ? dense : end, rest = loop + turns * SHORT_TURN;
     rounds(v, w, constant, uniform, varying, word + 4, begin, loop);
-    dense_rounds(v, w, constant, loop, rest);
+    short_turns(v, w, constant, loop, turns);
     rounds(v, w, constant, uniform, varying, word + 4, rest, end);
 }
 
@@ -170,7 +170,8 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
             memcpy(word_of(&before.way[j], i), states + i * LANES + j * WIDTH, sizeof(vec));
     }
     v = before;
-    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, ROUNDS);
+    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, BLOCK_WORDS);
+    last_rounds(&v, w, pypow_sha256_k, BLOCK_WORDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         v.way[j] = add(v.way[j], before.way[j]);
         for (uint32_t i = 0; i < STATE_WORDS; i++)
@@ -201,8 +202,12 @@ KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct lan
 {
     for (int j = 0; j < WAYS; j++)
         memcpy(w[j], &digests->way[j], sizeof digests->way[j]);
-    rounds(v, w, tail->schedule.constant, tail->schedule.uniform,
-           pypow_schedule_varying(TAIL_VARYING), 0, 0, end);
+    const uint32_t *constant = tail->schedule.constant, *uniform = tail->schedule.uniform;
+    const uint64_t varying = pypow_schedule_varying(TAIL_VARYING);
+    const int dense = 2 * BLOCK_WORDS; /* the 16 words before vary, all of them */
+    rounds(v, w, constant, uniform, varying, 0, 0, end == ROUNDS ? dense : end);
+    if (end == ROUNDS)
+        last_rounds(v, w, constant, dense);
 }
 
 /* The digests of digests; `chain` is the chaining value before the block that holds them. */
