@@ -106,9 +106,9 @@ KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t vary
 KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const uint32_t *constant,
                       const uint32_t *uniform, uint64_t varying, int first_h, int begin, int end)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = begin; i < end; i++) {
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int j = 0; j < WAYS; j++) {
             vec hkw = v_splat(constant[i]);
             if (i >= first_h)
@@ -218,7 +218,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < ROUNDS; i++)
         for (int j = 0; j < WAYS; j++)
             v.way[j] = advance(v.way[j], v.way[j].h + kw[i]);
