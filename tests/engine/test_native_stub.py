@@ -87,4 +87,4 @@ def test_the_enumerations_are_those_of_the_header() -> None:
     rule_types = ffi.typeof("enum pypow_rule_type").relements
     assert {f"PYPOW_{rule.name}": rule.value for rule in _bridge.RuleType} == rule_types
     hash_types = ffi.typeof("enum pypow_hash_type").relements
-    assert {f"PYPOW_{hash.name}": hash.value for hash in _bridge.HashType} == hash_types
+    assert {f"PYPOW_{one.name}": one.value for one in _bridge.HashType} == hash_types
