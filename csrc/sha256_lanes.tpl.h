@@ -126,7 +126,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < ROUNDS; i++)
         for (int j = 0; j < WAYS; j++)
             v.way[j] = advance(v.way[j], v.way[j].h + kw[i]);

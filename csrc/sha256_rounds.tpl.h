@@ -94,9 +94,9 @@ KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t vary
 KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *constant,
                       const uint32_t *uniform, uint64_t varying, int first_h, int begin, int end)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = begin; i < end; i++) {
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int j = 0; j < WAYS; j++) {
             vec hkw = v_splat(constant[i]);
             if (i >= first_h)
@@ -120,9 +120,9 @@ KERNEL_FN void dense_rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t 
 {
     for (int first = begin; first < end; first += DENSE_STEP) {
         __asm__("" : "+r"(first)); /* keeps the compiler from unrolling this one too */
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int i = first; i < first + DENSE_STEP; i++) {
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int j = 0; j < WAYS; j++) {
                 w[j][i] = schedule_word(NULL, w[j], UINT64_MAX, i);
                 v->way[j] = advance(v->way[j], v->way[j].h + constant[i] + w[j][i]);
