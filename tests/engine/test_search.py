@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow import _bridge
-from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType
+from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType, Status
 from pypow._native import ffi, lib
 from pypow.errors import InvalidInputError, KernelUnavailableError
 from support.reference import (
@@ -175,6 +175,42 @@ def test_a_range_searched_in_two_parts_gives_the_same(case: Case, cut: int, kern
     assert (found, hashes) == whole
 
 
+CHUNK = 2**14
+EXIST = 16**6
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("winner", [0, 1, CHUNK - 1])
+def test_the_opening_of_a_search_holds_at_least_a_chunk(kernel: str, winner: int) -> None:
+    case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
+    puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(7 + winner)))))
+    opened = puzzle.open(7, 4 * CHUNK, kernel)
+    assert opened.status is Status.FOUND
+    assert (opened.index, opened.hashes) == (7 + winner, winner + 1)
+    assert puzzle.open(8 + winner, 100, kernel) == _bridge.Progress(Status.NOT_FOUND, 100)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("first", [0, 1, 999])
+def test_the_opening_of_a_search_says_what_is_left(kernel: str, first: int) -> None:
+    case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
+    opened = native(case).open(first, EXIST, kernel)
+    assert opened.status is Status.RUNNING
+    assert CHUNK <= opened.hashes < EXIST // 8
+    rest = first + opened.hashes
+    for winner in (rest - 1, rest):
+        puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(winner)))))
+        found = puzzle.open(first, EXIST, kernel).status is Status.FOUND
+        assert found == (winner < rest)
+        assert puzzle.open(winner, 1, kernel).index == winner
+
+
+def test_a_nonce_that_takes_long_has_no_opening() -> None:
+    slow = HashSpec(type=HashType.PBKDF2_HMAC_SHA256, iterations=1_000_000, salt=b"salt")
+    puzzle = _bridge.NativePuzzle(b"", DECIMAL, b"", NEVER, slow)
+    assert puzzle.open(0, 2**63) == _bridge.Progress(Status.RUNNING, hashes=0)
+
+
 @given(data=st.data(), width=st.integers(0, 64), little=st.booleans(), base=st.integers(2, 256))
 def test_nonces_are_written_as_the_digits_of_their_index(
     data: st.DataObject, width: int, little: bool, base: int
@@ -212,7 +248,8 @@ def test_an_unknown_kernel_is_refused_and_the_usable_ones_named(name: str) -> No
     for call in (
         lambda: puzzle.search(0, 1, name),
         lambda: _bridge.sha256(b"", name),
-        lambda: _bridge.Pool(puzzle, first=0, count=1, threads=1, kernel=name),
+        lambda: puzzle.open(0, 1, name),
+        lambda: _bridge.Pool(threads=1, kernel=name),
     ):
         with pytest.raises(KernelUnavailableError, match=r"unknown .*usable: .*scalar"):
             call()
@@ -221,11 +258,15 @@ def test_an_unknown_kernel_is_refused_and_the_usable_ones_named(name: str) -> No
 @pytest.mark.parametrize("number", [-1, 2**64, True, 1.0, "1", None])
 def test_a_number_that_is_no_index_is_refused(number: int) -> None:
     puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
+    pool = _bridge.Pool(threads=1, kernel=None)
     for call in (
         lambda: puzzle.search(number, 1),
         lambda: puzzle.search(0, number),
         lambda: _bridge.encode_nonce(DECIMAL, number),
-        lambda: _bridge.Pool(puzzle, first=number, count=1, threads=1, kernel=None),
+        lambda: puzzle.open(number, 1),
+        lambda: puzzle.open(0, number),
+        lambda: pool.begin(puzzle, first=number, count=1),
+        lambda: pool.begin(puzzle, first=0, count=number),
     ):
         with pytest.raises(InvalidInputError, match="expected"):
             call()
