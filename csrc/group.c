@@ -177,15 +177,21 @@ static bool hash_group(struct group *group)
     return true;
 }
 
-/* The first nonce of the group that wins, or `count`. */
-static uint32_t winner(const struct group *group)
+/* The first nonce of the group that wins, noted with its digest; or `count`. */
+static uint32_t winner(struct pypow_progress *progress, const struct group *group)
 {
+    const struct pypow_nonce *nonce = &group->search->puzzle->nonce;
+    const uint32_t digits = (uint32_t)group->message.nonce_len;
     uint8_t digest[PYPOW_DIGEST_BYTES];
     for (uint32_t lane = 0; lane < group->count; lane++) {
         for (uint32_t i = 0; i < STATE_WORDS; i++)
             store_be32(digest + 4 * i, group->states[i * group->lanes + lane]);
-        if (pypow_rule_wins(&group->search->puzzle->rule, digest))
+        if (pypow_rule_wins(&group->search->puzzle->rule, digest)) {
+            progress->encoded_len = digits;
+            pypow_nonce_write(progress->encoded, nonce, digits, group->first + lane);
+            memcpy(progress->digest, digest, sizeof digest);
             return lane;
+        }
     }
     return group->count;
 }
@@ -214,7 +220,7 @@ int pypow_group_search(struct pypow_progress *progress, const struct pypow_searc
         choose_nonces(&group, index, last);
         if (pypow_watch_stopped(watch) || !hash_group(&group))
             return pypow_watch_stopped(watch) ? PYPOW_STOPPED : PYPOW_NOT_FOUND;
-        const uint32_t lane = winner(&group);
+        const uint32_t lane = winner(progress, &group);
         if (lane < group.count) {
             progress->nonce = index + lane;
             progress->hashes += lane + 1;

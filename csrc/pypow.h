@@ -118,11 +118,16 @@ struct pypow_kernel_info {
 };
 
 struct pypow_progress {
-    uint64_t nonce;  /* index of the lowest winning nonce; set by PYPOW_OK only */
     uint64_t hashes; /* nonces tried so far, all threads; a winner's thread counts up to it */
+
+    /* The lowest winning nonce; set by PYPOW_OK only. */
+    uint64_t nonce; /* its index */
+    uint32_t encoded_len;
+    uint8_t encoded[64]; /* its bytes */
+    uint8_t digest[32];  /* of its message */
 };
 
-/* Opaque: what a kernel grinds, prepared once; and one search on several threads. */
+/* Opaque: what a kernel grinds, prepared once; and threads that search one after another. */
 struct pypow_puzzle;
 struct pypow_pool;
 
@@ -170,17 +175,33 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
                  const char *kernel, uint64_t first, uint64_t count, const int *stop);
 
 /*
- * The same search on `threads` threads (1..PYPOW_MAX_THREADS), the caller's included: run
- * grinds, or waits where others fill every core, for about `slice_ms` and then answers
- * PYPOW_RUNNING, so that the caller can look at signals, clocks and progress. The result is the
- * lowest winning nonce, whatever the kernel, threads and slices. The pool keeps a copy of the
- * puzzle. One thread at a time may run; any may stop. free stops and joins every thread; in a
- * forked child it only frees memory, and run answers PYPOW_FORKED.
+ * The opening of such a search: what one thread does in about the time that waking another
+ * takes, 100 to 200 us of a wide kernel. An easy puzzle needs no more. PYPOW_RUNNING: the rest,
+ * from first + progress->hashes on, is left to search.
  */
-int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *kernel,
-                   uint32_t threads, uint64_t first, uint64_t count);
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                         const char *kernel, uint64_t first, uint64_t count);
+
+/*
+ * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's
+ * included. The others are started when they are first needed. They park between searches, and
+ * when no run has come for 100 ms.
+ *
+ * begin sets out for the lowest winning nonce of [first, first + count), as pypow_search does,
+ * and forgets the search before it. The pool keeps a copy of the puzzle. run grinds, or waits
+ * where others fill every core, for about `slice_ms` and then answers PYPOW_RUNNING, so that
+ * the caller can look at signals, clocks and progress. The result is the same whatever the
+ * kernel, threads and slices. Before the first begin it is that of an empty range.
+ *
+ * One thread at a time may begin and run; any may stop, which ends the search begun last: run
+ * then answers PYPOW_STOPPED. free ends every thread. In a forked child begin and run answer
+ * PYPOW_FORKED, and free only frees memory.
+ */
+int pypow_pool_new(struct pypow_pool **pool, const char *kernel, uint32_t threads);
+int pypow_pool_begin(struct pypow_pool *pool, const struct pypow_puzzle *puzzle, uint64_t first,
+                     uint64_t count);
 int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uint32_t slice_ms);
-void pypow_pool_stop(struct pypow_pool *pool); /* from any thread; run then answers PYPOW_STOPPED */
+void pypow_pool_stop(struct pypow_pool *pool);
 void pypow_pool_free(struct pypow_pool *pool);
 
 /*

@@ -8,6 +8,8 @@
 #include "hash.h"
 #include "nonce.h"
 
+enum { CHUNK_BLOCKS = 1 << 14, LONG_CHUNK_BLOCKS = 8 * CHUNK_BLOCKS };
+
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel)
 {
@@ -119,13 +121,20 @@ static void fold_nonce(struct pypow_search *search, uint64_t index)
     pypow_scan_fold(scan);
 }
 
-static bool wins(const struct pypow_search *search, uint64_t index)
+/* Notes a winner's bytes and digest; leaves those of the one before alone otherwise. */
+static bool wins(struct pypow_progress *progress, const struct pypow_search *search,
+                 uint64_t index)
 {
     struct pypow_message message = search->message;
     uint8_t digest[PYPOW_DIGEST_BYTES];
     pypow_nonce_write(message.nonce, &search->puzzle->nonce, search->layout.digits, index);
     pypow_hash_digest(digest, &search->puzzle->hash, &message, search->compress);
-    return pypow_rule_wins(&search->puzzle->rule, digest);
+    if (!pypow_rule_wins(&search->puzzle->rule, digest))
+        return false;
+    progress->encoded_len = (uint32_t)message.nonce_len;
+    memcpy(progress->encoded, message.nonce, message.nonce_len);
+    memcpy(progress->digest, digest, sizeof digest);
+    return true;
 }
 
 /* A part of a run, as offsets from the run's first index. */
@@ -135,6 +144,7 @@ struct part {
     uint32_t end; /* lowered to a winner when one is found */
     bool found;
     uint32_t tried;
+    struct pypow_progress *progress; /* where a winner is noted */
 };
 
 /* The first inner value whose nonce with these fast digits lies at `offset` or later. */
@@ -166,7 +176,7 @@ static bool search_inner(struct part *part, struct pypow_search *search, uint32_
             i = hit;
             if (hit == slice_end)
                 break;
-            if (wins(search, part->run + offset)) {
+            if (wins(part->progress, search, part->run + offset)) {
                 part->end = offset;
                 part->found = true;
                 return true;
@@ -188,8 +198,9 @@ static bool search_part(struct part *part, struct pypow_search *search,
     return true;
 }
 
-uint64_t pypow_search_end(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel,
-                          uint64_t index)
+/* Where a search that reaches this index ends best: with its run, unless that is long. */
+static uint64_t good_end(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel,
+                         uint64_t index)
 {
     struct pypow_layout layout;
     if (pypow_group_wanted(&puzzle->hash))
@@ -197,6 +208,29 @@ uint64_t pypow_search_end(const struct pypow_puzzle *puzzle, const struct pypow_
     pypow_layout_choose(&layout, puzzle, kernel->lanes, pypow_nonce_digits(&puzzle->nonce, index));
     const struct pypow_run run = pypow_layout_run(&layout, puzzle, index);
     return run.length > layout.longest_run ? index : run.first + run.length - 1;
+}
+
+/* Few where a nonce costs much, so that stops and deadlines are seen in time. */
+static uint64_t chunk_size(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
+{
+    const uint64_t hashes = CHUNK_BLOCKS / pypow_hash_cost(&puzzle->hash, &puzzle->message);
+    return hashes > kernel->lanes ? hashes : kernel->lanes;
+}
+
+bool pypow_search_is_long(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
+{
+    const uint64_t cost = pypow_hash_cost(&puzzle->hash, &puzzle->message);
+    return chunk_size(puzzle, kernel) * cost > LONG_CHUNK_BLOCKS;
+}
+
+uint64_t pypow_search_chunk_end(const struct pypow_puzzle *puzzle,
+                                const struct pypow_kernel *kernel, uint64_t first, uint64_t last)
+{
+    const uint64_t chunk = chunk_size(puzzle, kernel);
+    if (last - first < chunk)
+        return last;
+    const uint64_t end = good_end(puzzle, kernel, first + chunk - 1);
+    return end < last ? end : last;
 }
 
 int pypow_search_range(struct pypow_progress *progress, struct pypow_search *search,
@@ -213,7 +247,8 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
             lay_out(search, digits);
         const struct pypow_run run = pypow_layout_run(&search->layout, search->puzzle, index);
         lay_parts(search, &run);
-        struct part part = {.run = run.first, .begin = (uint32_t)(index - run.first)};
+        struct part part = {
+            .run = run.first, .begin = (uint32_t)(index - run.first), .progress = progress};
         more = last - run.first >= run.length;
         part.end = more ? run.length : (uint32_t)(last - run.first) + 1;
         index = run.first + part.end;
@@ -230,6 +265,16 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
     return PYPOW_NOT_FOUND;
 }
 
+static int search_alone(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                        const struct pypow_kernel *kernel, uint64_t first, uint64_t last,
+                        const int *stop)
+{
+    const struct pypow_watch watch = {.stop = stop};
+    struct pypow_search search;
+    pypow_search_begin(&search, puzzle, kernel);
+    return pypow_search_range(progress, &search, first, last, &watch);
+}
+
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
                  const char *name, uint64_t first, uint64_t count, const int *stop)
 {
@@ -241,7 +286,23 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
     progress->hashes = 0;
     if (!pypow_puzzle_range(&last, puzzle, first, count))
         return PYPOW_NOT_FOUND;
-    struct pypow_search search;
-    pypow_search_begin(&search, puzzle, kernel);
-    return pypow_search_range(progress, &search, first, last, &(struct pypow_watch){.stop = stop});
+    return search_alone(progress, puzzle, kernel, first, last, stop);
+}
+
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
+                         const char *name, uint64_t first, uint64_t count)
+{
+    const struct pypow_kernel *kernel;
+    uint64_t last;
+    int status = pypow_kernel_choose(&kernel, name);
+    if (status != PYPOW_OK)
+        return status;
+    progress->hashes = 0;
+    if (!pypow_puzzle_range(&last, puzzle, first, count))
+        return PYPOW_NOT_FOUND;
+    if (pypow_search_is_long(puzzle, kernel))
+        return PYPOW_RUNNING;
+    const uint64_t end = pypow_search_chunk_end(puzzle, kernel, first, last);
+    status = search_alone(progress, puzzle, kernel, first, end, NULL);
+    return status == PYPOW_NOT_FOUND && end < last ? PYPOW_RUNNING : status;
 }

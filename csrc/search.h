@@ -49,9 +49,16 @@ static inline bool pypow_watch_pointless(const struct pypow_watch *watch, uint64
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel);
 
-/* Where a search that reaches this index ends best: with its run, unless that is long. */
-uint64_t pypow_search_end(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel,
-                          uint64_t index);
+/*
+ * The last index of the chunk of first..last to search before looking up. It is worth 2^14 block
+ * computations, 100 to 200 us of a wide kernel and a few ms of the slowest; or one nonce in each
+ * lane, where that is more.
+ */
+uint64_t pypow_search_chunk_end(const struct pypow_puzzle *puzzle,
+                                const struct pypow_kernel *kernel, uint64_t first, uint64_t last);
+
+/* Whether even a chunk takes so long that nobody should wait for its end to look up. */
+bool pypow_search_is_long(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel);
 
 /*
  * Search the indices first..last, both included. progress->hashes is how many were tried,

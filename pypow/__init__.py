@@ -11,6 +11,7 @@ from ._bridge import KernelInfo
 from .challenge import Checked, Expected, Key, Keyring, Reason, Refusal, check, issue
 from .engine import (
     DEFAULT_MAX_BITS,
+    DEFAULT_TIMEOUT_S,
     asolve,
     chosen_kernel,
     hashrate,
@@ -24,6 +25,7 @@ from .errors import (
     KernelUnavailableError,
     NoSolutionError,
     PowError,
+    SolverClosedError,
     SolveTimeoutError,
     TooHardError,
     WireError,
@@ -44,10 +46,12 @@ from .puzzle import (
     Sha256Iterated,
     Unsigned,
 )
+from .solver import Solver
 from .wire import Challenge, Proof, Work, decode_challenge, proof_from_header
 
 __all__ = [
     "DEFAULT_MAX_BITS",
+    "DEFAULT_TIMEOUT_S",
     "Alphabet",
     "AtLeast",
     "AtMost",
@@ -76,6 +80,8 @@ __all__ = [
     "Sha256Iterated",
     "Sha256d",
     "SolveTimeoutError",
+    "Solver",
+    "SolverClosedError",
     "TooHardError",
     "Unsigned",
     "WireError",

@@ -16,7 +16,10 @@ from ._native import ffi, lib
 from .errors import ForkedError, InvalidInputError, KernelUnavailableError
 
 _DIGEST_BYTES = lib.PYPOW_DIGEST_BYTES
+_ENCODED = ffi.offsetof("struct pypow_progress", "encoded")
+_DIGEST = ffi.offsetof("struct pypow_progress", "digest")
 _U64_MAX = 2**64 - 1
+_ELSEWHERE = "this search was begun in another process; begin it after the fork"
 _TOO_LONG = "the message is longer than memory or SHA-256 allows; shorten it"
 
 _ERRORS: dict[int, type[Exception]] = {
@@ -176,11 +179,21 @@ class RuleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A search so far: the index of the lowest winning nonce once found, and nonces tried."""
+    """A search so far.
+
+    Attributes:
+        status: how it stands.
+        hashes: nonces tried.
+        index: of the lowest winning nonce; None unless it is found.
+        nonce: that nonce; empty unless it is found.
+        digest: of its message, 32 bytes; empty unless it is found.
+    """
 
     status: Status
-    nonce: int | None
     hashes: int
+    index: int | None = None
+    nonce: bytes = b""
+    digest: bytes = b""
 
 
 @functools.cache
@@ -276,45 +289,58 @@ class NativePuzzle:
         _check(status, "this search cannot be", kernel)
         return (progress.nonce if status == lib.PYPOW_OK else None), progress.hashes
 
+    def open(self, first: int, count: int, kernel: str | None = None) -> Progress:
+        """Begin such a search: about 100 us of it, with no thread but this one.
+
+        RUNNING: the rest, from ``first + hashes`` on, is left to search, by a `Pool`.
+        """
+        progress = ffi.new("struct pypow_progress *")
+        indices = _range(first, count)
+        status = lib.pypow_search_opening(progress, self.native, _name(kernel), *indices)
+        _check(status, "this search cannot be", kernel)
+        return _progress(status, progress)
+
 
 class Pool:
-    """One search on several threads, the caller's included; a context manager.
+    """Threads for one search after another, the caller's included; a context manager.
 
-    One thread at a time runs it; any thread may stop or close it, at any time.
+    One thread at a time begins and runs; any thread may stop or close, at any time.
     """
 
-    __slots__ = ("_native", "_turn")
+    __slots__ = ("_native", "_progress", "_turn")
 
-    def __init__(
-        self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
-    ) -> None:
+    def __init__(self, *, threads: int, kernel: str | None) -> None:
         made = ffi.new("struct pypow_pool **")
         threads = _require_int("threads", threads, lib.PYPOW_MAX_THREADS, least=1)
-        indices = _range(first, count)
-        status = lib.pypow_pool_new(made, puzzle.native, _name(kernel), threads, *indices)
+        status = lib.pypow_pool_new(made, _name(kernel), threads)
         _check(status, f"no memory for a search on {threads} threads", kernel)
         self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
+        self._progress = ffi.new("struct pypow_progress *")
         self._turn = threading.Lock()
+
+    def begin(self, puzzle: NativePuzzle, *, first: int, count: int) -> None:
+        """Set out to search ``[first, first + count)``; the search before is forgotten."""
+        native = self._take_turn()
+        try:
+            status = lib.pypow_pool_begin(native, puzzle.native, *_range(first, count))
+        finally:
+            self._turn.release()
+        _check(status, _ELSEWHERE if status == lib.PYPOW_FORKED else "no memory for a search")
 
     def run(self, slice_ms: int) -> Progress:
         """Grind for about ``slice_ms`` milliseconds, or until the search is over."""
-        native = self._native
-        if native is None:
-            raise InvalidInputError("this pool is closed; make another")
-        if not self._turn.acquire(blocking=False):
-            raise InvalidInputError("another thread is running this pool; give each its own")
+        native = self._take_turn()
         try:
-            progress = ffi.new("struct pypow_progress *")
             slice_ms = _require_int("slice_ms", slice_ms, 2**32 - 1)
+            progress = self._progress
             status = lib.pypow_pool_run(progress, native, slice_ms)
+            _check(status, _ELSEWHERE)
+            return _progress(status, progress)
         finally:
             self._turn.release()
-        _check(status, "this search was begun in another process; begin it after the fork")
-        nonce = progress.nonce if status == lib.PYPOW_OK else None
-        return Progress(status=Status(status), nonce=nonce, hashes=progress.hashes)
 
     def stop(self) -> None:
-        """Make `run` answer STOPPED, soon; from any thread."""
+        """Make the search begun last end, and `run` answer STOPPED, soon; from any thread."""
         native = self._native
         if native is not None:
             lib.pypow_pool_stop(native)
@@ -330,6 +356,23 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _take_turn(self) -> Any:
+        native = self._native
+        if native is None:
+            raise InvalidInputError("this pool is closed; make another")
+        if not self._turn.acquire(blocking=False):
+            raise InvalidInputError("another thread is running this pool; give each its own")
+        return native
+
+
+def _progress(status: int, progress: Any) -> Progress:
+    if status != lib.PYPOW_OK:
+        return Progress(Status(status), progress.hashes)
+    octets = ffi.buffer(progress)[:]
+    nonce = octets[_ENCODED : _ENCODED + progress.encoded_len]
+    digest = octets[_DIGEST : _DIGEST + _DIGEST_BYTES]
+    return Progress(Status.FOUND, progress.hashes, progress.nonce, nonce, digest)
 
 
 def _check(status: int, wrong: str, kernel: str | None = None) -> None:

@@ -10,6 +10,7 @@
     ├── NoSolutionError                         the range or limit held no winning nonce
     ├── TooHardError                            more expected work than the caller's cap
     ├── SolveTimeoutError (also a TimeoutError) the time given ran out
+    ├── SolverClosedError                       a Solver was closed before or while it searched
     └── ForkedError                             a search was carried into a forked process
 
 A wrong proof is not an exception but a value: see `pypow.challenge.Refusal`.
@@ -45,6 +46,10 @@ class TooHardError(PowError):
 
 class SolveTimeoutError(PowError, TimeoutError):
     """The time given to a solve ran out."""
+
+
+class SolverClosedError(PowError):
+    """A `Solver` was closed before or while it searched."""
 
 
 class ForkedError(PowError):

@@ -138,17 +138,18 @@ static void *stop(void *pool)
     return NULL;
 }
 
-static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, bool stopped)
+/* A search on a pool that has searched before; `stopped`: by another thread, which races. */
+static void check_search(struct pypow_pool *pool, const char *kernel, uint64_t winner,
+                         uint32_t slice_ms, bool stopped)
 {
     const struct pypow_nonce nonce = encoding(10, 0, 0);
     const struct pypow_rule rule = only(&nonce, &sha256, winner, NULL, 0, NULL, 0);
     struct pypow_progress progress = {0};
     struct pypow_puzzle *puzzle = NULL;
-    struct pypow_pool *pool = NULL;
     pthread_t stopper;
     pypow_puzzle_new(&puzzle, &nonce, &sha256, &rule, NULL, 0, NULL, 0);
-    int status = pypow_pool_new(&pool, puzzle, kernel, 4, 0, UINT64_MAX);
-    expect(status == PYPOW_OK, "no pool", kernel, 0, 0);
+    int status = pypow_pool_begin(pool, puzzle, 0, UINT64_MAX);
+    expect(status == PYPOW_OK, "search not begun", kernel, 0, 0);
     pypow_puzzle_free(puzzle);
     status = pypow_pool_run(&progress, pool, slice_ms);
     if (stopped && pthread_create(&stopper, NULL, stop, pool) == 0) {
@@ -159,17 +160,22 @@ static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, b
         while (status == PYPOW_RUNNING)
             status = pypow_pool_run(&progress, pool, slice_ms);
         expect(status == PYPOW_OK && progress.nonce == winner, "not the winner", kernel, 0, 0);
+        expect(memcmp(progress.digest, rule.value, sizeof progress.digest) == 0, "not its digest",
+               kernel, 0, 0);
     }
-    pypow_pool_free(pool);
 }
 
 static void check_pools(const char *kernel)
 {
     static const uint64_t winners[] = {0, 1 << 14, 100000, 300000};
+    struct pypow_pool *pool = NULL;
+    expect(pypow_pool_new(&pool, kernel, 4) == PYPOW_OK, "no pool", kernel, 0, 0);
     for (size_t i = 0; i < sizeof winners / sizeof winners[0]; i++)
         for (uint32_t slice_ms = 0; slice_ms < 3; slice_ms++)
-            check_pool(kernel, winners[i], slice_ms, false);
-    check_pool(kernel, UINT64_MAX - 1, 1, true);
+            check_search(pool, kernel, winners[i], slice_ms, false);
+    check_search(pool, kernel, UINT64_MAX - 1, 1, true);
+    check_search(pool, kernel, 200000, 1, false);
+    pypow_pool_free(pool);
 }
 
 #if defined(__x86_64__)

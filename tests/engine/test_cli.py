@@ -227,10 +227,11 @@ def test_a_ratio_is_taken_within_each_round(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("asked", "remedy"),
     [
-        (["--bits", "41"], "--max-bits 41 --max-seconds 2199024"),
-        (["--bits", "38"], "--max-seconds 274878"),
+        (["--bits", "41"], "--max-bits 41 --max-seconds 2199024 --timeout 0"),
+        (["--bits", "38"], "--max-seconds 274878 --timeout 0"),
+        (["--bits", "38", "--timeout", "0"], "--max-seconds 274878"),
         (["--bits", "20", "--max-bits", "19.5"], "--max-bits 20"),
-        (["--bits", "30", "--max-seconds", "100"], "--max-seconds 1074"),
+        (["--bits", "30", "--max-seconds", "100"], "--max-seconds 1074 --timeout 0"),
     ],
 )
 def test_what_would_take_too_long_is_refused_with_its_time_and_the_way_round(
@@ -262,6 +263,11 @@ def test_the_way_round_and_a_limit_let_it_begin(command: Command, cap: list[str]
     ran = command("solve", "--challenge", "x", "--bits", "48", *cap, *wide)
     assert ran.status == 1
     assert "no winning nonce within" in ran.err
+
+
+def test_a_timeout_of_0_is_none(command: Command) -> None:
+    ran = command("solve", "--challenge", "abc123", "--difficulty", "4", "--timeout", "0")
+    assert (ran.status, json.loads(ran.out)["nonce"]) == (0, "506")
 
 
 def test_help_names_examples_and_exit_codes(command: Command) -> None:
