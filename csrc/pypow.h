@@ -167,19 +167,23 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * (NULL: the best usable), for the lowest that wins. Indices past 2^64 - 1, or past what the
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
- * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
+ * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
+ * however many a hash takes; every 4,096 with a kernel of 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
                  const char *kernel, uint64_t first, uint64_t count, const int *stop);
 
 /*
- * The opening of such a search: what one thread does in about the time that waking another
- * takes, 100 to 200 us of a wide kernel. An easy puzzle needs no more. PYPOW_RUNNING: the rest,
- * from first + progress->hashes on, is left to search.
+ * The opening of such a search, of a puzzle that need not be prepared: what one thread does in
+ * about the time that waking another takes, 100 to 200 us of a wide kernel; and nothing where
+ * nonces take so long that it would be much more. An easy puzzle needs no more than this.
+ * PYPOW_RUNNING: the rest, from first + progress->hashes on, is left to search.
  */
-int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                         const char *kernel, uint64_t first, uint64_t count);
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *kernel, uint64_t first, uint64_t count);
 
 /*
  * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's

@@ -31,7 +31,21 @@ from .errors import (
     WireError,
 )
 from .progress import Progress
-from .puzzle import Alphabet, AtLeast, AtMost, Decimal, FreeBytes, Hex, Masked, Puzzle, Unsigned
+from .puzzle import (
+    Alphabet,
+    AtLeast,
+    AtMost,
+    Decimal,
+    FreeBytes,
+    Hex,
+    Masked,
+    Pbkdf2HmacSha256,
+    Puzzle,
+    Sha256,
+    Sha256d,
+    Sha256Iterated,
+    Unsigned,
+)
 from .solver import Solver
 from .wire import Challenge, Proof, Work, decode_challenge, proof_from_header
 
@@ -55,12 +69,16 @@ __all__ = [
     "Keyring",
     "Masked",
     "NoSolutionError",
+    "Pbkdf2HmacSha256",
     "PowError",
     "Progress",
     "Proof",
     "Puzzle",
     "Reason",
     "Refusal",
+    "Sha256",
+    "Sha256Iterated",
+    "Sha256d",
     "SolveTimeoutError",
     "Solver",
     "SolverClosedError",

@@ -57,7 +57,8 @@ def solve(
         limit: most hashes to try.
         progress: called about every 20 ms, on this thread.
         kernel: a name out of `kernels()`; by default ``PYPOW_KERNEL``, else the fastest.
-        max_bits: refuse to begin when the expected work is above 2**max_bits hashes.
+        max_bits: refuse to begin when the expected work is above 2**max_bits hashes; each nonce
+            counts for as many as its hash is made of (`Puzzle.cost_per_nonce`).
 
     Returns:
         The proof, with ``proof.work`` telling what it took.
@@ -125,7 +126,7 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return work_stands(asked, nonces)
     if len(nonces) != 1 or not asked.writes(nonces[0]):
         return False
-    failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix)
+    failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix, asked.hash_spec)
     return failed is None
 
 
@@ -172,6 +173,6 @@ def _nonces(proof: Proof | bytes | str | Sequence[bytes]) -> tuple[bytes, ...]:
 def _crew(search: Search, threads: int | None, kernel: str | None) -> Crew:
     """The threads asked for, else as many as can run at once, or one for an easy solve."""
     if threads is None:
-        easy = search.expected_hashes < _WORTH_THREADS_HASHES
+        easy = search.expected_work < _WORTH_THREADS_HASHES
         threads = 1 if easy else usable_processors()
     return Crew(threads, chosen_kernel(kernel).name)

@@ -71,3 +71,11 @@ def shown(given: object) -> str:
             return repr(given)
         case _:
             return type(given).__name__
+
+
+def require_int(name: str, given: object, low: int, high: int) -> None:
+    """Refuse what is not an integer from ``low`` to ``high``."""
+    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+        raise InvalidInputError(
+            f"{name}: expected an integer from {low} to {high}, got {shown(given)}"
+        )

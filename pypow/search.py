@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from . import _bridge, wire
+from . import wire
+from ._bridge import NativePuzzle
+from ._bridge_search import Progress as Found
+from ._bridge_search import Status, open_search
 from .crew import Crew
 from .errors import (
     InvalidInputError,
@@ -40,7 +43,8 @@ class Search:
     """A solve that is ready to run, once, on a pool.
 
     Attributes:
-        expected_hashes: what the whole takes on average.
+        expected_hashes: nonces that the whole takes on average.
+        expected_work: the same, each nonce as many times as its hash costs.
         progress: what is told every 20 ms.
         abandoned: set by another thread, ends the search within a slice.
     """
@@ -56,6 +60,7 @@ class Search:
         "_timeout",
         "abandoned",
         "expected_hashes",
+        "expected_work",
         "progress",
     )
 
@@ -83,7 +88,8 @@ class Search:
             self._puzzle = found
             self._prefixes = (found.prefix,)
         self.expected_hashes = self._puzzle.expected_hashes * len(self._prefixes)
-        _require_affordable(self.expected_hashes, max_bits)
+        self.expected_work = self.expected_hashes * self._puzzle.cost_per_nonce
+        _require_affordable(self.expected_work, max_bits)
         if timeout is not None and not number(timeout) > 0:
             raise InvalidInputError(
                 f"expected a timeout above 0 seconds, or None, got {shown(timeout)}"
@@ -137,30 +143,34 @@ class Search:
             "raise the timeout (None is no cap), or give it more threads"
         )
 
-    def _solved(self, crew: Crew, index: int) -> _bridge.Progress:
+    def _solved(self, crew: Crew, index: int) -> Found:
         """Search for the winner of one puzzle."""
         puzzle, before = self._puzzle, self._hashes
-        native = _bridge.NativePuzzle(
-            self._prefixes[index], puzzle.nonce_spec, puzzle.suffix, puzzle.rule_spec
+        specs = (
+            self._prefixes[index],
+            puzzle.nonce_spec,
+            puzzle.suffix,
+            puzzle.rule_spec,
+            puzzle.hash_spec,
         )
         first = puzzle.first_index
         count = _U64_MAX - first
         if self._limit is not None:
             count = min(count, self._limit - before)
-        self._slice_ms()  # a puzzle that is opened cannot be interrupted
-        state = native.open(first, count, crew.kernel)
+        self._slice_ms()  # an opening is too short to be interrupted
+        state = open_search(*specs, first=first, count=count, kernel=crew.kernel)
         opened = state.hashes
         self._hashes = before + opened
-        if state.status is _bridge.Status.RUNNING:
+        if state.status is Status.RUNNING:
             pool = crew.pool()
-            pool.begin(native, first=first + opened, count=count - opened)
-            while state.status is _bridge.Status.RUNNING:
+            pool.begin(NativePuzzle(*specs), first=first + opened, count=count - opened)
+            while state.status is Status.RUNNING:
                 state = pool.run(self._slice_ms())
                 self._hashes = before + opened + state.hashes
                 self._report(index, opened + state.hashes)
-        if state.status is _bridge.Status.FOUND:
+        if state.status is Status.FOUND:
             return state
-        if state.status is _bridge.Status.STOPPED:
+        if state.status is Status.STOPPED:
             raise _closed()
         raise self._not_found(self._hashes - before)
 
@@ -225,11 +235,11 @@ def number(given: object) -> float:
         return math.nan
 
 
-def _require_affordable(expected_hashes: float, max_bits: float) -> None:
+def _require_affordable(expected_work: float, max_bits: float) -> None:
     cap = number(max_bits)
     if math.isnan(cap):
         raise InvalidInputError(f"expected max_bits in bits, got {shown(max_bits)}")
-    needed = math.log2(expected_hashes)
+    needed = math.log2(expected_work)
     if needed > cap:
         raise TooHardError(
             f"this takes {needed:.1f} bits of work on average and the cap is {cap:g}; "

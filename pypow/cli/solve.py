@@ -75,7 +75,7 @@ def solve(
     if algorithm != "sha256":
         raise InvalidInputError(f"expected --algorithm sha256, got {shown(algorithm)}")
     what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
-    expected = _expected_hashes(what, limit=limit)
+    expected = _expected_work(what, limit=limit)
     _refuse_too_hard(
         expected,
         threads=threads,
@@ -104,11 +104,13 @@ def solve(
         typer.echo(_puzzle_text(proof, proof.work))
 
 
-def _expected_hashes(what: Puzzle | Challenge, *, limit: int | None) -> float:
-    expected = (
-        difficulty.expected_hashes(what.q) if isinstance(what, Challenge) else what.expected_hashes
-    )
-    return expected if limit is None else max(1, min(expected, limit))
+def _expected_work(what: Puzzle | Challenge, *, limit: int | None) -> float:
+    """Block computations to be expected; ``limit`` bounds the nonces that are hashed."""
+    if isinstance(what, Challenge):
+        nonces, each = difficulty.expected_hashes(what.q), 1
+    else:
+        nonces, each = what.expected_hashes, what.cost_per_nonce
+    return each * (nonces if limit is None else max(1, min(nonces, limit)))
 
 
 def _refuse_too_hard(
