@@ -16,6 +16,12 @@ static const struct pypow_kernel *const kernels[] = {
     &pypow_kernel_avx2,
     &pypow_kernel_sse41,
 #endif
+#if defined(PYPOW_ARMSHA)
+    &pypow_kernel_armsha,
+#endif
+#if defined(__AARCH64EL__)
+    &pypow_kernel_neon,
+#endif
     &pypow_kernel_scalar,
 };
 

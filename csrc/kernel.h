@@ -12,6 +12,13 @@
 #include "rule.h"
 #include "sha256.h"
 
+/* Older clang knows these instructions only in files that are wholly for CPUs which have them. */
+#if defined(__AARCH64EL__)
+#if !defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2)
+#define PYPOW_ARMSHA
+#endif
+#endif
+
 /* A scan may read this many words past the end of its range of the table. */
 enum { MAX_LANES = 32 };
 
@@ -119,6 +126,12 @@ extern const struct pypow_kernel pypow_kernel_avx2;
 extern const struct pypow_kernel pypow_kernel_avx512;
 extern const struct pypow_kernel pypow_kernel_shani;
 extern const struct pypow_kernel pypow_kernel_shani_vl;
+#endif
+#if defined(__AARCH64EL__)
+extern const struct pypow_kernel pypow_kernel_neon;
+#endif
+#if defined(PYPOW_ARMSHA)
+extern const struct pypow_kernel pypow_kernel_armsha;
 #endif
 
 /* The kernel of this name, or the one measured fastest for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */

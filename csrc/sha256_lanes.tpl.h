@@ -10,6 +10,7 @@
  *              instruction set
  *   vec        WIDTH uint32_t, with the operators + & ^ << >> element by element
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
+ *   v_ror      optional: (vec, count) -> vec, where the compiler knows no good one
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
  * and gets scan_lanes, compress_lanes, compress_many, rehash_many and stretch_many.
@@ -36,7 +37,9 @@ struct lanes {
 };
 
 KERNEL_FN vec v_splat(uint32_t x) { return (vec){0} + x; }
+#ifndef v_ror
 KERNEL_FN vec v_ror(vec x, int n) { return x >> n | x << (32 - n); }
+#endif
 KERNEL_FN vec v_big_sigma0(vec x) { return v_xor3(v_ror(x, 2), v_ror(x, 13), v_ror(x, 22)); }
 KERNEL_FN vec v_big_sigma1(vec x) { return v_xor3(v_ror(x, 6), v_ror(x, 11), v_ror(x, 25)); }
 KERNEL_FN vec v_small_sigma0(vec x) { return v_xor3(v_ror(x, 7), v_ror(x, 18), x >> 3); }

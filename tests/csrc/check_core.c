@@ -254,10 +254,48 @@ static void check_many(const char *name)
     }
 }
 
+enum { ASKING = 4, MOST_KERNELS = 16 };
+
+struct table {
+    struct pypow_kernel_info rows[MOST_KERNELS];
+    uint32_t count;
+};
+
+static void *ask(void *table)
+{
+    struct table *asked = table;
+    while (asked->count < MOST_KERNELS &&
+           pypow_kernel_at(&asked->rows[asked->count], asked->count) == PYPOW_OK)
+        asked->count++;
+    return NULL;
+}
+
+/* Threads that need the order at the same time, before anybody has measured. */
+static void check_order(void)
+{
+    pthread_t threads[ASKING];
+    struct table tables[ASKING] = {0};
+    for (int i = 0; i < ASKING; i++)
+        pthread_create(&threads[i], NULL, ask, &tables[i]);
+    for (int i = 0; i < ASKING; i++)
+        pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < tables[0].count; i++) {
+        const struct pypow_kernel_info *row = &tables[0].rows[i];
+        for (int j = 1; j < ASKING; j++)
+            expect(tables[j].rows[i].name == row->name &&
+                       tables[j].rows[i].hashes_per_s == row->hashes_per_s,
+                   "threads see different orders", row->name, i, 0);
+        expect(row->usable == (row->hashes_per_s > 0), "not measured", row->name, i, 0);
+        expect(i == 0 || row[-1].hashes_per_s >= row->hashes_per_s, "slower before faster",
+               row->name, i, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const bool pools_only = argc > 1 && strcmp(argv[1], "pools") == 0;
     struct pypow_kernel_info info;
+    check_order();
     for (uint32_t i = 0; pypow_kernel_at(&info, i) == PYPOW_OK; i++) {
         if (!info.usable)
             continue;

@@ -83,3 +83,12 @@ def test_the_check_itself_catches_a_read_without_a_lock(tmp_path: Path) -> None:
     racy = changed(tmp_path, "search.h", atomic, "*watch->ceiling")
     done = run(build(tmp_path, THREAD, csrc=racy), "pools")
     assert "data race" in done.stderr
+
+
+@pytest.mark.deep
+def test_the_check_itself_catches_speeds_that_are_set_twice(tmp_path: Path) -> None:
+    require_sanitizer(tmp_path, THREAD)
+    once = "atomic_compare_exchange_strong(figure, &unset, value);"
+    twice = changed(tmp_path, "dispatch.c", once, "*(uint64_t *)figure = value + unset;")
+    done = run(build(tmp_path, THREAD, csrc=twice), "pools")
+    assert "data race" in done.stderr

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranges: the lowest nonce wins, counts add up, and what cannot be is refused in one line."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pypow import _bridge
 from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType
 from pypow._bridge_search import Pool, Progress, Status, open_search
+from pypow._native import ffi, lib
 from pypow.errors import InvalidInputError, KernelUnavailableError
 from support.reference import (
     DECIMAL,
@@ -35,7 +37,7 @@ ALWAYS = RuleSpec(type=RuleType.AT_LEAST, value=bytes(32), mask=bytes(32), littl
 
 
 def native(case: Case) -> _bridge.NativePuzzle:
-    return _bridge.NativePuzzle(case.prefix, case.nonce, case.suffix, case.rule)
+    return _bridge.NativePuzzle(case.prefix, case.nonce, case.suffix, case.rule, case.hash)
 
 
 def check_all_winners(search: Search, case: Case) -> None:
@@ -63,6 +65,78 @@ def test_every_winner_of_a_range_is_met_once(
     case = Case(b"p" * before, nonce, b"", rule, 990, 700 if rule is ALWAYS else 5000)
     puzzle = native(case)
     check_all_winners(lambda part: puzzle.search(part.first, part.count, kernel), case)
+
+
+def shuffled(base: int, width: int, *, little: bool = False) -> NonceSpec:
+    """Symbols of which neighbours differ by anything, so that no table serves for two runs."""
+    symbols = bytes(97 * digit % 256 for digit in range(base))
+    return NonceSpec(symbols=symbols, width=width, little=little)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("before", [45, 46, 47, 48])
+@pytest.mark.parametrize(
+    "nonce",
+    [
+        binary(8),
+        shuffled(256, 5),
+        shuffled(256, 8, little=True),
+        shuffled(100, 4),
+        shuffled(17, 6, little=True),
+        shuffled(5, 20),
+    ],
+)
+def test_a_run_takes_in_a_part_of_a_digit_whatever_its_symbols(
+    kernel: str, before: int, nonce: NonceSpec
+) -> None:
+    case = Case(b"p" * before, nonce, b"", zero_bits(8), 3000, 12_000)
+    puzzle = native(case)
+    check_all_winners(lambda part: puzzle.search(part.first, part.count, kernel), case)
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("before", [45, 46, 47, 48])
+@pytest.mark.parametrize("nonce", [DECIMAL, hexadecimal(9), binary(8), binary(8, little=True)])
+def test_the_longer_runs_of_a_hard_puzzle_hold_every_nonce_once(
+    kernel: str, before: int, nonce: NonceSpec
+) -> None:
+    first, winner, count = 10**6 + 17, 10**6 + 140_000, 150_000
+    rare = Case(b"p" * before, nonce, b"", NEVER, first, count)
+    puzzle = native(replace(rare, rule=exactly(rare.digest(winner))))
+    assert puzzle.search(first, count, kernel) == (winner, winner - first + 1)
+    assert puzzle.search(winner + 1, first + count - winner - 1, kernel) == (
+        None,
+        first + count - winner - 1,
+    )
+    assert puzzle.search(winner, 1, kernel) == (winner, 1)
+
+
+LONGEST = 10_000_000
+FOREVER = [
+    HashSpec(HashType.SHA256, LONGEST),
+    HashSpec(HashType.PBKDF2_HMAC_SHA256, LONGEST, b"salt"),
+]
+
+
+@pytest.mark.parametrize("kernel", USABLE)
+@pytest.mark.parametrize("forever", FOREVER, ids=["iterated", "stretched"])
+def test_a_stop_is_seen_in_the_middle_of_the_longest_hash(kernel: str, forever: HashSpec) -> None:
+    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0, forever))
+    stop, progress = ffi.new("int *"), ffi.new("struct pypow_progress *")
+    outcomes: list[int] = []
+
+    def search() -> None:
+        arguments = puzzle.native, kernel.encode(), 0, 2**63, stop
+        outcomes.append(lib.pypow_search(progress, *arguments))
+
+    progress.hashes = 1
+    thread = threading.Thread(target=search)
+    thread.start()
+    while progress.hashes == 1:  # until the search sets out
+        continue
+    stop[0] = 1
+    thread.join()
+    assert (outcomes, progress.hashes) == ([lib.PYPOW_STOPPED], 0)
 
 
 def misses_the_one_after_a_winner(case: Case) -> Outcome:

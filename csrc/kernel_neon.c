@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 4 messages at a time, for ARM CPUs without instructions for SHA-256. */
+#include "kernel.h"
+
+#if defined(__AARCH64EL__)
+
+#include <arm_neon.h>
+
+#include "cpu.h"
+
+#define KERNEL_TARGET
+#define KERNEL_FN static inline __attribute__((always_inline))
+
+enum { WIDTH = 4, WAYS = 1, LANES = WIDTH * WAYS };
+
+typedef uint32_t vec __attribute__((vector_size(16)));
+
+/* With shift-and-insert a rotate takes two instructions, and not three. */
+#define v_ror(x, n) ((vec)vsriq_n_u32(vshlq_n_u32((uint32x4_t)(x), 32 - (n)), (uint32x4_t)(x), n))
+
+KERNEL_FN vec v_xor3(vec a, vec b, vec c) { return a ^ b ^ c; }
+KERNEL_FN vec v_ch(vec a, vec b, vec c) { return (vec)vbslq_u32(a, b, c); }
+KERNEL_FN vec v_maj(vec a, vec b, vec c) { return (vec)vbslq_u32(a ^ b, c, b); }
+
+KERNEL_FN uint32_t v_zeros(vec a)
+{
+    const vec place = {1, 2, 4, 8};
+    return vaddvq_u32((vec)(a == 0) & place);
+}
+
+KERNEL_FN void v_leave(void) {}
+
+#include "sha256_lanes.tpl.h"
+
+const struct pypow_kernel pypow_kernel_neon = {
+    .name = "neon",
+    .lanes = LANES,
+    .usable = pypow_cpu_has_neon,
+    .scan = scan_lanes,
+    .compress = compress_lanes,
+    .compress_many = compress_many,
+    .rehash = rehash_many,
+    .stretch = stretch_many,
+};
+
+#endif

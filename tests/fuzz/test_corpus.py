@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What fuzzing found worth keeping is tried again, and random inputs, under sanitizers.
+
+`run.py` finds them. Here any compiler will do; kernels are compiled without sanitizers, because
+that is quick: tests/csrc has proofs of its own for them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fuzz.run import TARGETS, executions, known, unpack
+from support.compiler import (
+    ADDRESS,
+    changed,
+    core_sources,
+    has_sanitizer,
+    linked,
+    objects,
+    require_compiler,
+    run,
+)
+
+HERE = Path(__file__).parent
+RANDOM = {"puzzle": 1000, "verify": 4000, "wire": 20_000}
+"""How many random inputs are tried too: borders that no corpus keeps."""
+
+REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay")]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The objects that are the same for every target and twin."""
+
+    folder: Path
+    flags: tuple[str, ...]
+    parts: tuple[Path, ...]
+
+    def program(self, name: str, target: str, instead: list[Path] | None = None) -> Path:
+        fuzz = objects(self.folder, [HERE / f"fuzz_{target}.c"], self.flags)
+        return linked(self.folder / name, [*self.parts, *fuzz, *(instead or [])], self.flags)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    require_compiler()
+    folder = tmp_path_factory.mktemp("replay")
+    flags = (ADDRESS, "-fno-sanitize-recover=all") if has_sanitizer(folder, ADDRESS) else ()
+    kernels = [path for path in core_sources() if path.name.startswith("kernel_")]
+    rest = [path for path in core_sources() if path not in kernels]
+    parts = [*objects(folder, kernels), *objects(folder, [*rest, *REPLAYING], flags)]
+    return Built(folder, flags, tuple(parts))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_core_stands_whatever_was_fed_to_it_before(
+    built: Built, tmp_path: Path, target: str
+) -> None:
+    inputs = unpack(target, tmp_path / "inputs")
+    done = run(built.program(target, target), str(RANDOM[target]), *inputs)
+    expected = (0, f"{RANDOM[target] + len(inputs)}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "file", "what", "instead"),
+    [
+        ("puzzle", "puzzle.c", "nonce->width) - 1;", "nonce->width);"),
+        ("puzzle", "puzzle.c", "count - 1 < beyond", "count < beyond"),
+        ("puzzle", "rule.c", "compare(digest, rule->value, rule->little) <= 0", "false"),
+        ("puzzle", "hash.c", "> BLOCK_BYTES;", ">= BLOCK_BYTES;"),
+        ("verify", "verify.c", "> PYPOW_MAX_NONCE_BYTES", "> PYPOW_MAX_NONCE_BYTES + 1"),
+        ("verify", "verify.c", "*failed = i;", "*failed = i + 1;"),
+        ("verify", "message.c", "prefix_len / BLOCK_BYTES;", "(prefix_len + 1) / BLOCK_BYTES;"),
+        ("wire", "challenge.c", "expected->now_ms >= expires_ms", "expected->now_ms > expires_ms"),
+        ("wire", "challenge.c", "difference == 0", "(difference & 0xfe) == 0"),
+        ("wire", "challenge.c", "terms->weight < expected->weight", "false"),
+        ("wire", "base64.c", "seen |= a | b | c | d;", "seen |= a | b | c;"),
+    ],
+)
+def test_a_mistake_in_the_core_is_caught(
+    built: Built, tmp_path: Path, target: str, file: str, what: str, instead: str
+) -> None:
+    csrc = changed(tmp_path, file, what, instead)
+    wrong = objects(tmp_path / "wrong", [csrc / file], built.flags, csrc=csrc)
+    program = built.program(f"{target}-wrong", target, wrong)
+    done = run(program, str(RANDOM[target]), *unpack(target, tmp_path / "inputs"))
+    assert done.returncode != 0
+    assert "wrong: " in done.stderr or "Sanitizer" in done.stderr or "runtime error" in done.stderr
+
+
+def test_each_input_is_kept_once_and_all_are_small() -> None:
+    for target in TARGETS:
+        inputs = known(target)
+        assert len(inputs) > 20
+        assert sum(map(len, inputs)) < 100_000
+
+
+def test_executions_are_counted_to_the_last_line_that_a_process_wrote() -> None:
+    assert executions("#2\tINITED cov: 1\n#4096\tpulse  cov: 9\n") == 4096
+    assert executions("#4096\tpulse\nstat::number_of_executed_units: 5000\n") == 5000
+    assert executions("") == 0
