@@ -102,6 +102,13 @@ static inline uint64_t pypow_schedule_varying(uint64_t varying)
     return varying;
 }
 
+/* The first round from which on all four terms of W vary; some word must not vary. */
+static inline int pypow_schedule_dense(uint64_t varying)
+{
+    const int last_uniform = ROUNDS - 1 - __builtin_clzll(~varying);
+    return last_uniform + BLOCK_WORDS + 1;
+}
+
 /* Prepare the schedule of a block; what its varying words hold is ignored. */
 void pypow_schedule_fold(struct pypow_schedule *schedule, const uint32_t *block,
                          uint64_t varying);
