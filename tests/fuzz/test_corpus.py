@@ -5,6 +5,7 @@
 that is quick: tests/csrc has proofs of its own for them.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,21 @@ def test_a_mistake_in_the_core_is_caught(
     assert "wrong: " in done.stderr or "Sanitizer" in done.stderr or "runtime error" in done.stderr
 
 
-def test_each_input_is_kept_once_and_all_are_small() -> None:
+@pytest.mark.deep
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_answer_depends_on_memory_that_was_never_written(tmp_path: Path, target: str) -> None:
+    """Valgrind knows neither AVX-512 nor SHA extensions: the other kernels are run."""
+    require_compiler()
+    if shutil.which("valgrind") is None:
+        pytest.skip("needs valgrind")
+    sources = [*core_sources(), *REPLAYING, HERE / f"fuzz_{target}.c"]
+    program = linked(tmp_path / target, objects(tmp_path, sources, ["-O1"]))
+    watched = ["valgrind", "--quiet", "--error-exitcode=9", "--exit-on-first-error=yes"]
+    done = run(*watched, program, "100", *unpack(target, tmp_path / "inputs"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_corpus_is_there_and_is_small() -> None:
     for target in TARGETS:
         inputs = known(target)
         assert len(inputs) > 20
