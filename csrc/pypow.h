@@ -175,12 +175,15 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
                  const char *kernel, uint64_t first, uint64_t count, const int *stop);
 
 /*
- * The opening of such a search: what one thread does in about the time that waking another
- * takes, 100 to 200 us of a wide kernel. An easy puzzle needs no more. PYPOW_RUNNING: the rest,
- * from first + progress->hashes on, is left to search.
+ * The opening of such a search, of a puzzle that need not be prepared: what one thread does in
+ * about the time that waking another takes, 100 to 200 us of a wide kernel; and nothing where
+ * nonces take so long that it would be much more. An easy puzzle needs no more than this.
+ * PYPOW_RUNNING: the rest, from first + progress->hashes on, is left to search.
  */
-int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                         const char *kernel, uint64_t first, uint64_t count);
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *kernel, uint64_t first, uint64_t count);
 
 /*
  * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's

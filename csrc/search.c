@@ -289,20 +289,25 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
     return search_alone(progress, puzzle, kernel, first, last, stop);
 }
 
-int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                         const char *name, uint64_t first, uint64_t count)
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *name, uint64_t first, uint64_t count)
 {
+    struct pypow_puzzle puzzle;
     const struct pypow_kernel *kernel;
     uint64_t last;
     int status = pypow_kernel_choose(&kernel, name);
     if (status != PYPOW_OK)
         return status;
+    if (!pypow_puzzle_borrow(&puzzle, nonce, hash, rule, prefix, prefix_len, suffix, suffix_len))
+        return PYPOW_BAD_ARGUMENT;
     progress->hashes = 0;
-    if (!pypow_puzzle_range(&last, puzzle, first, count))
+    if (!pypow_puzzle_range(&last, &puzzle, first, count))
         return PYPOW_NOT_FOUND;
-    if (pypow_search_is_long(puzzle, kernel))
+    if (pypow_search_is_long(&puzzle, kernel))
         return PYPOW_RUNNING;
-    const uint64_t end = pypow_search_chunk_end(puzzle, kernel, first, last);
-    status = search_alone(progress, puzzle, kernel, first, end, NULL);
+    const uint64_t end = pypow_search_chunk_end(&puzzle, kernel, first, last);
+    status = search_alone(progress, &puzzle, kernel, first, end, NULL);
     return status == PYPOW_NOT_FOUND && end < last ? PYPOW_RUNNING : status;
 }

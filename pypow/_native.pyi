@@ -82,7 +82,19 @@ class Lib:
         /,
     ) -> int: ...
     def pypow_search_opening(
-        self, progress: CData, puzzle: CData, kernel: bytes | CData, first: int, count: int, /
+        self,
+        progress: CData,
+        nonce: CData,
+        hash: CData,
+        rule: CData,
+        prefix: bytes,
+        prefix_len: int,
+        suffix: bytes,
+        suffix_len: int,
+        kernel: bytes | CData,
+        first: int,
+        count: int,
+        /,
     ) -> int: ...
     def pypow_pool_new(self, pool: CData, kernel: bytes | CData, threads: int, /) -> int: ...
     def pypow_pool_begin(self, pool: CData, puzzle: CData, first: int, count: int, /) -> int: ...
