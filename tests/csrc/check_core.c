@@ -167,6 +167,28 @@ static void check_search(struct pypow_pool *pool, const char *kernel, uint64_t w
     }
 }
 
+/* Searches that nobody ends: the next one begins while helpers still grind. */
+static void leave_searches(struct pypow_pool *pool, const char *kernel)
+{
+    static const struct pypow_hash hashes[] = {
+        {.type = PYPOW_SHA256, .iterations = 1},
+        {.type = PYPOW_SHA256, .iterations = 500},
+        {.type = PYPOW_PBKDF2_HMAC_SHA256, .iterations = 20},
+    };
+    const struct pypow_nonce nonce = encoding(256, 8, 1);
+    const struct pypow_rule never = {.type = PYPOW_AT_MOST};
+    for (size_t i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
+        struct pypow_progress progress = {0};
+        struct pypow_puzzle *puzzle = NULL;
+        pypow_puzzle_new(&puzzle, &nonce, &hashes[i], &never, NULL, 0, NULL, 0);
+        int status = pypow_pool_begin(pool, puzzle, 0, UINT64_MAX);
+        expect(status == PYPOW_OK, "search not begun", kernel, i, 0);
+        pypow_puzzle_free(puzzle);
+        status = pypow_pool_run(&progress, pool, 1);
+        expect(status == PYPOW_RUNNING, "an endless search has ended", kernel, i, 0);
+    }
+}
+
 static void check_pools(const char *kernel)
 {
     static const uint64_t winners[] = {0, 1 << 14, 100000, 300000};
@@ -176,7 +198,9 @@ static void check_pools(const char *kernel)
         for (uint32_t slice_ms = 0; slice_ms < 3; slice_ms++)
             check_search(pool, kernel, winners[i], slice_ms, false);
     check_search(pool, kernel, UINT64_MAX - 1, 1, true);
+    leave_searches(pool, kernel);
     check_search(pool, kernel, 200000, 1, false);
+    leave_searches(pool, kernel);
     pypow_pool_free(pool);
 }
 

@@ -4,6 +4,8 @@
  * were changed on their way. The core must decode what can be written again in the same way and
  * nothing else, and judge as docs/protocol.md does.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, for fence.h */
+
 #include <string.h>
 
 #include "fence.h"
