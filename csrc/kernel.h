@@ -12,6 +12,15 @@
 #include "rule.h"
 #include "sha256.h"
 
+/* Before a loop that shall be written out. Without it clang's code takes up to twice the time,
+   and it wants to be told to unroll all of the loop, not how often. */
+#define PYPOW_PRAGMA(words) _Pragma(#words)
+#if defined(__clang__)
+#define UNROLL(times) PYPOW_PRAGMA(unroll)
+#else
+#define UNROLL(times) PYPOW_PRAGMA(GCC unroll times)
+#endif
+
 /* Older clang knows these instructions only in files that are wholly for CPUs which have them. */
 #if defined(__AARCH64EL__)
 #if !defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2)
@@ -84,13 +93,20 @@ struct pypow_stretch {
 /* Which words of the schedule vary when these of the block do: bit i stands for W_i. */
 static inline uint64_t pypow_schedule_varying(uint64_t varying)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
         const uint64_t terms = varying >> (i - 2) | varying >> (i - 7) | varying >> (i - 15) |
                                varying >> (i - 16);
         varying |= (terms & 1) << i;
     }
     return varying;
+}
+
+/* The first round from which on all four terms of W vary; some word must not vary. */
+static inline int pypow_schedule_dense(uint64_t varying)
+{
+    const int last_uniform = ROUNDS - 1 - __builtin_clzll(~varying);
+    return last_uniform + BLOCK_WORDS + 1;
 }
 
 /* Prepare the schedule of a block; what its varying words hold is ignored. */

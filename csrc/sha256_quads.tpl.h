@@ -83,10 +83,10 @@ KERNEL_FN void schedule(quad *w, const struct shared *shared, uint64_t varying, 
 KERNEL_FN void rounds(struct state *v, quad w[][4], const struct shared *shared, uint64_t varying,
                       int begin, int end, int lanes)
 {
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = begin; round < end; round += STEP) {
         const int i = round / 4;
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int lane = 0; lane < lanes; lane++) {
             if (i >= 4 && round % 4 == 0)
                 schedule(w[lane], shared, varying, i);
@@ -230,7 +230,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = 0; round < ROUNDS; round += STEP)
         for (int lane = 0; lane < LANES; lane++)
             v.lane[lane] = advance(v.lane[lane], load(&kw[round / 4 * 4]), round);

@@ -324,7 +324,7 @@ def test_a_look_at_the_clock_is_never_many_blocks_away(kernel: KernelInfo, block
         hashes = pool.run(0).hashes
         assert hashes >= max(CHUNK // blocks, kernel.lanes)
         # A run begun is finished, unless it is long.
-        assert hashes <= max((CHUNK + max(CHUNK, 2**13 * kernel.lanes)) // blocks, kernel.lanes)
+        assert hashes <= max((CHUNK + max(CHUNK, 2**14 * kernel.lanes)) // blocks, kernel.lanes)
 
 
 @counts_threads
