@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,7 @@ from pypow._bridge import HashSpec, HashType, KernelInfo, NativePuzzle, NonceSpe
 from pypow._bridge_search import Pool, Progress, Status, open_search
 from pypow.errors import InvalidInputError
 from support.reference import DECIMAL, NEVER, Case, binary, exactly, hexadecimal, zero_bits
+from support.threads import counts_threads, sleeping, tasks
 
 USABLE = [info.name for info in _bridge.kernels() if info.usable]
 CHUNK = 2**14  # blocks in a worker's claim: the places where work changes hands
@@ -26,7 +26,6 @@ SLICES_MS = (0, 1, 1000)
 EXIST = 16**6
 
 ENDLESS = NativePuzzle(b"", DECIMAL, b"", NEVER)
-TASKS = Path("/proc/self/task")
 
 
 def puzzle(rule: RuleSpec, before: int = 49) -> NativePuzzle:
@@ -219,18 +218,6 @@ def test_a_second_thread_may_not_run_the_same_pool() -> None:
                 break
         pool.stop()
         runner.join()
-
-
-counts_threads = pytest.mark.skipif(not TASKS.is_dir(), reason="needs /proc to count threads")
-
-
-def tasks() -> set[str]:
-    return {task.name for task in TASKS.iterdir()}
-
-
-def sleeping(task: str) -> bool:
-    # Fields are counted from the end of the name, which may hold blanks (proc_pid_stat(5)).
-    return (TASKS / task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def run_until_all_help(pool: Pool, before: set[str], helpers: int) -> set[str]:
