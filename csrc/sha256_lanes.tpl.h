@@ -12,7 +12,8 @@
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
- * and gets scan_lanes, compress_lanes, compress_many, rehash_many and stretch_many.
+ * and gets scan_lanes, compress_lanes, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
  * is then a constant in every round, and with it which terms of the schedule exist at all.
@@ -243,7 +244,11 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
             memcpy(word_of(&before.way[j], i), states + i * LANES + j * WIDTH, sizeof(vec));
     }
     v = before;
-    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, ROUNDS);
+    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, BLOCK_WORDS);
+    /* All rounds in a row would be more code than a core keeps at hand beside its caller's. */
+#pragma GCC unroll 1
+    for (int i = 0; i < ROUNDS - BLOCK_WORDS; i += BLOCK_WORDS)
+        rounds(&v, w, pypow_sha256_k + i, NULL, UINT64_MAX, 0, BLOCK_WORDS, 2 * BLOCK_WORDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         v.way[j] = add(v.way[j], before.way[j]);
         for (uint32_t i = 0; i < STATE_WORDS; i++)
@@ -372,6 +377,8 @@ KERNEL_TARGET static void compress_lanes(uint32_t *state, const uint8_t *blocks,
     v_leave();
 }
 
+#include "base64.tpl.h"
+#include "blocks.tpl.h"
 #include "scan.tpl.h"
 
 KERNEL_TARGET static uint32_t scan_lanes(const struct pypow_scan *scan, uint32_t begin,

@@ -20,7 +20,8 @@
  *   big_endian (quad) -> quad, from the bytes of four words as they lie in a message
  *   older      (W_4i-16.., W_4i-12..) -> W_j-16 + sigma0(W_j-15) for j = 4i..4i+3
  *   newer      (what `older` gave, W_4i-8.., W_4i-4..) -> W_4i..W_4i+3
- * and gets scan_range, compress, compress_many, rehash_many and stretch_many.
+ * and gets scan_range, compress, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them.
  */
@@ -244,6 +245,13 @@ KERNEL_TARGET static void compress(uint32_t *state, const uint8_t *blocks, size_
         state[i] = word_of(chain, i);
 }
 
+KERNEL_TARGET static void load_many(uint32_t *words, const uint8_t *const *blocks)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            words[i * LANES + lane] = load_be32(blocks[lane] + 4 * i);
+}
+
 KERNEL_FN struct lanes add_lanes(const struct lanes *x, const struct lanes *y)
 {
     struct lanes sum;
@@ -349,4 +357,9 @@ KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct
             group->sum[i * LANES + lane] = sum[lane][i / 4][i % 4];
 }
 
+typedef quad vec;
+
+KERNEL_FN void v_leave(void) {}
+
+#include "base64.tpl.h"
 #include "scan.tpl.h"
