@@ -13,7 +13,8 @@
  *   v_ror      optional: (vec, count) -> vec, where the compiler knows no good one
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
- * and gets scan_lanes, compress_lanes, compress_many, rehash_many and stretch_many.
+ * and gets scan_lanes, compress_lanes, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  */
 #include <string.h>
 
@@ -162,7 +163,8 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
             memcpy(word_of(&before.way[j], i), states + i * LANES + j * WIDTH, sizeof(vec));
     }
     v = before;
-    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, ROUNDS);
+    rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, BLOCK_WORDS);
+    dense_rounds(&v, w, pypow_sha256_k, BLOCK_WORDS, ROUNDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         v.way[j] = add(v.way[j], before.way[j]);
         for (uint32_t i = 0; i < STATE_WORDS; i++)
@@ -291,6 +293,8 @@ KERNEL_TARGET static void compress_lanes(uint32_t *state, const uint8_t *blocks,
     v_leave();
 }
 
+#include "base64.tpl.h"
+#include "blocks.tpl.h"
 #include "scan.tpl.h"
 
 KERNEL_TARGET static uint32_t scan_lanes(const struct pypow_scan *scan, uint32_t begin,
