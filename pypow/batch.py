@@ -69,7 +69,7 @@ def verify_batch(
 
     >>> import numpy as np
     >>> verify_batch(AtMost(2**255), b"abc", np.array([b"1", b"2", b"3"]))
-    array([False, False,  True])
+    array([False,  True, False])
     """
     import numpy as np
 
