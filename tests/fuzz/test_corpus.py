@@ -79,7 +79,11 @@ def test_a_mistake_in_the_core_is_caught(
     build, objects = built
     here = Build(build.compiler, build.flags, tmp_path)
     fuzz = here.compile(HERE / f"fuzz_{target}.c")
-    done = run(here.twin([*objects, fuzz], file, what, instead), str(RANDOM[target]), *unpack(target, tmp_path / "inputs"))
+    done = run(
+        here.twin([*objects, fuzz], file, what, instead),
+        str(RANDOM[target]),
+        *unpack(target, tmp_path / "inputs"),
+    )
     assert done.returncode != 0
     assert "wrong: " in done.stderr or "Sanitizer" in done.stderr or "runtime error" in done.stderr
 
