@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,7 @@ from pypow._bridge import HashSpec, HashType, KernelInfo, NativePuzzle, NonceSpe
 from pypow._bridge_search import Pool, Progress, Status, open_search
 from pypow.errors import InvalidInputError
 from support.reference import DECIMAL, NEVER, Case, binary, exactly, hexadecimal, zero_bits
+from support.threads import counts_threads, sleeping, tasks
 
 USABLE = [info.name for info in _bridge.kernels() if info.usable]
 CHUNK = 2**14  # blocks in a worker's claim: the places where work changes hands
@@ -26,7 +26,6 @@ SLICES_MS = (0, 1, 1000)
 EXIST = 16**6
 
 ENDLESS = NativePuzzle(b"", DECIMAL, b"", NEVER)
-TASKS = Path("/proc/self/task")
 
 
 def puzzle(rule: RuleSpec, before: int = 49) -> NativePuzzle:
@@ -78,6 +77,21 @@ def check_pool(search: Callable[[Job, int, int], Progress], job: Job) -> None:
             # Other threads may have tried nonces above the winner, never fewer than up to it.
             assert progress.hashes >= hashes
             assert progress.hashes == hashes or (threads > 1 and nonce is not None)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("before", [45, 46, 47, 48])
+@pytest.mark.parametrize("nonce", [DECIMAL, binary(8), binary(9, little=True), hexadecimal(17)])
+def test_the_highest_indices_are_searched_like_any_others(
+    nonce: NonceSpec, before: int, threads: int
+) -> None:
+    first, last = 2**64 - 100_000, 2**64 - 1
+    case = Case(b"p" * before, nonce, b"", NEVER, first, 100_000)
+    found = NativePuzzle(b"p" * before, nonce, b"", exactly(case.digest(last)))
+    whole = pooled(Job(found, first, 100_000), threads, 1)
+    assert (whole.status, whole.index) == (Status.FOUND, last)
+    rest = pooled(Job(found, first, 99_999), threads, 1)
+    assert (rest.status, rest.hashes) == (Status.NOT_FOUND, 99_999)
 
 
 JOBS = [
@@ -204,18 +218,6 @@ def test_a_second_thread_may_not_run_the_same_pool() -> None:
                 break
         pool.stop()
         runner.join()
-
-
-counts_threads = pytest.mark.skipif(not TASKS.is_dir(), reason="needs /proc to count threads")
-
-
-def tasks() -> set[str]:
-    return {task.name for task in TASKS.iterdir()}
-
-
-def sleeping(task: str) -> bool:
-    # Fields are counted from the end of the name, which may hold blanks (proc_pid_stat(5)).
-    return (TASKS / task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def run_until_all_help(pool: Pool, before: set[str], helpers: int) -> set[str]:
