@@ -127,6 +127,12 @@ struct pypow_kernel {
     uint32_t (*scan)(const struct pypow_scan *scan, uint32_t begin, uint32_t end);
     /* Advance one message over consecutive blocks. */
     pypow_compress *compress;
+    /* Lay out one block of each of `lanes` messages for compress_many. */
+    void (*load_many)(uint32_t *words, const uint8_t *const *blocks);
+    /* Turn `count` words of each message from base64url into 24 bits; where characters are none,
+       `strange` of the message is not 0. */
+    void (*decode_many)(uint32_t *quads, uint32_t *strange, const uint32_t *words,
+                        uint32_t count);
     /* Advance `lanes` messages over one block each: word w of message i is at [w * lanes + i]. */
     void (*compress_many)(uint32_t *states, const uint32_t *blocks);
     /* Replace each of `lanes` digests by its own SHA-256, `times` times. */

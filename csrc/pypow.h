@@ -110,6 +110,20 @@ struct pypow_mac_key {
     struct pypow_hmac_key hmac;
 };
 
+/*
+ * One part of each of many messages, as it lies in memory. Item i is the `width` bytes at
+ * data + i * stride; or, with offsets (one more of them than items, none of them descending),
+ * those from data + offsets[i] to data + offsets[i + 1], all within data_len.
+ */
+struct pypow_column {
+    const uint8_t *data;
+    size_t data_len;        /* with offsets only */
+    const int64_t *offsets; /* or NULL */
+    int64_t stride;         /* bytes from an item to the next; 0: all have the same */
+    size_t width;
+    uint32_t padded; /* 1: zeros at the end of an item are no part of it */
+};
+
 struct pypow_kernel_info {
     const char *name;
     uint32_t lanes;        /* messages ground at a time */
@@ -263,6 +277,38 @@ int pypow_challenge_check(uint8_t *octets, const struct pypow_mac_key *keys, uin
                           const uint8_t *resource, const uint8_t *principal, const char *text,
                           size_t text_len, const uint8_t *nonces, size_t nonces_len,
                           uint32_t count);
+
+/*
+ * Hash prefix || nonce || suffix (SHA-256) for each of `count` pairs, as many at a time as the
+ * kernel has lanes (NULL: the best usable), and hold each digest against the rule.
+ *
+ * Out:  wins_each  1 for each message that wins, else 0; undefined after a fault
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT (an impossible rule, offsets that descend or leave the
+ * data) or PYPOW_NO_KERNEL. No allocation.
+ */
+int pypow_verify_batch(uint8_t *wins_each, const struct pypow_rule *rule,
+                       const struct pypow_column *prefixes, const struct pypow_column *nonces,
+                       const uint8_t *suffix, size_t suffix_len, size_t count, const char *kernel);
+
+/*
+ * pypow_challenge_work and pypow_challenge_check for each of `count` proofs, as many at a time as
+ * the kernel has lanes (NULL: the best usable). Challenges are rows of PYPOW_CHALLENGE_TEXT bytes.
+ * Nonces are rows of `nonces_each` (up to PYPOW_MAX_PROOFS) times PYPOW_CHALLENGE_NONCE bytes;
+ * zeros fill up a shorter nonce, and stand for those that a challenge has no sub-puzzle for.
+ * No offsets in either.
+ *
+ * Out:  reasons  enum pypow_reason for each
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT (other columns, no keys) or PYPOW_NO_KERNEL. No allocation.
+ */
+int pypow_challenge_work_batch(uint8_t *reasons, const struct pypow_column *challenges,
+                               const struct pypow_column *nonces, uint32_t nonces_each,
+                               size_t count, const char *kernel);
+int pypow_challenge_check_batch(uint8_t *reasons, const struct pypow_mac_key *keys,
+                                uint32_t key_count, int64_t now_ms, uint32_t epoch,
+                                uint32_t weight, const uint8_t *resource,
+                                const uint8_t *principal, const struct pypow_column *challenges,
+                                const struct pypow_column *nonces, uint32_t nonces_each,
+                                size_t count, const char *kernel);
 
 /* cffi-end */
 

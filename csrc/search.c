@@ -211,7 +211,8 @@ static uint64_t good_end(const struct pypow_puzzle *puzzle, const struct pypow_k
         return index;
     pypow_layout_choose(&layout, puzzle, kernel->lanes, pypow_nonce_digits(&puzzle->nonce, index));
     const struct pypow_run run = pypow_layout_run(&layout, puzzle, index);
-    return run.length > layout.longest_run ? index : run.first + run.length - 1;
+    const uint64_t end = run.first + run.length - 1; /* wraps where the indices end */
+    return end < index || run.length > layout.longest_run ? index : end;
 }
 
 /* Few where a nonce costs much, so that stops and deadlines are seen in time. */

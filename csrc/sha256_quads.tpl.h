@@ -21,7 +21,8 @@
  *   newer      (what `older` gave, W_4i-8.., W_4i-4..) -> W_4i..W_4i+3
  *   xor        (struct state, struct state) -> struct state
  *   to_quads   (quad *, struct state): a to d and e to h, as words of a message
- * and gets scan_range, compress, compress_many, rehash_many and stretch_many.
+ * and gets scan_range, compress, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them.
  */
@@ -258,6 +259,13 @@ KERNEL_TARGET static void compress(uint32_t *state, const uint8_t *blocks, size_
         state[i] = word_of(chain, i);
 }
 
+KERNEL_TARGET static void load_many(uint32_t *words, const uint8_t *const *blocks)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            words[i * LANES + lane] = load_be32(blocks[lane] + 4 * i);
+}
+
 KERNEL_FN struct lanes load_lanes(const uint32_t *words)
 {
     struct lanes states;
@@ -360,4 +368,9 @@ KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct
     store_lanes(group->sum, &sum);
 }
 
+typedef quad vec;
+
+KERNEL_FN void v_leave(void) {}
+
+#include "base64.tpl.h"
 #include "scan.tpl.h"

@@ -148,18 +148,58 @@ class Lib:
         count: int,
         /,
     ) -> int: ...
+    def pypow_verify_batch(
+        self,
+        wins_each: CData,
+        rule: CData,
+        prefixes: CData,
+        nonces: CData,
+        suffix: bytes,
+        suffix_len: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
+    def pypow_challenge_work_batch(
+        self,
+        reasons: CData,
+        challenges: CData,
+        nonces: CData,
+        nonces_each: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
+    def pypow_challenge_check_batch(
+        self,
+        reasons: CData,
+        keys: CData,
+        key_count: int,
+        now_ms: int,
+        epoch: int,
+        weight: int,
+        resource: bytes,
+        principal: bytes,
+        challenges: CData,
+        nonces: CData,
+        nonces_each: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
 
 class Ffi:
     """As much of cffi's out-of-line API as is used here."""
 
     NULL: Final[CData]
-    def new(self, cdecl: str, init: int = ..., /) -> CData: ...
+    def new(self, cdecl: str | CData, init: int = ..., /) -> CData: ...
     def from_buffer(self, python_buffer: bytes, /) -> CData: ...
     def gc(self, cdata: CData, destructor: Callable[[CData], None], /) -> CData: ...
     def string(self, cdata: CData, /) -> bytes: ...
     def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
     def memmove(self, dest: CData, src: bytes, n: int, /) -> None: ...
     def offsetof(self, cdecl: str, field: str, /) -> int: ...
+    def cast(self, cdecl: str | CData, value: object, /) -> CData: ...
     def typeof(self, cdecl: str | CData, /) -> Any: ...
     def addressof(self, library: Lib, name: str, /) -> CData: ...
 

@@ -4,7 +4,7 @@
  * behind a page that nobody may touch: a step outside ends the process. This also holds for
  * vector loads and assembly, where sanitizers do not look.
  */
-#define _GNU_SOURCE
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, for fence.h */
 
 #include <stdbool.h>
 #include <stdio.h>

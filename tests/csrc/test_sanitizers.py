@@ -2,12 +2,11 @@
 """The core under the compiler's sanitizers: no step outside a buffer, no race, no undefined act."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from support.check_program import COMPILER, CSRC, Build, changed, run
+from support.check_program import COMPILER, CSRC, Build, changed, has_sanitizer, run
 
 ADDRESS = "-fsanitize=address,undefined"
 THREAD = "-fsanitize=thread"
@@ -23,13 +22,8 @@ def require_sanitizer(folder: Path, sanitizer: str) -> None:
     """Skip where there is no compiler, or none that can build and run with the sanitizer."""
     if shutil.which(COMPILER) is None:
         pytest.skip(f"needs the C compiler {COMPILER}")
-    empty = folder / "empty.c"
-    empty.write_text("int main(void) { return 0; }\n")
-    command = [COMPILER, sanitizer, str(empty), "-o", str(folder / "empty")]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip(f"{COMPILER} cannot link with {sanitizer}")
-    if subprocess.run([folder / "empty"], check=False, capture_output=True).returncode:
-        pytest.skip(f"a program with {sanitizer} does not run here")
+    if not has_sanitizer(folder, sanitizer):
+        pytest.skip(f"no program with {sanitizer} can be built and run here")
 
 
 @pytest.mark.deep

@@ -79,6 +79,21 @@ def check_pool(search: Callable[[Job, int, int], Progress], job: Job) -> None:
             assert progress.hashes == hashes or (threads > 1 and nonce is not None)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("before", [45, 46, 47, 48])
+@pytest.mark.parametrize("nonce", [DECIMAL, binary(8), binary(9, little=True), hexadecimal(17)])
+def test_the_highest_indices_are_searched_like_any_others(
+    nonce: NonceSpec, before: int, threads: int
+) -> None:
+    first, last = 2**64 - 100_000, 2**64 - 1
+    case = Case(b"p" * before, nonce, b"", NEVER, first, 100_000)
+    found = NativePuzzle(b"p" * before, nonce, b"", exactly(case.digest(last)))
+    whole = pooled(Job(found, first, 100_000), threads, 1)
+    assert (whole.status, whole.index) == (Status.FOUND, last)
+    rest = pooled(Job(found, first, 99_999), threads, 1)
+    assert (rest.status, rest.hashes) == (Status.NOT_FOUND, 99_999)
+
+
 JOBS = [
     Job(only(0), 0, 5 * CHUNK),
     Job(only(CHUNK - 1), 0, 5 * CHUNK),

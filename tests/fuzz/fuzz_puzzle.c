@@ -3,6 +3,8 @@
  * Any puzzle, right or wrong, searched over a few dozen nonces by every kernel of this CPU: each
  * must answer what a plain loop over the same nonces says.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, for fence.h */
+
 #include <string.h>
 
 #include "fence.h"

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Building the core with its check program, check_core.c, for any compiler and any mistake."""
+"""Building the core with a check program, for any compiler and any mistake."""
 
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,17 @@ class Build:
         subprocess.run(command, check=True, timeout=300)
         return made
 
-    def objects(self, csrc: Path = CSRC) -> tuple[Path, ...]:
-        return tuple(self.compile(source, csrc) for source in [*sorted(csrc.glob("*.c")), CHECK])
+    def objects(self, csrc: Path = CSRC, checks: Iterable[Path] = (CHECK,)) -> tuple[Path, ...]:
+        return self.each([*core(csrc), *checks], csrc)
+
+    def each(self, sources: Iterable[Path], csrc: Path = CSRC) -> tuple[Path, ...]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return tuple(pool.map(lambda source: self.compile(source, csrc), sources))
 
     def link(self, objects: Sequence[Path], name: str = "check") -> Path:
         program = self.folder / name
-        command = [self.compiler, *self.flags, "-pthread", *map(str, objects), "-o", str(program)]
-        subprocess.run(command, check=True, timeout=300)
+        command = [self.compiler, *self.flags, "-pthread", *map(str, objects), "-lm"]
+        subprocess.run([*command, "-o", str(program)], check=True, timeout=300)
         return program
 
     def twin(self, objects: Sequence[Path], file: str, what: str, instead: str) -> Path:
@@ -46,11 +51,24 @@ class Build:
         return self.link([*others, wrong], f"wrong-{Path(file).stem}.check")
 
 
+def core(csrc: Path = CSRC) -> list[Path]:
+    return sorted(csrc.glob("*.c"))
+
+
+def has_sanitizer(folder: Path, sanitizer: str) -> bool:
+    """Whether the compiler can build a program with it that runs here."""
+    empty = folder / "empty.c"
+    empty.write_text("int main(void) { return 0; }\n")
+    program = folder / "empty"
+    made = run(COMPILER, sanitizer, empty, "-o", program).returncode == 0
+    return made and run(program).returncode == 0
+
+
 def changed(folder: Path, file: str, what: str, instead: str) -> Path:
     """A copy of the core with one deliberate mistake."""
     copy = shutil.copytree(CSRC, folder / "csrc")
     source = (copy / file).read_text(encoding="utf-8")
-    assert source.count(what) == 1
+    assert source.count(what) == 1, f"{file}: expected just once: {what}"
     (copy / file).write_text(source.replace(what, instead), encoding="utf-8")
     return copy
 
