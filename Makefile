@@ -6,10 +6,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+SECONDS ?= 60
+
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures deep dist clean
+.PHONY: help venv build run demo check lint types test bench figures deep fuzz dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +47,9 @@ figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, an
 
 deep: $(VENV)/installed-dev ## The long proofs
 	$(BIN)/pytest -m deep
+
+fuzz: ## Feed the core hostile inputs for SECONDS on JOBS cores; needs clang
+	$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS) $(if $(JOBS),--jobs $(JOBS))
 
 dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
 	$(BIN)/python -m build

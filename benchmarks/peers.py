@@ -16,17 +16,17 @@ import statistics
 from pathlib import Path
 
 import pypow
-from contestants import CONTESTANTS, Contestant
+from contestants import CONTESTANTS, Contestant, Peer
 from document import Row, measured, save, summary, table
 from peer_home import UnavailableError
-from peer_process import PeerProcess, Slice, grind_here
+from peer_process import Slice, grind_here
 from pypow.cli.figures import rate
 
 
 def arguments() -> argparse.Namespace:
     groups = list(dict.fromkeys(one.group for one in CONTESTANTS))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("peers", nargs="*", metavar="PEER", choices=["all", *groups, []])
+    parser.add_argument("peers", nargs="*", metavar="PEER", help="a name out of --list, or all")
     parser.add_argument("--list", action="store_true", help="name the peers")
     parser.add_argument("--rounds", type=int, default=15, help="2 or more")
     parser.add_argument("--slice", type=float, default=0.1, help="seconds for each side a round")
@@ -37,15 +37,15 @@ def arguments() -> argparse.Namespace:
     if given.list:
         print("\n".join(groups))
         parser.exit()
-    if not given.peers:
-        parser.error(f"name peers, or all; there are {', '.join(groups)}")
+    if not given.peers or not {*given.peers} <= {"all", *groups}:
+        parser.error(f"expected all or some of {', '.join(groups)}")
     return given
 
 
 class Side:
     """One of the two that grind in turn, at a length of job that fits its slice."""
 
-    def __init__(self, contestant: Contestant, peer: PeerProcess | None, slice_s: float) -> None:
+    def __init__(self, contestant: Contestant, peer: Peer | None, slice_s: float) -> None:
         self._contestant = contestant
         self._peer = peer
         self._slice_ns = 1e9 * slice_s
@@ -93,7 +93,7 @@ def measure(contestant: Contestant, rounds: int, slice_s: float) -> tuple[Row, s
 def main() -> None:
     given = arguments()
     rows: list[Row] = []
-    versions = {"pypow's kernel": pypow.chosen_kernel().name}
+    versions = {"kernel": pypow.chosen_kernel().name}
     skipped: dict[str, str] = {}
     for contestant in CONTESTANTS:
         if contestant.group not in given.peers and "all" not in given.peers:

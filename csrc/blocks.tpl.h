@@ -34,11 +34,11 @@ KERNEL_TARGET static void load_many(uint32_t *words, const uint8_t *const *block
     for (int j = 0; j < WAYS; j++)
         for (int first = 0; first < BLOCK_WORDS; first += WIDTH) {
             vec rows[WIDTH];
-#pragma GCC unroll 16
+            UNROLL(16)
             for (int i = 0; i < WIDTH; i++)
                 memcpy(&rows[i], blocks[j * WIDTH + i] + 4 * first, sizeof(vec));
             v_transpose(rows);
-#pragma GCC unroll 16
+            UNROLL(16)
             for (int i = 0; i < WIDTH; i++) {
                 const vec word = v_big_endian(rows[i]);
                 memcpy(words + (first + i) * LANES + j * WIDTH, &word, sizeof(vec));

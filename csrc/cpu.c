@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CPU facts from CPUID and XCR0 (Intel SDM volume 1, chapters 13 and 14.3; volume 2, CPUID).
+ * CPU facts: on x86 from CPUID and XCR0 (Intel SDM volume 1, chapters 13 and 14.3; volume 2,
+ * CPUID), on ARM from the operating system (Linux: Documentation/arch/arm64/elf_hwcaps.rst).
  *
  * Not __builtin_cpu_supports: some packaged compilers link a runtime for which it answers "no"
  * on a CPU that has the instructions.
@@ -16,6 +17,8 @@ enum {
     HAS_AVX512 = 4,
     HAS_SHA = 8,
     HAS_SSE41 = 16,
+    HAS_NEON = 32,
+    HAS_ARMSHA = 64,
 };
 
 #if defined(__x86_64__)
@@ -63,6 +66,19 @@ static uint32_t ask(void)
     return features;
 }
 
+#elif defined(__aarch64__) && defined(__linux__)
+
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+static uint32_t ask(void)
+{
+    const unsigned long features = getauxval(AT_HWCAP);
+    if ((features & HWCAP_ASIMD) == 0)
+        return 0;
+    return HAS_NEON | ((features & HWCAP_SHA2) != 0 ? HAS_ARMSHA : 0);
+}
+
 #else
 
 static uint32_t ask(void) { return 0; }
@@ -85,3 +101,5 @@ bool pypow_cpu_has_sse41(void) { return has(HAS_SSE41); }
 bool pypow_cpu_has_avx2(void) { return has(HAS_AVX2); }
 bool pypow_cpu_has_avx512(void) { return has(HAS_AVX512); }
 bool pypow_cpu_has_sha(void) { return has(HAS_SHA); }
+bool pypow_cpu_has_neon(void) { return has(HAS_NEON); }
+bool pypow_cpu_has_armsha(void) { return has(HAS_ARMSHA); }

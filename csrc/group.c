@@ -32,7 +32,7 @@ bool pypow_group_wanted(const struct pypow_hash *hash)
 static bool go_on(struct group *group, uint64_t blocks)
 {
     group->unwatched += blocks * group->lanes;
-    if (group->unwatched < PYPOW_WATCH_BLOCKS)
+    if (group->unwatched < pypow_watch_blocks(group->lanes))
         return true;
     group->unwatched = 0;
     return !pypow_watch_stopped(group->watch) && !pypow_watch_pointless(group->watch, group->first);
@@ -159,7 +159,7 @@ static bool hash_group(struct group *group)
     const struct pypow_tail *tail = &group->search->scan.tail;
     const bool stretch = hash->type == PYPOW_PBKDF2_HMAC_SHA256;
     const uint32_t blocks = stretch ? 2 : 1; /* in an iteration */
-    const uint32_t piece = PYPOW_WATCH_BLOCKS / (blocks * group->lanes);
+    const uint32_t piece = pypow_watch_blocks(group->lanes) / (blocks * group->lanes);
     uint32_t times;
     if (!(stretch ? begin_stretch(group) : hash_messages(group)))
         return false;
@@ -177,15 +177,21 @@ static bool hash_group(struct group *group)
     return true;
 }
 
-/* The first nonce of the group that wins, or `count`. */
-static uint32_t winner(const struct group *group)
+/* The first nonce of the group that wins, noted with its digest; or `count`. */
+static uint32_t winner(struct pypow_progress *progress, const struct group *group)
 {
+    const struct pypow_nonce *nonce = &group->search->puzzle->nonce;
+    const uint32_t digits = (uint32_t)group->message.nonce_len;
     uint8_t digest[PYPOW_DIGEST_BYTES];
     for (uint32_t lane = 0; lane < group->count; lane++) {
         for (uint32_t i = 0; i < STATE_WORDS; i++)
             store_be32(digest + 4 * i, group->states[i * group->lanes + lane]);
-        if (pypow_rule_wins(&group->search->puzzle->rule, digest))
+        if (pypow_rule_wins(&group->search->puzzle->rule, digest)) {
+            progress->encoded_len = digits;
+            pypow_nonce_write(progress->encoded, nonce, digits, group->first + lane);
+            memcpy(progress->digest, digest, sizeof digest);
             return lane;
+        }
     }
     return group->count;
 }
@@ -214,7 +220,7 @@ int pypow_group_search(struct pypow_progress *progress, const struct pypow_searc
         choose_nonces(&group, index, last);
         if (pypow_watch_stopped(watch) || !hash_group(&group))
             return pypow_watch_stopped(watch) ? PYPOW_STOPPED : PYPOW_NOT_FOUND;
-        const uint32_t lane = winner(&group);
+        const uint32_t lane = winner(progress, &group);
         if (lane < group.count) {
             progress->nonce = index + lane;
             progress->hashes += lane + 1;

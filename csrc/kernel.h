@@ -12,6 +12,22 @@
 #include "rule.h"
 #include "sha256.h"
 
+/* Before a loop that shall be written out. Without it clang's code takes up to twice the time,
+   and it wants to be told to unroll all of the loop, not how often. */
+#define PYPOW_PRAGMA(words) _Pragma(#words)
+#if defined(__clang__)
+#define UNROLL(times) PYPOW_PRAGMA(unroll)
+#else
+#define UNROLL(times) PYPOW_PRAGMA(GCC unroll times)
+#endif
+
+/* Older clang knows these instructions only in files that are wholly for CPUs which have them. */
+#if defined(__AARCH64EL__)
+#if !defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2)
+#define PYPOW_ARMSHA
+#endif
+#endif
+
 /* A scan may read this many words past the end of its range of the table. */
 enum { MAX_LANES = 32 };
 
@@ -40,7 +56,7 @@ struct pypow_tail {
  * A block of which one word varies, prepared so that a kernel does only what depends on that
  * word ("uniform" is what does not). Filled by pypow_scan_fold.
  *
- * Index i stands for the message whose varying word is fixed_bits | table[i].
+ * Index i stands for the message whose varying word is fixed_bits + table[i].
  */
 struct pypow_scan {
     const uint32_t *table;
@@ -49,7 +65,7 @@ struct pypow_scan {
     struct pypow_filter filter;
 
     uint32_t chain[STATE_WORDS]; /* chaining value before the block */
-    uint32_t block[BLOCK_WORDS]; /* the block, its varying word without the table's bits */
+    uint32_t block[BLOCK_WORDS]; /* the block, its varying word being fixed_bits */
     uint32_t quad[STATE_WORDS];  /* working variables before round word/4*4 */
     uint32_t after[STATE_WORDS]; /* working variables after round `word`; a and e lack table[i] */
 
@@ -77,13 +93,20 @@ struct pypow_stretch {
 /* Which words of the schedule vary when these of the block do: bit i stands for W_i. */
 static inline uint64_t pypow_schedule_varying(uint64_t varying)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
         const uint64_t terms = varying >> (i - 2) | varying >> (i - 7) | varying >> (i - 15) |
                                varying >> (i - 16);
         varying |= (terms & 1) << i;
     }
     return varying;
+}
+
+/* The first round from which on all four terms of W vary; some word must not vary. */
+static inline int pypow_schedule_dense(uint64_t varying)
+{
+    const int last_uniform = ROUNDS - 1 - __builtin_clzll(~varying);
+    return last_uniform + BLOCK_WORDS + 1;
 }
 
 /* Prepare the schedule of a block; what its varying words hold is ignored. */
@@ -126,11 +149,17 @@ extern const struct pypow_kernel pypow_kernel_avx512;
 extern const struct pypow_kernel pypow_kernel_shani;
 extern const struct pypow_kernel pypow_kernel_shani_vl;
 #endif
+#if defined(__AARCH64EL__)
+extern const struct pypow_kernel pypow_kernel_neon;
+#endif
+#if defined(PYPOW_ARMSHA)
+extern const struct pypow_kernel pypow_kernel_armsha;
+#endif
 
-/* The kernel of this name, or the best one for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
+/* The kernel of this name, or the one measured fastest for NULL. PYPOW_OK or PYPOW_NO_KERNEL. */
 int pypow_kernel_choose(const struct pypow_kernel **kernel, const char *name);
 
-/* The block function that is fastest for one message at a time. */
+/* The block function that was measured fastest for one message at a time. */
 pypow_compress *pypow_kernel_compress(void);
 
 #endif

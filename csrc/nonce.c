@@ -36,12 +36,24 @@ uint32_t pypow_nonce_digits(const struct pypow_nonce *nonce, uint64_t index)
     return digits;
 }
 
+static inline void write_digits(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t base,
+                                uint32_t digits, uint64_t index)
+{
+    for (uint32_t i = 0; i < digits; i++) {
+        bytes[nonce->little ? i : digits - 1 - i] = nonce->symbols[index % base];
+        index /= base;
+    }
+}
+
 void pypow_nonce_write(uint8_t *bytes, const struct pypow_nonce *nonce, uint32_t digits,
                        uint64_t index)
 {
-    for (uint32_t i = 0; i < digits; i++) {
-        bytes[nonce->little ? i : digits - 1 - i] = nonce->symbols[index % nonce->base];
-        index /= nonce->base;
+    /* A base known to the compiler saves it the divisions. */
+    switch (nonce->base) {
+    case 10: write_digits(bytes, nonce, 10, digits, index); break;
+    case 16: write_digits(bytes, nonce, 16, digits, index); break;
+    case 256: write_digits(bytes, nonce, 256, digits, index); break;
+    default: write_digits(bytes, nonce, nonce->base, digits, index); break;
     }
 }
 

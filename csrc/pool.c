@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One search on several threads.
+ * Threads that search one puzzle together, and then the next.
  *
  * Workers claim chunks of the range in order. A hit lowers the ceiling, above which nothing is
  * claimed or carried on; what was claimed below it is still finished, so that the lowest nonce
- * wins. The caller's thread is the first worker: helpers are started only once the search has
- * outlived what starting them costs, and where they fill every core the caller only waits.
+ * wins. The caller's thread is the first worker, and each claim brings in one helper more: 64
+ * threads are there after six chunks, at a cost that no single one of them has to bear.
+ *
+ * Helpers work for a caller who is there: when no run has come for a while, they park.
  */
 #define _POSIX_C_SOURCE 200809L /* threads, signal masks and the monotonic clock */
 
@@ -15,154 +17,192 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "hash.h"
 #include "search.h"
 
-/* Blocks hashed for a claim: 150 to 200 us of a wide kernel, a few ms of the slowest. */
-#define CLAIM_BLOCKS (UINT64_C(1) << 14)
+#define NS_PER_MS UINT64_C(1000000)
+
+/* How long helpers go on after a slice: a caller who only looks around is back by then. */
+#define PATIENCE_NS (100 * NS_PER_MS)
+
+struct worker {
+    struct pypow_search search;
+    uint64_t serial; /* of the search it was begun for */
+};
 
 struct pypow_pool {
-    struct pypow_puzzle *puzzle; /* a copy, for the threads may outlive the caller's */
     const struct pypow_kernel *kernel;
-    uint64_t last;  /* the highest index of the range */
-    uint64_t chunk; /* indices in a claim */
-    pid_t process;  /* the one whose threads the helpers are */
-    int outcome;    /* of the last run */
+    pid_t process;           /* the one whose threads the helpers are */
+    uint32_t threads;        /* that are allowed, the caller's included */
+    uint32_t helpers_wanted; /* in this search; fewer where they could not be had */
+    uint32_t cores;
+    struct worker caller;
+    int outcome; /* of the last run */
+
+    /* The search. All but `stop` and `ceiling` change only while no claim is out. */
+    struct pypow_puzzle *puzzle; /* a copy, for the threads may outlive the caller's */
+    uint64_t serial;
+    uint64_t last;    /* the highest index of the range */
+    uint32_t enough;  /* so many helpers, and the caller only waits */
     int stop;
     uint64_t ceiling; /* the lowest winning nonce so far, else `last` */
 
-    pthread_mutex_t lock; /* guards what follows, and writes to the ceiling */
-    pthread_cond_t ended; /* a helper has ended */
-    uint64_t next;        /* the lowest index that nobody has claimed */
-    bool exhausted;       /* the whole range is claimed */
-    bool abandoned;       /* a claim was given up because of `stop` */
-    bool found;
-    uint64_t hashes;
-    uint32_t working; /* helpers that have not ended */
-
-    struct pypow_search search; /* of the caller's thread */
-    uint32_t helpers_wanted;
+    pthread_mutex_t lock;   /* guards what follows, and writes to the ceiling */
+    pthread_cond_t invited; /* parked helpers wait for it */
+    pthread_cond_t ended;   /* the caller waits for it: the last claim is settled */
+    uint64_t next;          /* the lowest index that nobody has claimed */
+    uint64_t attended_until_ns;
+    struct pypow_progress best; /* the lowest winner so far; and the hashes of all */
+    uint32_t claims; /* out, not settled */
+    uint32_t parked;
     uint32_t helpers; /* started, and to be joined */
-    bool crowded;     /* helpers fill every core: a caller that ground too would wake late */
+    bool exhausted;   /* the whole range is claimed */
+    bool abandoned;   /* a claim was given up because of `stop` */
+    bool found;
+    bool attended; /* somebody runs the search, or did just now */
+    bool closing;
     pthread_t helper[];
 };
 
-static bool unclaimed(const struct pypow_pool *pool)
+static uint64_t now_ns(void)
 {
-    return !pool->exhausted && pool->next <= pool->ceiling;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 * NS_PER_MS + (uint64_t)now.tv_nsec;
 }
 
-static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool)
+static bool claimable(const struct pypow_pool *pool)
+{
+    return !pool->exhausted && pool->next <= pool->ceiling &&
+           !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED);
+}
+
+/*
+ * Whether this worker is to claim. A caller that ground too would be late where helpers fill
+ * every core, and where a chunk is long.
+ */
+static bool called_for(struct pypow_pool *pool, const struct worker *worker)
+{
+    if (worker == &pool->caller)
+        return pool->helpers < pool->enough;
+    if (now_ns() > pool->attended_until_ns)
+        pool->attended = false;
+    return pool->attended;
+}
+
+static void *help(void *argument);
+
+/* Where a thread cannot be had, the search goes on with fewer. */
+static void start_helper(struct pypow_pool *pool)
+{
+    sigset_t every, before;
+    sigfillset(&every);
+    pthread_sigmask(SIG_SETMASK, &every, &before); /* signals are for the caller's threads */
+    if (pthread_create(&pool->helper[pool->helpers], NULL, help, pool) == 0)
+        pool->helpers++;
+    else
+        pool->helpers_wanted = pool->helpers;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void invite_one(struct pypow_pool *pool)
+{
+    if (!claimable(pool))
+        return;
+    if (pool->parked > 0)
+        pthread_cond_signal(&pool->invited);
+    else if (pool->helpers < pool->helpers_wanted)
+        start_helper(pool);
+}
+
+static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool,
+                  const struct worker *worker)
 {
     pthread_mutex_lock(&pool->lock);
-    const bool left = unclaimed(pool) && !__atomic_load_n(&pool->stop, __ATOMIC_RELAXED);
-    if (left) {
-        const uint64_t beyond = pool->last - pool->next;
-        pool->exhausted = beyond < pool->chunk;
+    const bool mine = claimable(pool) && called_for(pool, worker);
+    if (mine) {
         *first = pool->next;
-        *last = pool->next + (pool->exhausted ? beyond : pool->chunk - 1);
+        *last = pypow_search_chunk_end(pool->puzzle, pool->kernel, *first, pool->last);
+        pool->exhausted = *last == pool->last;
         pool->next = *last + 1;
+        pool->claims++;
+        invite_one(pool);
     }
     pthread_mutex_unlock(&pool->lock);
-    return left;
+    return mine;
 }
 
 static void settle(struct pypow_pool *pool, int status, const struct pypow_progress *progress)
 {
     pthread_mutex_lock(&pool->lock);
-    pool->hashes += progress->hashes;
+    pool->claims--;
+    const uint64_t hashes = pool->best.hashes + progress->hashes;
     if (status == PYPOW_STOPPED)
         pool->abandoned = true;
     if (status == PYPOW_OK && progress->nonce <= pool->ceiling) {
         pool->found = true;
+        pool->best = *progress;
         __atomic_store_n(&pool->ceiling, progress->nonce, __ATOMIC_RELAXED);
     }
+    pool->best.hashes = hashes;
+    if (pool->claims == 0 && !claimable(pool))
+        pthread_cond_signal(&pool->ended);
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* Few where messages are long, so that stops and deadlines are always seen in time. */
-static uint64_t chunk_size(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel)
-{
-    const uint64_t hashes = CLAIM_BLOCKS / pypow_hash_cost(&puzzle->hash, &puzzle->message);
-    return hashes > kernel->lanes ? hashes : kernel->lanes;
-}
-
 /* Claim and search one chunk; false when there is nothing to claim. */
-static bool work(struct pypow_pool *pool, struct pypow_search *search)
+static bool work(struct pypow_pool *pool, struct worker *worker)
 {
     const struct pypow_watch watch = {.stop = &pool->stop, .ceiling = &pool->ceiling};
     struct pypow_progress progress;
     uint64_t first, last;
-    if (!claim(&first, &last, pool))
+    if (!claim(&first, &last, pool, worker))
         return false;
-    const int status = pypow_search_range(&progress, search, first, last, &watch);
+    if (worker->serial != pool->serial) {
+        pypow_search_begin(&worker->search, pool->puzzle, pool->kernel);
+        worker->serial = pool->serial;
+    }
+    const int status = pypow_search_range(&progress, &worker->search, first, last, &watch);
     settle(pool, status, &progress);
     return true;
+}
+
+static bool wait_for_work(struct pypow_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->closing && !(pool->attended && claimable(pool))) {
+        pool->parked++;
+        pthread_cond_wait(&pool->invited, &pool->lock);
+        pool->parked--;
+    }
+    const bool closing = pool->closing;
+    pthread_mutex_unlock(&pool->lock);
+    return !closing;
 }
 
 static void *help(void *argument)
 {
     struct pypow_pool *pool = argument;
-    struct pypow_search search;
-    pypow_search_begin(&search, pool->puzzle, pool->kernel);
-    while (work(pool, &search))
-        continue;
-    pthread_mutex_lock(&pool->lock);
-    pool->working--;
-    pthread_cond_signal(&pool->ended);
-    pthread_mutex_unlock(&pool->lock);
+    struct worker worker = {.serial = 0};
+    while (wait_for_work(pool))
+        while (work(pool, &worker))
+            continue;
     return NULL;
 }
 
-/* Where a thread cannot be had, the search goes on with fewer. */
-static void start_helpers(struct pypow_pool *pool)
+/* Wait until every claim is settled, or for the deadline; then say how the search stands. */
+static int conclude(struct pypow_pool *pool, uint64_t deadline_ns)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    sigset_t every, before;
-    sigfillset(&every);
-    pthread_sigmask(SIG_SETMASK, &every, &before); /* signals are for the caller's threads */
-    pthread_mutex_lock(&pool->lock);
-    while (unclaimed(pool) && pool->helpers < pool->helpers_wanted &&
-           pthread_create(&pool->helper[pool->helpers], NULL, help, pool) == 0)
-        pool->helpers++;
-    pool->working = pool->helpers;
-    pool->helpers_wanted = pool->helpers;
-    pool->crowded = cores > 0 && pool->helpers >= cores;
-    pthread_mutex_unlock(&pool->lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
-static struct timespec from_now(uint32_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000L;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
-}
-
-static bool past(const struct timespec *deadline)
-{
-    const struct timespec now = from_now(0);
-    return now.tv_sec > deadline->tv_sec ||
-           (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
-}
-
-/* Wait for the helpers until the deadline, then say how the search stands. */
-static int conclude(struct pypow_pool *pool, const struct timespec *deadline)
-{
-    int status;
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
+                                      .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
     bool in_time = true;
+    int status;
     pthread_mutex_lock(&pool->lock);
-    while (pool->working > 0 && in_time)
-        in_time = pthread_cond_timedwait(&pool->ended, &pool->lock, deadline) == 0;
-    if (pool->working > 0)
+    while ((pool->claims > 0 || claimable(pool)) && in_time)
+        in_time = pthread_cond_timedwait(&pool->ended, &pool->lock, &deadline) == 0;
+    const bool unclaimed = !pool->exhausted && pool->next <= pool->ceiling;
+    if (pool->claims > 0 || claimable(pool))
         status = PYPOW_RUNNING;
-    else if (pool->abandoned || unclaimed(pool))
+    else if (pool->abandoned || unclaimed)
         status = PYPOW_STOPPED;
     else
         status = pool->found ? PYPOW_OK : PYPOW_NOT_FOUND;
@@ -172,14 +212,18 @@ static int conclude(struct pypow_pool *pool, const struct timespec *deadline)
 
 static int advance(struct pypow_pool *pool, uint32_t slice_ms)
 {
-    const struct timespec deadline = from_now(slice_ms);
-    while (!pool->crowded && work(pool, &pool->search)) {
-        if (pool->helpers < pool->helpers_wanted)
-            start_helpers(pool);
-        if (past(&deadline))
+    const uint64_t deadline_ns = now_ns() + slice_ms * NS_PER_MS;
+    pthread_mutex_lock(&pool->lock);
+    pool->attended_until_ns = deadline_ns + PATIENCE_NS;
+    pool->attended = true;
+    /* A caller who is not to claim, or not if it can be helped, brings nobody in by claiming. */
+    if (pool->helpers >= pool->enough || pool->enough == 1)
+        invite_one(pool);
+    pthread_mutex_unlock(&pool->lock);
+    while (work(pool, &pool->caller))
+        if (now_ns() >= deadline_ns)
             return PYPOW_RUNNING;
-    }
-    return conclude(pool, &deadline);
+    return conclude(pool, deadline_ns);
 }
 
 int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uint32_t slice_ms)
@@ -189,9 +233,7 @@ int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uin
     if (pool->outcome == PYPOW_RUNNING)
         pool->outcome = advance(pool, slice_ms);
     pthread_mutex_lock(&pool->lock);
-    progress->hashes = pool->hashes;
-    if (pool->outcome == PYPOW_OK)
-        progress->nonce = pool->ceiling;
+    *progress = pool->best;
     pthread_mutex_unlock(&pool->lock);
     return pool->outcome;
 }
@@ -209,11 +251,17 @@ static bool prepare_lock(struct pypow_pool *pool)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     const bool made = pthread_cond_init(&pool->ended, &monotonic) == 0;
     pthread_condattr_destroy(&monotonic);
-    return made && pthread_mutex_init(&pool->lock, NULL) == 0;
+    return made && pthread_cond_init(&pool->invited, NULL) == 0 &&
+           pthread_mutex_init(&pool->lock, NULL) == 0;
 }
 
-int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *name,
-                   uint32_t threads, uint64_t first, uint64_t count)
+static uint32_t online_cores(void)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (uint32_t)cores : UINT32_MAX;
+}
+
+int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
 {
     const struct pypow_kernel *kernel;
     if (threads < 1 || threads > PYPOW_MAX_THREADS)
@@ -221,26 +269,51 @@ int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, 
     const int status = pypow_kernel_choose(&kernel, name);
     if (status != PYPOW_OK)
         return status;
-    const uint32_t helpers = threads - 1;
-    struct pypow_pool *made = calloc(1, sizeof *made + helpers * sizeof made->helper[0]);
+    struct pypow_pool *made = calloc(1, sizeof *made + threads * sizeof made->helper[0]);
     if (made == NULL)
         return PYPOW_NO_MEMORY;
-    made->puzzle = pypow_puzzle_copy(puzzle);
-    if (made->puzzle == NULL || !prepare_lock(made)) {
-        pypow_puzzle_free(made->puzzle);
+    if (!prepare_lock(made)) {
         free(made);
         return PYPOW_NO_MEMORY;
     }
     made->kernel = kernel;
-    made->chunk = chunk_size(puzzle, kernel);
     made->process = getpid();
-    made->outcome = PYPOW_RUNNING;
-    made->helpers_wanted = helpers;
-    made->next = first;
-    made->exhausted = !pypow_puzzle_range(&made->last, puzzle, first, count);
-    made->ceiling = made->last;
-    pypow_search_begin(&made->search, made->puzzle, kernel);
+    made->outcome = PYPOW_NOT_FOUND;
+    made->threads = threads;
+    made->cores = threads > 1 ? online_cores() : 1;
     *pool = made;
+    return PYPOW_OK;
+}
+
+int pypow_pool_begin(struct pypow_pool *pool, const struct pypow_puzzle *puzzle, uint64_t first,
+                     uint64_t count)
+{
+    if (getpid() != pool->process)
+        return PYPOW_FORKED;
+    struct pypow_puzzle *copy = pypow_puzzle_copy(puzzle);
+    if (copy == NULL)
+        return PYPOW_NO_MEMORY;
+    pypow_pool_stop(pool);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->claims > 0)
+        pthread_cond_wait(&pool->ended, &pool->lock);
+    pypow_puzzle_free(pool->puzzle);
+    pool->puzzle = copy;
+    pool->serial++;
+    pool->enough = pool->cores < pool->threads ? pool->cores : pool->threads;
+    pool->helpers_wanted = pool->threads - 1;
+    if (pypow_search_is_long(copy, pool->kernel)) {
+        pool->enough = 1;
+        pool->helpers_wanted = pool->threads;
+    }
+    pool->next = first;
+    pool->exhausted = !pypow_puzzle_range(&pool->last, copy, first, count);
+    pool->ceiling = pool->last;
+    pool->best.hashes = 0;
+    pool->abandoned = pool->found = pool->attended = false;
+    __atomic_store_n(&pool->stop, 0, __ATOMIC_RELAXED);
+    pthread_mutex_unlock(&pool->lock);
+    pool->outcome = PYPOW_RUNNING;
     return PYPOW_OK;
 }
 
@@ -251,9 +324,14 @@ void pypow_pool_free(struct pypow_pool *pool)
     /* In a fork the helpers do not exist, and the lock may be held by one of them. */
     if (getpid() == pool->process) {
         pypow_pool_stop(pool);
+        pthread_mutex_lock(&pool->lock);
+        pool->closing = true;
+        pthread_cond_broadcast(&pool->invited);
+        pthread_mutex_unlock(&pool->lock);
         for (uint32_t i = 0; i < pool->helpers; i++)
             pthread_join(pool->helper[i], NULL);
         pthread_cond_destroy(&pool->ended);
+        pthread_cond_destroy(&pool->invited);
         pthread_mutex_destroy(&pool->lock);
     }
     pypow_puzzle_free(pool->puzzle);

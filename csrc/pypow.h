@@ -5,8 +5,9 @@
  * compares the two. Header and module ship together: no ABI is promised between versions.
  *
  * Argument order, everywhere: outputs, in-outs, inputs; a length right after its pointer.
- * Nothing here prints, aborts or keeps state between calls. A call that can block is safe to
- * make without the GIL. Nonces are named by their index: 0 is the encoding's first nonce.
+ * Nothing here prints, aborts or keeps state between calls, but for the kernels' speeds. A call
+ * that can block is safe to make without the GIL. Nonces are named by their index: 0 is the
+ * encoding's first nonce.
  */
 #ifndef PYPOW_H
 #define PYPOW_H
@@ -44,8 +45,8 @@ enum pypow_limit {
 };
 
 enum pypow_hash_type {
-    PYPOW_SHA256 = 0,            /* FIPS 180-4, `iterations` times: of the message, of its digest.. */
-    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2; the message is the password; 32 bytes of key */
+    PYPOW_SHA256 = 0, /* FIPS 180-4; of the message, then of its digest, `iterations` in all */
+    PYPOW_PBKDF2_HMAC_SHA256 = 1 /* RFC 8018, 5.2: the message is the password, the key 32 bytes */
 };
 
 enum pypow_rule_type {
@@ -125,16 +126,22 @@ struct pypow_column {
 
 struct pypow_kernel_info {
     const char *name;
-    uint32_t lanes;  /* messages ground at a time */
-    uint32_t usable; /* 1: this CPU and operating system can run it */
+    uint32_t lanes;        /* messages ground at a time */
+    uint32_t usable;       /* 1: this CPU and operating system can run it */
+    uint64_t hashes_per_s; /* one thread, as measured; 0 where not usable */
 };
 
 struct pypow_progress {
-    uint64_t nonce;  /* index of the lowest winning nonce; set by PYPOW_OK only */
     uint64_t hashes; /* nonces tried so far, all threads; a winner's thread counts up to it */
+
+    /* The lowest winning nonce; set by PYPOW_OK only. */
+    uint64_t nonce; /* its index */
+    uint32_t encoded_len;
+    uint8_t encoded[64]; /* its bytes */
+    uint8_t digest[32];  /* of its message */
 };
 
-/* Opaque: what a kernel grinds, prepared once; and one search on several threads. */
+/* Opaque: what a kernel grinds, prepared once; and threads that search one after another. */
 struct pypow_puzzle;
 struct pypow_pool;
 
@@ -142,7 +149,8 @@ struct pypow_pool;
 const char *pypow_version(void);
 
 /*
- * The table of kernels, best measured first; the last one runs everywhere.
+ * The table of kernels, fastest first; what this CPU cannot run comes last. The first call that
+ * needs the order measures it, in less than 3 ms, and the process keeps it.
  * Returns PYPOW_OK, or PYPOW_NOT_FOUND past the end of the table.
  */
 int pypow_kernel_at(struct pypow_kernel_info *info, uint32_t index);
@@ -173,24 +181,44 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * (NULL: the best usable), for the lowest that wins. Indices past 2^64 - 1, or past what the
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
- * `stop` may be NULL; it is polled every 1,024 hashes, non-zero ends the scan.
+ * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
+ * however many a hash takes; every 4,096 with a kernel of 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
                  const char *kernel, uint64_t first, uint64_t count, const int *stop);
 
 /*
- * The same search on `threads` threads (1..PYPOW_MAX_THREADS), the caller's included: run
- * grinds, or waits where others fill every core, for about `slice_ms` and then answers
- * PYPOW_RUNNING, so that the caller can look at signals, clocks and progress. The result is the
- * lowest winning nonce, whatever the kernel, threads and slices. The pool keeps a copy of the
- * puzzle. One thread at a time may run; any may stop. free stops and joins every thread; in a
- * forked child it only frees memory, and run answers PYPOW_FORKED.
+ * The opening of such a search, of a puzzle that need not be prepared: what one thread does in
+ * about the time that waking another takes, 100 to 200 us of a wide kernel; and nothing where
+ * nonces take so long that it would be much more. An easy puzzle needs no more than this.
+ * PYPOW_RUNNING: the rest, from first + progress->hashes on, is left to search.
  */
-int pypow_pool_new(struct pypow_pool **pool, const struct pypow_puzzle *puzzle, const char *kernel,
-                   uint32_t threads, uint64_t first, uint64_t count);
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *kernel, uint64_t first, uint64_t count);
+
+/*
+ * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's
+ * included. The others are started when they are first needed. They park between searches, and
+ * when no run has come for 100 ms.
+ *
+ * begin sets out for the lowest winning nonce of [first, first + count), as pypow_search does,
+ * and forgets the search before it. The pool keeps a copy of the puzzle. run grinds, or waits
+ * where others fill every core, for about `slice_ms` and then answers PYPOW_RUNNING, so that
+ * the caller can look at signals, clocks and progress. The result is the same whatever the
+ * kernel, threads and slices. Before the first begin it is that of an empty range.
+ *
+ * One thread at a time may begin and run; any may stop, which ends the search begun last: run
+ * then answers PYPOW_STOPPED. free ends every thread. In a forked child begin and run answer
+ * PYPOW_FORKED, and free only frees memory.
+ */
+int pypow_pool_new(struct pypow_pool **pool, const char *kernel, uint32_t threads);
+int pypow_pool_begin(struct pypow_pool *pool, const struct pypow_puzzle *puzzle, uint64_t first,
+                     uint64_t count);
 int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uint32_t slice_ms);
-void pypow_pool_stop(struct pypow_pool *pool); /* from any thread; run then answers PYPOW_STOPPED */
+void pypow_pool_stop(struct pypow_pool *pool);
 void pypow_pool_free(struct pypow_pool *pool);
 
 /*

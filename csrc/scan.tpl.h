@@ -35,13 +35,11 @@ KERNEL_TARGET static uint32_t scan_batch(const struct pypow_scan *scan, uint32_t
             absorb(&states[group], kw);
     }
     for (uint32_t group = 0; group < groups; group++) {
-        uint32_t bits;
-        if (scan->rehashes == 0) {
-            bits = passing(&states[group], &scan->filter);
-        } else {
+        if (scan->rehashes > 1)
             rehash(&states[group], &scan->tail, scan->rehashes - 1);
-            bits = passing_rehashed(&states[group], &scan->tail, &scan->filter);
-        }
+        const uint32_t bits = scan->rehashes > 0
+                                  ? passing_rehashed(&states[group], &scan->tail, &scan->filter)
+                                  : passing(&states[group], &scan->filter);
         if (bits != 0)
             return begin + group * LANES + (uint32_t)__builtin_ctz(bits);
     }

@@ -4,17 +4,8 @@
 #define PYPOW_SEARCH_H
 
 #include "kernel.h"
+#include "layout.h"
 #include "puzzle.h"
-
-/*
- * A run is a stretch of indices that differ in their fast and inner digits only. The inner
- * digits share one word of the message; a kernel scans all their values in one go. The fast
- * digits are those, usually none, that lie in a word with too few to be worth a scan.
- */
-enum {
-    MAX_INNER = 1 << 12, /* values of the inner digits: 16 KiB of words, well inside L1 */
-    MAX_RUN = 1 << 14    /* a winner's whole run is searched, hence not too long */
-};
 
 /* What a thread searches with; begun once, then used for one range after another. */
 struct pypow_search {
@@ -22,29 +13,28 @@ struct pypow_search {
     const struct pypow_kernel *kernel;
     pypow_compress *compress; /* confirms what the kernel's filter lets pass */
 
-    /* The layout of nonces with `digits` digits; 0 before the first. */
-    uint32_t digits;
-    uint32_t fast_digits;
-    uint32_t fast_count; /* base^fast_digits */
-    uint32_t inner_digits;
-    uint32_t inner_count; /* base^inner_digits */
-    uint64_t block;       /* which block of the message holds the inner digits */
-
-    uint32_t slice;       /* nonces between two looks at the watch */
+    struct pypow_layout layout; /* of no digits before the first */
+    uint64_t block;             /* which block of the message holds the whole digits */
+    uint32_t slice;             /* nonces between two looks at the watch */
 
     struct pypow_message message;
     struct pypow_scan scan;
+    uint32_t parts_laid;     /* in the table */
+    uint32_t part_bits[256]; /* what each of them adds to the values before all parts */
     uint32_t table[MAX_INNER + MAX_LANES];
 };
 
-/* What may end a search early; both are looked at every PYPOW_WATCH_BLOCKS. */
+/* What may end a search early; looked at every 1,024 block computations or so. */
 struct pypow_watch {
     const int *stop;         /* non-zero: give up. NULL: never */
     const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
 };
 
-/* Block computations between two looks at the watch: 3 to 15 us with a wide kernel. */
-enum { PYPOW_WATCH_BLOCKS = 1024 };
+/*
+ * Block computations between two looks at the watch: 3 to 25 us, longer on the slowest kernels.
+ * The end of a scan costs the widest as much as one group more, which 32 groups would not hide.
+ */
+static inline uint32_t pypow_watch_blocks(uint32_t lanes) { return lanes < 32 ? 1024 : 4096; }
 
 static inline bool pypow_watch_stopped(const struct pypow_watch *watch)
 {
@@ -58,6 +48,17 @@ static inline bool pypow_watch_pointless(const struct pypow_watch *watch, uint64
 
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel);
+
+/*
+ * The last index of the chunk of first..last to search before looking up. It is worth 2^14 block
+ * computations, 100 to 200 us of a wide kernel and a few ms of the slowest; or one nonce in each
+ * lane, where that is more.
+ */
+uint64_t pypow_search_chunk_end(const struct pypow_puzzle *puzzle,
+                                const struct pypow_kernel *kernel, uint64_t first, uint64_t last);
+
+/* Whether even a chunk takes so long that nobody should wait for its end to look up. */
+bool pypow_search_is_long(const struct pypow_puzzle *puzzle, const struct pypow_kernel *kernel);
 
 /*
  * Search the indices first..last, both included. progress->hashes is how many were tried,

@@ -10,119 +10,38 @@
  *              instruction set
  *   vec        WIDTH uint32_t, with the operators + & ^ << >> element by element
  *   v_xor3, v_ch, v_maj   (vec, vec, vec) -> vec, as in FIPS 180-4, 4.1.2
+ *   v_ror      optional: (vec, count) -> vec, where the compiler knows no good one
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
  * and gets scan_lanes, compress_lanes, load_many, decode_many, compress_many, rehash_many and
  * stretch_many.
- *
- * Loops over rounds have constant bounds once inlined, and the compiler unrolls them. `varying`
- * is then a constant in every round, and with it which terms of the schedule exist at all.
  */
 #include <string.h>
 
-#include "kernel.h"
-
-/* Chaining values, or working variables, of the messages in a vector. */
-struct state {
-    vec a, b, c, d, e, f, g, h;
-};
-
-struct lanes {
-    struct state way[WAYS];
-};
-
-KERNEL_FN vec v_splat(uint32_t x) { return (vec){0} + x; }
-KERNEL_FN vec v_ror(vec x, int n) { return x >> n | x << (32 - n); }
-KERNEL_FN vec v_big_sigma0(vec x) { return v_xor3(v_ror(x, 2), v_ror(x, 13), v_ror(x, 22)); }
-KERNEL_FN vec v_big_sigma1(vec x) { return v_xor3(v_ror(x, 6), v_ror(x, 11), v_ror(x, 25)); }
-KERNEL_FN vec v_small_sigma0(vec x) { return v_xor3(v_ror(x, 7), v_ror(x, 18), x >> 3); }
-KERNEL_FN vec v_small_sigma1(vec x) { return v_xor3(v_ror(x, 17), v_ror(x, 19), x >> 10); }
-
-KERNEL_FN struct state splat(const uint32_t *state)
-{
-    return (struct state){v_splat(state[0]), v_splat(state[1]), v_splat(state[2]),
-                          v_splat(state[3]), v_splat(state[4]), v_splat(state[5]),
-                          v_splat(state[6]), v_splat(state[7])};
-}
-
-KERNEL_FN struct state add(struct state x, struct state y)
-{
-    return (struct state){x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d,
-                          x.e + y.e, x.f + y.f, x.g + y.g, x.h + y.h};
-}
-
-KERNEL_FN struct state xor(struct state x, struct state y)
-{
-    return (struct state){x.a ^ y.a, x.b ^ y.b, x.c ^ y.c, x.d ^ y.d,
-                          x.e ^ y.e, x.f ^ y.f, x.g ^ y.g, x.h ^ y.h};
-}
+#include "sha256_rounds.tpl.h"
 
 KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
 {
     return v_zeros((digest_word ^ filter->value) & filter->mask);
 }
 
-/* One round (FIPS 180-4, 6.2.2); `hkw` is h + K + W. */
-KERNEL_FN struct state advance(struct state v, vec hkw)
+/* Rounds [begin, end) of a scan, whose block has one word that varies. */
+KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct pypow_scan *scan,
+                           int word, int begin, int end)
 {
-    const vec t1 = v_big_sigma1(v.e) + v_ch(v.e, v.f, v.g) + hkw;
-    const vec t2 = v_big_sigma0(v.a) + v_maj(v.a, v.b, v.c);
-    return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
-}
-
-/* W_i from the varying ones among its four terms, and the sum of the others. */
-KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t varying, int i)
-{
-    const uint64_t terms = varying >> (i - 16);
-    const bool w16 = terms & 1, w15 = terms >> 1 & 1, w7 = terms >> 9 & 1, w2 = terms >> 14 & 1;
-    vec sum = v_splat(0);
-    if (!(w16 && w15 && w7 && w2))
-        sum += uniform[i];
-    if (w16)
-        sum += w[i & 15];
-    if (w15)
-        sum += v_small_sigma0(w[(i - 15) & 15]);
-    if (w7)
-        sum += w[(i - 7) & 15];
-    if (w2)
-        sum += v_small_sigma1(w[(i - 2) & 15]);
-    return sum;
-}
-
-/*
- * Rounds [begin, end) of a block of which the words in `varying` do vary; `w` holds the last 16
- * of them. Before round `first_h`, h is part of the constants (struct pypow_schedule).
- */
-KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const uint32_t *constant,
-                      const uint32_t *uniform, uint64_t varying, int first_h, int begin, int end)
-{
-#pragma GCC unroll 64
-    for (int i = begin; i < end; i++) {
-#pragma GCC unroll 4
-        for (int j = 0; j < WAYS; j++) {
-            vec hkw = v_splat(constant[i]);
-            if (i >= first_h)
-                hkw += v->way[j].h;
-            if (varying >> i & 1) {
-                if (i >= BLOCK_WORDS)
-                    w[j][i & 15] = schedule_word(uniform, w[j], varying, i);
-                hkw += w[j][i & 15];
-            }
-            v->way[j] = advance(v->way[j], hkw);
-        }
-    }
-}
-
-/* The rounds of a scan, whose block has one word that varies. */
-KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
-                           const struct pypow_scan *scan, int word, int begin, int end)
-{
+    const uint32_t *constant = scan->schedule.constant, *uniform = scan->schedule.uniform;
     const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
-    rounds(v, w, scan->schedule.constant, scan->schedule.uniform, varying, word + 4, begin, end);
+    const int dense = pypow_schedule_dense(varying);
+    /* The code of one way is short enough without a loop. */
+    const int turns = WAYS > 1 && begin < dense ? (end - dense) / DENSE_STEP : 0;
+    const int loop = turns > 0 ? dense : end, rest = loop + turns * DENSE_STEP;
+    rounds(v, w, constant, uniform, varying, word + 4, begin, loop);
+    dense_rounds(v, w, constant, loop, rest);
+    rounds(v, w, constant, uniform, varying, word + 4, rest, end);
 }
 
 /* The rounds up to and with `word`, from the scalar set-up and the table. */
-KERNEL_FN void begin_group(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
+KERNEL_FN void begin_group(struct lanes *v, vec w[WAYS][SLOTS],
                            const struct pypow_scan *scan, uint32_t index, int word)
 {
     for (uint32_t j = 0; j < WAYS; j++) {
@@ -136,7 +55,7 @@ KERNEL_FN void begin_group(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
 }
 
 /* Word 0 or 7 of the digests against the filter, from the working variables after round 60. */
-KERNEL_FN uint32_t finish_word(struct lanes *v, vec w[WAYS][BLOCK_WORDS],
+KERNEL_FN uint32_t finish_word(struct lanes *v, vec w[WAYS][SLOTS],
                                const struct pypow_scan *scan, int word)
 {
     uint32_t bits = 0;
@@ -159,7 +78,7 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
         /* Hides that the constants are the same each time: as memory operands they cost
            nothing, while hoisted out of the loop they would fill registers and stack. */
         __asm__("" : "+r"(scan));
-        vec w[WAYS][BLOCK_WORDS];
+        vec w[WAYS][SLOTS];
         struct lanes v;
         begin_group(&v, w, scan, i, word);
         scan_rounds(&v, w, scan, word, word + 1, 61);
@@ -208,7 +127,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < ROUNDS; i++)
         for (int j = 0; j < WAYS; j++)
             v.way[j] = advance(v.way[j], v.way[j].h + kw[i]);
@@ -235,7 +154,7 @@ KERNEL_TARGET static uint32_t passing(const struct lanes *states,
 
 KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks)
 {
-    vec w[WAYS][BLOCK_WORDS];
+    vec w[WAYS][SLOTS];
     struct lanes before, v;
     for (uint32_t j = 0; j < WAYS; j++) {
         for (uint32_t i = 0; i < BLOCK_WORDS; i++)
@@ -245,10 +164,7 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
     }
     v = before;
     rounds(&v, w, pypow_sha256_k, NULL, UINT64_MAX, 0, 0, BLOCK_WORDS);
-    /* All rounds in a row would be more code than a core keeps at hand beside its caller's. */
-#pragma GCC unroll 1
-    for (int i = 0; i < ROUNDS - BLOCK_WORDS; i += BLOCK_WORDS)
-        rounds(&v, w, pypow_sha256_k + i, NULL, UINT64_MAX, 0, BLOCK_WORDS, 2 * BLOCK_WORDS);
+    dense_rounds(&v, w, pypow_sha256_k, BLOCK_WORDS, ROUNDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         v.way[j] = add(v.way[j], before.way[j]);
         for (uint32_t i = 0; i < STATE_WORDS; i++)
@@ -274,7 +190,7 @@ KERNEL_FN void store_lanes(uint32_t *words, const struct lanes *states)
 }
 
 /* The first `end` rounds of the block that holds these digests; `w` is room for its words. */
-KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const struct lanes *digests,
+KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct lanes *digests,
                            const struct pypow_tail *tail, int end)
 {
     for (int j = 0; j < WAYS; j++)
@@ -287,7 +203,7 @@ KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][BLOCK_WORDS], const stru
 KERNEL_FN struct lanes hash_digests(const struct lanes *digests, const struct lanes *chain,
                                     const struct pypow_tail *tail)
 {
-    vec w[WAYS][BLOCK_WORDS];
+    vec w[WAYS][SLOTS];
     struct lanes v = *chain;
     tail_rounds(&v, w, digests, tail, ROUNDS);
     for (int j = 0; j < WAYS; j++)
@@ -326,7 +242,7 @@ KERNEL_TARGET static uint32_t passing_rehashed(const struct lanes *digests,
         return passing(&v, filter);
     }
     /* The last word of a digest is known three rounds before the others. */
-    vec w[WAYS][BLOCK_WORDS];
+    vec w[WAYS][SLOTS];
     struct lanes v = chain;
     uint32_t bits = 0;
     tail_rounds(&v, w, digests, tail, ROUNDS - 3);
@@ -347,13 +263,13 @@ KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail
 KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct pypow_tail *tail,
                                        uint32_t times)
 {
-    const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
+    const struct lanes chains[] = {load_lanes(group->inner), load_lanes(group->outer)};
     struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
-    for (uint32_t i = 0; i < times; i++) {
+    /* One copy of the rounds for both hashes: two would not fit a core's cache of micro-ops. */
+    for (uint32_t i = 0; i < 2 * times; i++) {
         __asm__("" : "+r"(tail)); /* as in grind_word */
-        last = hash_digests(&last, &inner, tail);
-        last = hash_digests(&last, &outer, tail);
-        for (int j = 0; j < WAYS; j++)
+        last = hash_digests(&last, &chains[i % 2], tail);
+        for (int j = 0; j < WAYS && i % 2 == 1; j++)
             sum.way[j] = xor(sum.way[j], last.way[j]);
     }
     store_lanes(group->last, &last);

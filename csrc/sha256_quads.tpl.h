@@ -12,7 +12,6 @@
  *   struct state   working variables, or a chaining value, as the instructions want them
  *   from_words (const uint32_t *) -> struct state
  *   word_of    (struct state, number) -> uint32_t, variable a for 0 to h for 7
- *   to_quads   (quad *, struct state): a to d, and e to h, as two quads of a message
  *   add        (struct state, struct state) -> struct state
  *   add_to_ae  (struct state, quad) -> struct state, a and e each plus their element of the quad
  *   advance    (struct state, quad kw, round) -> struct state after STEP more rounds; `kw` is
@@ -20,6 +19,8 @@
  *   big_endian (quad) -> quad, from the bytes of four words as they lie in a message
  *   older      (W_4i-16.., W_4i-12..) -> W_j-16 + sigma0(W_j-15) for j = 4i..4i+3
  *   newer      (what `older` gave, W_4i-8.., W_4i-4..) -> W_4i..W_4i+3
+ *   xor        (struct state, struct state) -> struct state
+ *   to_quads   (quad *, struct state): a to d and e to h, as words of a message
  * and gets scan_range, compress, load_many, decode_many, compress_many, rehash_many and
  * stretch_many.
  *
@@ -83,10 +84,10 @@ KERNEL_FN void schedule(quad *w, const struct shared *shared, uint64_t varying, 
 KERNEL_FN void rounds(struct state *v, quad w[][4], const struct shared *shared, uint64_t varying,
                       int begin, int end, int lanes)
 {
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = begin; round < end; round += STEP) {
         const int i = round / 4;
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int lane = 0; lane < lanes; lane++) {
             if (i >= 4 && round % 4 == 0)
                 schedule(w[lane], shared, varying, i);
@@ -114,6 +115,22 @@ KERNEL_TARGET static void share(struct shared *shared, const struct pypow_scan *
         for (int round = word / 4 * 4; round < first_round(word); round += STEP)
             shared->start = advance(shared->start, shared->kw[word / 4], round);
     }
+}
+
+KERNEL_FN struct lanes splat(const uint32_t *words)
+{
+    struct lanes v;
+    for (int lane = 0; lane < LANES; lane++)
+        v.lane[lane] = from_words(words);
+    return v;
+}
+
+KERNEL_FN struct lanes add_lanes(const struct lanes *x, const struct lanes *y)
+{
+    struct lanes sum;
+    for (int lane = 0; lane < LANES; lane++)
+        sum.lane[lane] = add(x->lane[lane], y->lane[lane]);
+    return sum;
 }
 
 /* Bit i set where variable `number` of message i, plus `chain`, passes the filter. */
@@ -160,7 +177,7 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
                               const struct shared *shared, uint32_t begin, uint32_t end, int word)
 {
     const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
-    const struct state chain = from_words(scan->chain);
+    const struct lanes chain = splat(scan->chain);
     for (uint32_t i = begin; i < end; i += LANES) {
         /* Hides that what is shared is the same each time: as memory operands it costs nothing,
            while hoisted out of the loop it would fill registers and stack. */
@@ -175,9 +192,7 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
                 return i + (uint32_t)__builtin_ctz(bits);
         } else {
             rounds(v.lane, w, shared, varying, LAST_WORD_ROUND, ROUNDS, LANES);
-            for (int lane = 0; lane < LANES; lane++)
-                states->lane[lane] = add(v.lane[lane], chain);
-            states++;
+            *states++ = add_lanes(&v, &chain);
         }
     }
     return end;
@@ -216,12 +231,11 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = 0; round < ROUNDS; round += STEP)
         for (int lane = 0; lane < LANES; lane++)
             v.lane[lane] = advance(v.lane[lane], load(&kw[round / 4 * 4]), round);
-    for (int lane = 0; lane < LANES; lane++)
-        states->lane[lane] = add(states->lane[lane], v.lane[lane]);
+    *states = add_lanes(&v, states);
 }
 
 KERNEL_TARGET static uint32_t passing(const struct lanes *states,
@@ -250,14 +264,6 @@ KERNEL_TARGET static void load_many(uint32_t *words, const uint8_t *const *block
     for (uint32_t lane = 0; lane < LANES; lane++)
         for (uint32_t i = 0; i < BLOCK_WORDS; i++)
             words[i * LANES + lane] = load_be32(blocks[lane] + 4 * i);
-}
-
-KERNEL_FN struct lanes add_lanes(const struct lanes *x, const struct lanes *y)
-{
-    struct lanes sum;
-    for (int lane = 0; lane < LANES; lane++)
-        sum.lane[lane] = add(x->lane[lane], y->lane[lane]);
-    return sum;
 }
 
 KERNEL_FN struct lanes load_lanes(const uint32_t *words)
@@ -292,37 +298,51 @@ KERNEL_TARGET static void compress_many(uint32_t *states, const uint32_t *blocks
     store_lanes(states, &v);
 }
 
-/* The digests of digests; `chain` are the chaining values before the block that holds them. */
-KERNEL_FN struct lanes hash_digests(const struct lanes *digests, const struct lanes *chain,
-                                    const struct pypow_tail *tail)
+/* The first `end` rounds of the block that holds these digests. */
+KERNEL_FN void tail_rounds(struct lanes *v, const struct lanes *digests,
+                           const struct pypow_tail *tail, int end)
 {
-    struct lanes v = *chain;
     quad w[LANES][4];
     for (int lane = 0; lane < LANES; lane++) {
         to_quads(w[lane], digests->lane[lane]);
         w[lane][2] = load(&tail->words[8]);
         w[lane][3] = load(&tail->words[12]);
     }
-    rounds(v.lane, w, NULL, UINT64_MAX, 0, ROUNDS, LANES);
+    rounds(v->lane, w, NULL, UINT64_MAX, 0, end, LANES);
+}
+
+/* The digests of digests; `chain` are the chaining values before the block that holds them. */
+KERNEL_FN struct lanes hash_digests(const struct lanes *digests, const struct lanes *chain,
+                                    const struct pypow_tail *tail)
+{
+    struct lanes v = *chain;
+    tail_rounds(&v, digests, tail, ROUNDS);
     return add_lanes(&v, chain);
 }
 
 KERNEL_TARGET static void rehash(struct lanes *digests, const struct pypow_tail *tail,
                                  uint32_t times)
 {
-    struct lanes chain, v = *digests;
-    for (int lane = 0; lane < LANES; lane++)
-        chain.lane[lane] = from_words(pypow_sha256_initial);
+    const struct lanes chain = splat(pypow_sha256_initial);
+    struct lanes v = *digests;
     for (uint32_t i = 0; i < times; i++)
         v = hash_digests(&v, &chain, tail);
     *digests = v;
 }
 
-KERNEL_FN uint32_t passing_rehashed(struct lanes *digests, const struct pypow_tail *tail,
-                                    const struct pypow_filter *filter)
+/* `passing` for the digests of these digests. */
+KERNEL_TARGET static uint32_t passing_rehashed(const struct lanes *digests,
+                                               const struct pypow_tail *tail,
+                                               const struct pypow_filter *filter)
 {
-    rehash(digests, tail, 1);
-    return passing(digests, filter);
+    const struct lanes chain = splat(pypow_sha256_initial);
+    struct lanes v = chain;
+    if (filter->word == 7) {
+        tail_rounds(&v, digests, tail, LAST_WORD_ROUND);
+        return passing_word(&v, LAST_WORD, pypow_sha256_initial[7], filter);
+    }
+    v = hash_digests(digests, &chain, tail);
+    return passing(&v, filter);
 }
 
 KERNEL_TARGET static void rehash_many(uint32_t *digests, const struct pypow_tail *tail,
@@ -337,24 +357,15 @@ KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct
                                        uint32_t times)
 {
     const struct lanes inner = load_lanes(group->inner), outer = load_lanes(group->outer);
-    struct lanes last = load_lanes(group->last);
-    quad sum[LANES][2], u[2];
-    for (uint32_t lane = 0; lane < LANES; lane++)
-        for (uint32_t i = 0; i < STATE_WORDS; i++)
-            sum[lane][i / 4][i % 4] = group->sum[i * LANES + lane];
+    struct lanes last = load_lanes(group->last), sum = load_lanes(group->sum);
     for (uint32_t i = 0; i < times; i++) {
         last = hash_digests(&last, &inner, tail);
         last = hash_digests(&last, &outer, tail);
-        for (uint32_t lane = 0; lane < LANES; lane++) {
-            to_quads(u, last.lane[lane]);
-            sum[lane][0] ^= u[0];
-            sum[lane][1] ^= u[1];
-        }
+        for (int lane = 0; lane < LANES; lane++)
+            sum.lane[lane] = xor(sum.lane[lane], last.lane[lane]);
     }
     store_lanes(group->last, &last);
-    for (uint32_t lane = 0; lane < LANES; lane++)
-        for (uint32_t i = 0; i < STATE_WORDS; i++)
-            group->sum[i * LANES + lane] = sum[lane][i / 4][i % 4];
+    store_lanes(group->sum, &sum);
 }
 
 typedef quad vec;

@@ -26,16 +26,21 @@ KERNEL_FN uint32_t word_of(struct state v, uint32_t number)
     return half[(number & 4 ? 1 : 3) - (number & 1)];
 }
 
-KERNEL_FN void to_quads(quad *words, struct state v)
+KERNEL_FN void to_quads(quad *w, struct state v)
 {
     const __m128i feba = (__m128i)v.feba, hgdc = (__m128i)v.hgdc;
-    words[0] = (quad)_mm_shuffle_epi32(_mm_unpackhi_epi64(feba, hgdc), 0xb1);
-    words[1] = (quad)_mm_shuffle_epi32(_mm_unpacklo_epi64(feba, hgdc), 0xb1);
+    w[0] = (quad)_mm_shuffle_epi32(_mm_unpackhi_epi64(feba, hgdc), 0xb1);
+    w[1] = (quad)_mm_shuffle_epi32(_mm_unpacklo_epi64(feba, hgdc), 0xb1);
 }
 
 KERNEL_FN struct state add(struct state x, struct state y)
 {
     return (struct state){x.feba + y.feba, x.hgdc + y.hgdc};
+}
+
+KERNEL_FN struct state xor(struct state x, struct state y)
+{
+    return (struct state){x.feba ^ y.feba, x.hgdc ^ y.hgdc};
 }
 
 KERNEL_FN struct state add_to_ae(struct state v, quad x)

@@ -22,6 +22,7 @@ from .challenge import (
 )
 from .engine import (
     DEFAULT_MAX_BITS,
+    DEFAULT_TIMEOUT_S,
     asolve,
     chosen_kernel,
     hashrate,
@@ -35,16 +36,33 @@ from .errors import (
     KernelUnavailableError,
     NoSolutionError,
     PowError,
+    SolverClosedError,
     SolveTimeoutError,
     TooHardError,
     WireError,
 )
 from .progress import Progress
-from .puzzle import Alphabet, AtLeast, AtMost, Decimal, FreeBytes, Hex, Masked, Puzzle, Unsigned
+from .puzzle import (
+    Alphabet,
+    AtLeast,
+    AtMost,
+    Decimal,
+    FreeBytes,
+    Hex,
+    Masked,
+    Pbkdf2HmacSha256,
+    Puzzle,
+    Sha256,
+    Sha256d,
+    Sha256Iterated,
+    Unsigned,
+)
+from .solver import Solver
 from .wire import Challenge, Proof, Work, decode_challenge, proof_from_header
 
 __all__ = [
     "DEFAULT_MAX_BITS",
+    "DEFAULT_TIMEOUT_S",
     "Alphabet",
     "AtLeast",
     "AtMost",
@@ -62,13 +80,19 @@ __all__ = [
     "Keyring",
     "Masked",
     "NoSolutionError",
+    "Pbkdf2HmacSha256",
     "PowError",
     "Progress",
     "Proof",
     "Puzzle",
     "Reason",
     "Refusal",
+    "Sha256",
+    "Sha256Iterated",
+    "Sha256d",
     "SolveTimeoutError",
+    "Solver",
+    "SolverClosedError",
     "TooHardError",
     "Unsigned",
     "WireError",

@@ -6,11 +6,10 @@ Every call that hashes releases the GIL. Nothing here chooses, measures or waits
 
 import enum
 import functools
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from ._native import ffi, lib
 from .errors import ForkedError, InvalidInputError, KernelUnavailableError
@@ -50,15 +49,6 @@ def _require_int(name: str, value: object, most: int, *, least: int = 0) -> int:
     return value
 
 
-class Status(enum.Enum):
-    """How a search stands after a slice."""
-
-    FOUND = lib.PYPOW_OK
-    NOT_FOUND = lib.PYPOW_NOT_FOUND
-    RUNNING = lib.PYPOW_RUNNING
-    STOPPED = lib.PYPOW_STOPPED
-
-
 class RuleType(enum.IntEnum):
     """How a digest is compared with a rule's value."""
 
@@ -76,11 +66,15 @@ class HashType(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class KernelInfo:
-    """A kernel: its name, messages ground at a time, and whether this CPU can run it."""
+    """A kernel: its name, messages ground at a time, and whether this CPU can run it.
+
+    ``hashes_per_s`` is the rate of one thread as measured at first need, 0 where not usable.
+    """
 
     name: str
     lanes: int
     usable: bool
+    hashes_per_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,23 +164,17 @@ class RuleSpec:
         object.__setattr__(self, "native", native)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A search so far: the index of the lowest winning nonce once found, and nonces tried."""
-
-    status: Status
-    nonce: int | None
-    hashes: int
-
-
 @functools.cache
 def kernels() -> tuple[KernelInfo, ...]:
-    """All kernels of this build, best measured first; the last one runs everywhere."""
+    """All kernels of this build, fastest first; what this CPU cannot run comes last.
+
+    The first need of this order, here or in a search, measures it in less than 3 ms.
+    """
     info = ffi.new("struct pypow_kernel_info *")
     found: list[KernelInfo] = []
     while lib.pypow_kernel_at(info, len(found)) == lib.PYPOW_OK:
         name = ffi.string(info.name).decode("ascii")
-        found.append(KernelInfo(name=name, lanes=info.lanes, usable=bool(info.usable)))
+        found.append(KernelInfo(name, info.lanes, bool(info.usable), info.hashes_per_s))
     return tuple(found)
 
 
@@ -213,7 +201,7 @@ def verify(
     prefix: bytes,
     nonces: Sequence[bytes],
     suffix: bytes = b"",
-    hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+    hash: HashSpec = SHA256,
 ) -> tuple[int | None, tuple[bytes, ...]]:
     """Hash ``prefix + nonce + suffix`` for each of 1 to 64 nonces, until one does not win.
 
@@ -253,11 +241,12 @@ class NativePuzzle:
         nonce: NonceSpec,
         suffix: bytes,
         rule: RuleSpec,
-        hash: HashSpec = SHA256,  # noqa: A002 - the word for it
+        hash: HashSpec = SHA256,
     ) -> None:
         made = ffi.new("struct pypow_puzzle **")
-        specs = nonce.native, hash.native, rule.native
-        _check(lib.pypow_puzzle_new(made, *specs, *_around(prefix, suffix)), _TOO_LONG)
+        around = _around(prefix, suffix)
+        status = lib.pypow_puzzle_new(made, nonce.native, hash.native, rule.native, *around)
+        _check(status, _TOO_LONG)
         self.native: Any = ffi.gc(made[0], lib.pypow_puzzle_free)
 
     def search(self, first: int, count: int, kernel: str | None = None) -> tuple[int | None, int]:
@@ -267,61 +256,6 @@ class NativePuzzle:
         status = lib.pypow_search(progress, self.native, _name(kernel), *indices, ffi.NULL)
         _check(status, "this search cannot be", kernel)
         return (progress.nonce if status == lib.PYPOW_OK else None), progress.hashes
-
-
-class Pool:
-    """One search on several threads, the caller's included; a context manager.
-
-    One thread at a time runs it; any thread may stop or close it, at any time.
-    """
-
-    __slots__ = ("_native", "_turn")
-
-    def __init__(
-        self, puzzle: NativePuzzle, *, first: int, count: int, threads: int, kernel: str | None
-    ) -> None:
-        made = ffi.new("struct pypow_pool **")
-        threads = _require_int("threads", threads, lib.PYPOW_MAX_THREADS, least=1)
-        indices = _range(first, count)
-        status = lib.pypow_pool_new(made, puzzle.native, _name(kernel), threads, *indices)
-        _check(status, f"no memory for a search on {threads} threads", kernel)
-        self._native: Any = ffi.gc(made[0], lib.pypow_pool_free)
-        self._turn = threading.Lock()
-
-    def run(self, slice_ms: int) -> Progress:
-        """Grind for about ``slice_ms`` milliseconds, or until the search is over."""
-        native = self._native
-        if native is None:
-            raise InvalidInputError("this pool is closed; make another")
-        if not self._turn.acquire(blocking=False):
-            raise InvalidInputError("another thread is running this pool; give each its own")
-        try:
-            progress = ffi.new("struct pypow_progress *")
-            slice_ms = _require_int("slice_ms", slice_ms, 2**32 - 1)
-            status = lib.pypow_pool_run(progress, native, slice_ms)
-        finally:
-            self._turn.release()
-        _check(status, "this search was begun in another process; begin it after the fork")
-        nonce = progress.nonce if status == lib.PYPOW_OK else None
-        return Progress(status=Status(status), nonce=nonce, hashes=progress.hashes)
-
-    def stop(self) -> None:
-        """Make `run` answer STOPPED, soon; from any thread."""
-        native = self._native
-        if native is not None:
-            lib.pypow_pool_stop(native)
-
-    def close(self) -> None:
-        """Stop, and end the pool's threads; a run in another thread ends first."""
-        self.stop()
-        # The last reference frees: a run or stop in another thread still holds one.
-        self._native = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _check(status: int, wrong: str, kernel: str | None = None) -> None:

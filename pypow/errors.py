@@ -10,6 +10,7 @@
     ├── NoSolutionError                         the range or limit held no winning nonce
     ├── TooHardError                            more expected work than the caller's cap
     ├── SolveTimeoutError (also a TimeoutError) the time given ran out
+    ├── SolverClosedError                       a Solver was closed before or while it searched
     └── ForkedError                             a search was carried into a forked process
 
 A wrong proof is not an exception but a value: see `pypow.challenge.Refusal`.
@@ -47,6 +48,10 @@ class SolveTimeoutError(PowError, TimeoutError):
     """The time given to a solve ran out."""
 
 
+class SolverClosedError(PowError):
+    """A `Solver` was closed before or while it searched."""
+
+
 class ForkedError(PowError):
     """A search was carried into a fork of its process, where its threads do not exist."""
 
@@ -66,3 +71,11 @@ def shown(given: object) -> str:
             return repr(given)
         case _:
             return type(given).__name__
+
+
+def require_int(name: str, given: object, low: int, high: int) -> None:
+    """Refuse what is not an integer from ``low`` to ``high``."""
+    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+        raise InvalidInputError(
+            f"{name}: expected an integer from {low} to {high}, got {shown(given)}"
+        )

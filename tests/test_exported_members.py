@@ -37,5 +37,5 @@ def test_every_public_function_and_class_says_what_it_is() -> None:
 
 def test_every_error_is_a_pow_error() -> None:
     errors = [getattr(pypow, name) for name in pypow.__all__ if name.endswith("Error")]
-    assert len(errors) == 8
+    assert len(errors) == 9
     assert all(issubclass(error, pypow.PowError) for error in errors)

@@ -47,7 +47,7 @@ LAWS = [
     Law(
         "only the bridge touches the C core",
         binds=".*",
-        spares=r"pypow/_bridge(_checks)?\.py",
+        spares=r"pypow/_bridge(_checks|_search)?\.py",
         forbids=r"pypow\._native",
         breach=("pypow/engine.py", "from . import _native"),
     ),
@@ -75,20 +75,21 @@ LAWS = [
     Law(
         "time enters challenges as a value; only a solve looks at a clock",
         binds=ENGINE,
-        spares=r"pypow/engine\.py",
+        spares=r"pypow/(engine|search)\.py",
         forbids=r"time|datetime",
         breach=("pypow/challenge.py", "from time import time"),
     ),
     Law(
         "a solve measures spans and reads no date",
-        binds=r"pypow/engine\.py",
+        binds=r"pypow/(engine|search)\.py",
         forbids=r"time\.(time|time_ns|localtime|gmtime)|datetime",
         breach=("pypow/engine.py", "from time import time_ns"),
     ),
     Law(
-        "only a solve reads the environment, for PYPOW_KERNEL",
+        "only the choice of a kernel reads the environment, for PYPOW_KERNEL",
         binds=ENGINE,
-        spares=r"pypow/engine\.py",
+        # The other two ask for processors, and to be told of forks.
+        spares=r"pypow/(kernel_choice|processors|forks)\.py",
         forbids=r"os",
         breach=("pypow/wire.py", "import os.path"),
     ),

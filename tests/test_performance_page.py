@@ -71,7 +71,7 @@ def test_a_measurement_that_fails_is_named_and_the_others_run(
         sections,
         "SECTIONS",
         [
-            Section(title, title, "", f'python -W ignore -c "{text}"', elsewhere=title == "far")
+            Section(title, title, "", f'python -c "{text}"', elsewhere=title == "far")
             for title, text in commands.items()
         ],
     )

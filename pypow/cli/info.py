@@ -9,6 +9,7 @@ import typer
 
 from pypow import engine
 
+from .figures import rate
 from .machine import this_machine
 from .options import AsJson, KernelName
 
@@ -31,7 +32,8 @@ def version() -> str:
 def info(*, kernel: KernelName = None, as_json: AsJson = False) -> None:
     """Show the version, this machine, and which kernels can run on it.
 
-    The chosen kernel is what --kernel names, else PYPOW_KERNEL, else the best usable one.
+    Rates are those of one thread, measured just now: the fastest kernel comes first. The chosen
+    one is what --kernel names, else PYPOW_KERNEL, else the fastest.
     """
     chosen = engine.chosen_kernel(kernel)
     machine = this_machine()
@@ -51,4 +53,5 @@ def info(*, kernel: KernelName = None, as_json: AsJson = False) -> None:
     for known in engine.kernels():
         state = "chosen" if known == chosen else "usable" if known.usable else "not on this CPU"
         lanes = f"{known.lanes} lane{'s' if known.lanes > 1 else ''}"
-        typer.echo(f"kernel    {known.name:<8} {lanes:<9} {state}")
+        speed = rate(known.hashes_per_s) if known.usable else "-"
+        typer.echo(f"kernel    {known.name:<8} {lanes:<9} {speed:<10} {state}")

@@ -2,11 +2,12 @@
 """What a measurement must name: CPU, system, threads, and the compiler of the native module."""
 
 import importlib.util
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from pypow.processors import usable_processors
 
 _COMPILER = re.compile(rb"GCC: \([^)\0]*\) [0-9.]+|clang version [0-9.]+")
 
@@ -34,16 +35,11 @@ def this_machine() -> Machine:
     """The machine under this process."""
     return Machine(
         cpu=_cpu(),
-        threads=available_threads(),
+        threads=usable_processors(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         compiler=_compiler(),
     )
-
-
-def available_threads() -> int:
-    """How many threads this process may run at once."""
-    return len(os.sched_getaffinity(0))
 
 
 def _cpu() -> str:

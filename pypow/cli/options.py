@@ -2,18 +2,19 @@
 """Options that several commands take, and the puzzle or challenge that they name."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, assert_never
 
 import typer
 
 from pypow import difficulty, wire
 from pypow.errors import InvalidInputError
-from pypow.puzzle import AtMost, Decimal, Puzzle
+from pypow.puzzle import AtLeast, AtMost, Decimal, Masked, Puzzle
 from pypow.wire import Challenge
 
-MAX_PUZZLE_FILE_BYTES = 5 << 20
-"""Room for a prefix and a suffix of 1 MiB each, in hex, and the rest."""
+MAX_PUZZLE_FILE_BYTES = 7 << 20
+"""Room for a prefix, a suffix and a salt of 1 MiB each, in hex, and the rest."""
 
 ChallengeText: TypeAlias = Annotated[
     str | None,
@@ -32,7 +33,7 @@ HexZeros: TypeAlias = Annotated[
     typer.Option(
         "--difficulty",
         metavar="N",
-        help="Leading zero hex digits that SHA-256(TEXT || nonce) needs, 1 to 15.",
+        help="Leading zero hex digits, 1 to 15, that SHA-256(TEXT || nonce) or a puzzle needs.",
     ),
 ]
 Bits: TypeAlias = Annotated[
@@ -66,22 +67,38 @@ def named_subject(
     if (challenge is None) == (puzzle is None):
         given = "neither" if challenge is None else "both"
         raise InvalidInputError(f"expected --challenge TEXT or --puzzle FILE, got {given}")
-    if challenge is None:
-        if hex_zeros is not None or bits is not None:
-            raise InvalidInputError(
-                "a puzzle's rule is its difficulty; leave --difficulty and --bits out"
-            )
-        return Puzzle.from_json(_read(str(puzzle)))
+    q = None
     if bits is not None:
-        return _bare(challenge, difficulty.from_bits(bits))
+        q = difficulty.from_bits(bits)
     if hex_zeros is not None:
-        return _bare(challenge, difficulty.from_hex_zeros(hex_zeros))
+        q = difficulty.from_hex_zeros(hex_zeros)
+    if challenge is None:
+        named = Puzzle.from_json(_read(str(puzzle)))
+        return named if q is None else _at(named, q)
+    if q is not None:
+        return _bare(challenge, q)
     if len(challenge) != wire.CHALLENGE_TEXT:
         raise InvalidInputError(
             f"this text of {len(challenge)} characters is not one of pypow's own challenges "
             f"({wire.CHALLENGE_TEXT} characters), so it needs --difficulty N or --bits F"
         )
     return wire.decode_challenge(challenge)
+
+
+def _at(puzzle: Puzzle, q: int) -> Puzzle:
+    """The puzzle with another difficulty in its rule."""
+    bits = q / difficulty.STEPS_PER_BIT
+    match puzzle.rule:
+        case AtMost(_, order):
+            return replace(puzzle, rule=AtMost.from_bits(bits, order))
+        case AtLeast(_, order):
+            return replace(puzzle, rule=AtLeast.from_bits(bits, order))
+        case Masked():
+            raise InvalidInputError(
+                "a rule by mask has no other difficulty; leave --difficulty and --bits out"
+            )
+        case _:
+            assert_never(puzzle.rule)
 
 
 def _bare(text: str, q: int) -> Puzzle:
@@ -94,7 +111,9 @@ def _bare(text: str, q: int) -> Puzzle:
         raise InvalidInputError(
             "expected a challenge in UTF-8; put other bytes into a --puzzle file, in hex"
         ) from None
-    return Puzzle(prefix=prefix, nonce=Decimal(), rule=AtMost(difficulty.target(q) - 1))
+    return Puzzle(
+        prefix=prefix, nonce=Decimal(), rule=AtMost.from_bits(q / difficulty.STEPS_PER_BIT)
+    )
 
 
 def _read(path: str) -> bytes:

@@ -9,11 +9,11 @@ import typer
 
 from pypow import difficulty, engine
 from pypow.errors import InvalidInputError, TooHardError, shown
+from pypow.processors import usable_processors
 from pypow.puzzle import Puzzle
 from pypow.wire import Challenge, Proof, Work
 
 from .figures import count, duration, rate
-from .machine import available_threads
 from .options import (
     AsJson,
     Bits,
@@ -53,8 +53,8 @@ def solve(
     threads: Threads = None,
     kernel: KernelName = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="S", help="Give up after this many seconds.")
-    ] = None,
+        float, typer.Option(metavar="S", help="Give up after this many seconds; 0 is never.")
+    ] = engine.DEFAULT_TIMEOUT_S,
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Give up after this many hashes.")
     ] = None,
@@ -63,7 +63,7 @@ def solve(
     ] = engine.DEFAULT_MAX_BITS,
     max_seconds: Annotated[
         float, typer.Option(metavar="S", help="Do not begin what takes longer on this machine.")
-    ] = 3600.0,
+    ] = engine.DEFAULT_TIMEOUT_S,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress line.")] = False,
 ) -> None:
@@ -75,15 +75,20 @@ def solve(
     if algorithm != "sha256":
         raise InvalidInputError(f"expected --algorithm sha256, got {shown(algorithm)}")
     what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
-    expected = _expected_hashes(what, limit=limit)
+    expected = _expected_work(what, limit=limit)
     _refuse_too_hard(
-        expected, threads=threads, kernel=kernel, max_bits=max_bits, max_seconds=max_seconds
+        expected,
+        threads=threads,
+        kernel=kernel,
+        max_bits=max_bits,
+        max_seconds=max_seconds,
+        timeout=timeout,
     )
     with progress_line(quiet=quiet) as progress:
         proof = engine.solve(
             what,
             threads=threads,
-            timeout=timeout,
+            timeout=None if timeout == 0 else timeout,
             limit=limit,
             progress=progress,
             kernel=kernel,
@@ -99,11 +104,13 @@ def solve(
         typer.echo(_puzzle_text(proof, proof.work))
 
 
-def _expected_hashes(what: Puzzle | Challenge, *, limit: int | None) -> float:
-    expected = (
-        difficulty.expected_hashes(what.q) if isinstance(what, Challenge) else what.expected_hashes
-    )
-    return expected if limit is None else max(1, min(expected, limit))
+def _expected_work(what: Puzzle | Challenge, *, limit: int | None) -> float:
+    """Block computations to be expected; ``limit`` bounds the nonces that are hashed."""
+    if isinstance(what, Challenge):
+        nonces, each = difficulty.expected_hashes(what.q), 1
+    else:
+        nonces, each = what.expected_hashes, what.cost_per_nonce
+    return each * (nonces if limit is None else max(1, min(nonces, limit)))
 
 
 def _refuse_too_hard(
@@ -113,6 +120,7 @@ def _refuse_too_hard(
     kernel: str | None,
     max_bits: float,
     max_seconds: float,
+    timeout: float,
 ) -> None:
     """Say how long it would take here, before it is begun, when that is above a cap."""
     for option, cap in (("--max-bits", max_bits), ("--max-seconds", max_seconds)):
@@ -121,10 +129,11 @@ def _refuse_too_hard(
     needed_bits = math.log2(expected)
     if needed_bits <= max_bits and expected <= max_seconds * _SURELY_HASHES_PER_S:
         return
-    speed = engine.hashrate(kernel, threads=threads or available_threads(), seconds=0.1)
+    speed = engine.hashrate(kernel, threads=threads or usable_processors(), seconds=0.1)
     seconds = expected / speed
     raised = [f"--max-bits {math.ceil(needed_bits)}"] if needed_bits > max_bits else []
     raised += [f"--max-seconds {math.ceil(seconds)}"] if seconds > max_seconds else []
+    raised += ["--timeout 0"] if raised and 0 < timeout < seconds else []
     if raised:
         raise TooHardError(
             f"expected {needed_bits:.1f} bits of work, about {duration(seconds)} here at "

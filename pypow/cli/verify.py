@@ -100,18 +100,18 @@ def verify(
 def _look(what: Puzzle | Challenge, nonces: tuple[bytes, ...]) -> Finding:
     why = ""
     if isinstance(what, Challenge):
-        prefix, suffix, rule = what.text.encode("ascii"), b"", what.puzzle(0).rule
+        text, rule = what.text.encode("ascii"), what.puzzle(0).rule
         needed = what.puzzle(0).expected_hashes
+        digests = tuple(hashlib.sha256(text + nonce).digest() for nonce in nonces)
         try:
             wire.require_nonces(what, nonces)
         except WireError as error:
             why = str(error)
     else:
-        prefix, suffix, rule = what.prefix, what.suffix, what.rule
-        needed = what.expected_hashes
+        rule, needed = what.rule, what.expected_hashes
+        digests = tuple(what.digest(nonce) for nonce in nonces)
         if not what.writes(nonces[0]):
             why = "the puzzle's encoding never writes this nonce"
-    digests = tuple(hashlib.sha256(prefix + nonce + suffix).digest() for nonce in nonces)
     worths = [worth for digest in digests if (worth := _worth(rule, digest)) is not None]
     return Finding(
         valid=engine.verify(what, nonces),

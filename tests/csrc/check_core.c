@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Runs the core on buffers of exactly the size it was told, for sanitizers to watch. Says what
- * went wrong and answers 1, or says nothing and answers 0.
+ * went wrong and answers 1, or says nothing and answers 0. With "pools" it runs only those, with
+ * "names" it only lists the kernels that can run.
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
 #include "kernel.h"
 #include "pypow.h"
 
@@ -31,16 +32,6 @@ static uint8_t *octets(size_t len)
     uint8_t *made = malloc(len > 0 ? len : 1);
     for (size_t i = 0; i < len; i++)
         made[i] = (uint8_t)(i % 251);
-    return made;
-}
-
-/* The same, of characters of base64url only. */
-static uint8_t *octets_of_text(size_t len, uint32_t seed)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint8_t *made = octets(len);
-    for (size_t i = 0; i < len; i++)
-        made[i] = (uint8_t)digits[(made[i] * 5 + seed) % 64];
     return made;
 }
 
@@ -149,17 +140,18 @@ static void *stop(void *pool)
     return NULL;
 }
 
-static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, bool stopped)
+/* A search on a pool that has searched before; `stopped`: by another thread, which races. */
+static void check_search(struct pypow_pool *pool, const char *kernel, uint64_t winner,
+                         uint32_t slice_ms, bool stopped)
 {
     const struct pypow_nonce nonce = encoding(10, 0, 0);
     const struct pypow_rule rule = only(&nonce, &sha256, winner, NULL, 0, NULL, 0);
     struct pypow_progress progress = {0};
     struct pypow_puzzle *puzzle = NULL;
-    struct pypow_pool *pool = NULL;
     pthread_t stopper;
     pypow_puzzle_new(&puzzle, &nonce, &sha256, &rule, NULL, 0, NULL, 0);
-    int status = pypow_pool_new(&pool, puzzle, kernel, 4, 0, UINT64_MAX);
-    expect(status == PYPOW_OK, "no pool", kernel, 0, 0);
+    int status = pypow_pool_begin(pool, puzzle, 0, UINT64_MAX);
+    expect(status == PYPOW_OK, "search not begun", kernel, 0, 0);
     pypow_puzzle_free(puzzle);
     status = pypow_pool_run(&progress, pool, slice_ms);
     if (stopped && pthread_create(&stopper, NULL, stop, pool) == 0) {
@@ -170,17 +162,46 @@ static void check_pool(const char *kernel, uint64_t winner, uint32_t slice_ms, b
         while (status == PYPOW_RUNNING)
             status = pypow_pool_run(&progress, pool, slice_ms);
         expect(status == PYPOW_OK && progress.nonce == winner, "not the winner", kernel, 0, 0);
+        expect(memcmp(progress.digest, rule.value, sizeof progress.digest) == 0, "not its digest",
+               kernel, 0, 0);
     }
-    pypow_pool_free(pool);
+}
+
+/* Searches that nobody ends: the next one begins while helpers still grind. */
+static void leave_searches(struct pypow_pool *pool, const char *kernel)
+{
+    static const struct pypow_hash hashes[] = {
+        {.type = PYPOW_SHA256, .iterations = 1},
+        {.type = PYPOW_SHA256, .iterations = 500},
+        {.type = PYPOW_PBKDF2_HMAC_SHA256, .iterations = 20},
+    };
+    const struct pypow_nonce nonce = encoding(256, 8, 1);
+    const struct pypow_rule never = {.type = PYPOW_AT_MOST};
+    for (size_t i = 0; i < sizeof hashes / sizeof hashes[0]; i++) {
+        struct pypow_progress progress = {0};
+        struct pypow_puzzle *puzzle = NULL;
+        pypow_puzzle_new(&puzzle, &nonce, &hashes[i], &never, NULL, 0, NULL, 0);
+        int status = pypow_pool_begin(pool, puzzle, 0, UINT64_MAX);
+        expect(status == PYPOW_OK, "search not begun", kernel, i, 0);
+        pypow_puzzle_free(puzzle);
+        status = pypow_pool_run(&progress, pool, 1);
+        expect(status == PYPOW_RUNNING, "an endless search has ended", kernel, i, 0);
+    }
 }
 
 static void check_pools(const char *kernel)
 {
     static const uint64_t winners[] = {0, 1 << 14, 100000, 300000};
+    struct pypow_pool *pool = NULL;
+    expect(pypow_pool_new(&pool, kernel, 4) == PYPOW_OK, "no pool", kernel, 0, 0);
     for (size_t i = 0; i < sizeof winners / sizeof winners[0]; i++)
         for (uint32_t slice_ms = 0; slice_ms < 3; slice_ms++)
-            check_pool(kernel, winners[i], slice_ms, false);
-    check_pool(kernel, UINT64_MAX - 1, 1, true);
+            check_search(pool, kernel, winners[i], slice_ms, false);
+    check_search(pool, kernel, UINT64_MAX - 1, 1, true);
+    leave_searches(pool, kernel);
+    check_search(pool, kernel, 200000, 1, false);
+    leave_searches(pool, kernel);
+    pypow_pool_free(pool);
 }
 
 #if defined(__x86_64__)
@@ -199,6 +220,9 @@ static void leaves_them_dirty(void)
 {
     __asm__ volatile("vpcmpeqd %%ymm3, %%ymm3, %%ymm3" ::: "xmm3");
 }
+
+_Static_assert(offsetof(struct pypow_kernel, stretch) + sizeof(void (*)(void)) ==
+                   sizeof(struct pypow_kernel), "call what was added to a kernel below, too");
 
 static void check_upper_halves(const char *name)
 {
@@ -219,6 +243,9 @@ static void check_upper_halves(const char *name)
     pypow_scan_fold(&scan);
     kernel->scan(&scan, 0, 32);
     expect(!upper_halves_in_use(), "scan leaves upper halves dirty", name, 0, 0);
+    scan.filter.word = 3;
+    kernel->scan(&scan, 0, 32);
+    expect(!upper_halves_in_use(), "scan of groups leaves upper halves dirty", name, 0, 0);
     static uint32_t states[STATE_WORDS * MAX_LANES], blocks[BLOCK_WORDS * MAX_LANES];
     kernel->compress_many(states, blocks);
     expect(!upper_halves_in_use(), "compress_many leaves upper halves dirty", name, 0, 0);
@@ -266,116 +293,64 @@ static void check_many(const char *name)
     }
 }
 
-/* Bytes of every value, loaded and decoded side by side and one after another. */
-static void check_load_and_decode(const char *name)
+enum { ASKING = 4, MOST_KERNELS = 16 };
+
+struct table {
+    struct pypow_kernel_info rows[MOST_KERNELS];
+    uint32_t count;
+};
+
+static void *ask(void *table)
 {
-    uint32_t words[BLOCK_WORDS * MAX_LANES], quads[BLOCK_WORDS * MAX_LANES], strange[MAX_LANES];
-    uint8_t *rows[MAX_LANES], octets[3 * BLOCK_WORDS];
-    const struct pypow_kernel *kernel;
-    pypow_kernel_choose(&kernel, name);
-    const uint32_t lanes = kernel->lanes;
-    for (uint32_t round = 0; round < 256; round++) {
-        for (uint32_t lane = 0; lane < lanes; lane++) {
-            rows[lane] = octets_of_text(BLOCK_BYTES, lane + round);
-            rows[lane][(round + lane) % BLOCK_BYTES] = (uint8_t)(round * 7 + lane);
-        }
-        kernel->load_many(words, (const uint8_t *const *)rows);
-        kernel->decode_many(quads, strange, words, BLOCK_WORDS);
-        for (uint32_t lane = 0; lane < lanes; lane++) {
-            const bool right = pypow_base64_decode(octets, rows[lane], BLOCK_WORDS);
-            expect(right == (strange[lane] == 0), "decode_many takes another", name, lane, round);
-            for (uint32_t i = 0; i < BLOCK_WORDS; i++) {
-                const uint8_t *three = octets + 3 * i;
-                const uint32_t quad = (uint32_t)three[0] << 16 | (uint32_t)three[1] << 8 | three[2];
-                const uint32_t at = i * lanes + lane;
-                expect(words[at] == load_be32(rows[lane] + 4 * i), "load_many", name, lane, i);
-                expect(!right || quads[at] == quad, "decode_many", name, lane, i);
-            }
-            free(rows[lane]);
-        }
+    struct table *asked = table;
+    while (asked->count < MOST_KERNELS &&
+           pypow_kernel_at(&asked->rows[asked->count], asked->count) == PYPOW_OK)
+        asked->count++;
+    return NULL;
+}
+
+/* Threads that need the order at the same time, before anybody has measured. */
+static void check_order(void)
+{
+    pthread_t threads[ASKING];
+    struct table tables[ASKING] = {0};
+    for (int i = 0; i < ASKING; i++)
+        pthread_create(&threads[i], NULL, ask, &tables[i]);
+    for (int i = 0; i < ASKING; i++)
+        pthread_join(threads[i], NULL);
+    for (uint32_t i = 0; i < tables[0].count; i++) {
+        const struct pypow_kernel_info *row = &tables[0].rows[i];
+        for (int j = 1; j < ASKING; j++)
+            expect(tables[j].rows[i].name == row->name &&
+                       tables[j].rows[i].hashes_per_s == row->hashes_per_s,
+                   "threads see different orders", row->name, i, 0);
+        expect(row->usable == (row->hashes_per_s > 0), "not measured", row->name, i, 0);
+        expect(i == 0 || row[-1].hashes_per_s >= row->hashes_per_s, "slower before faster",
+               row->name, i, 0);
     }
-}
-
-/* Rows and ragged items in allocations of just their size, against pypow_verify. */
-static void check_batch(const char *name, size_t width, size_t count)
-{
-    const struct pypow_rule half = {.type = PYPOW_AT_MOST, .value = {0x80}};
-    const struct pypow_hash sha256 = {.type = PYPOW_SHA256, .iterations = 1};
-    uint8_t *rows = octets(width * count), *data = octets(3 * count), *wins = octets(count);
-    int64_t *offsets = malloc((count + 1) * sizeof *offsets);
-    for (size_t i = 0; i <= count; i++)
-        offsets[i] = (int64_t)(i % 2 == 0 || i == count ? 3 * i : 3 * i - 2);
-    const struct pypow_column prefixes = {
-        .data = rows, .stride = (int64_t)width, .width = width, .padded = 1};
-    const struct pypow_column nonces = {.data = data, .data_len = 3 * count, .offsets = offsets};
-    int status = pypow_verify_batch(wins, &half, &prefixes, &nonces, NULL, 0, count, name);
-    expect(status == PYPOW_OK, "no batch", name, width, count);
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t len = (uint8_t)(offsets[i + 1] - offsets[i]);
-        size_t prefix_len = width;
-        uint32_t at;
-        while (prefix_len > 0 && rows[i * width + prefix_len - 1] == 0)
-            prefix_len--;
-        status = pypow_verify(NULL, &at, &sha256, &half, rows + i * width, prefix_len, NULL, 0,
-                              data + offsets[i], &len, 1);
-        expect(wins[i] == (status == PYPOW_OK), "another verdict in a batch", name, width, i);
-    }
-    offsets[count]++;
-    status = pypow_verify_batch(wins, &half, &prefixes, &nonces, NULL, 0, count, name);
-    expect(status == PYPOW_BAD_ARGUMENT, "offset past the data", name, width, count);
-    free(rows);
-    free(data);
-    free(wins);
-    free(offsets);
-}
-
-/* Challenges and nonces of anything, for the sanitizers only: what is found is tested elsewhere. */
-static void check_challenges(const char *name, size_t count)
-{
-    const size_t text_len = PYPOW_CHALLENGE_TEXT, nonces_len = 2 * PYPOW_CHALLENGE_NONCE;
-    uint8_t *texts = octets_of_text(text_len * count, 3), *reasons = octets(count);
-    uint8_t *nonces = octets_of_text(nonces_len * count, 5);
-    struct pypow_mac_key key;
-    pypow_mac_key_init(&key, 0, NULL, 0);
-    for (size_t i = 0; i < count; i++)
-        memcpy(texts + i * text_len, "AQEAAEAAAAEAAA", i % 3 == 0 ? 0 : 14);
-    const struct pypow_column rows = {.data = texts, .stride = (int64_t)text_len, .width = text_len};
-    const struct pypow_column each = {
-        .data = nonces, .stride = (int64_t)nonces_len, .width = nonces_len};
-    int status = pypow_challenge_work_batch(reasons, &rows, &each, 2, count, name);
-    expect(status == PYPOW_OK, "no batch of work", name, count, 0);
-    status = pypow_challenge_check_batch(reasons, &key, 1, 0, 0, 0, texts, texts, &rows, &each, 2,
-                                         count, name);
-    expect(status == PYPOW_OK, "no batch of proofs", name, count, 0);
-    free(texts);
-    free(nonces);
-    free(reasons);
-}
-
-static void check_batches(const char *name)
-{
-    check_load_and_decode(name);
-    for (size_t count = 1; count < 70; count += 11)
-        for (size_t width = 0; width < 150; width += 13)
-            check_batch(name, width, count);
-    for (size_t count = 1; count < 70; count++)
-        check_challenges(name, count);
 }
 
 int main(int argc, char **argv)
 {
     const bool pools_only = argc > 1 && strcmp(argv[1], "pools") == 0;
+    const bool names_only = argc > 1 && strcmp(argv[1], "names") == 0;
     struct pypow_kernel_info info;
+    check_order();
     for (uint32_t i = 0; pypow_kernel_at(&info, i) == PYPOW_OK; i++) {
         if (!info.usable)
             continue;
-        check_pools(info.name);
-        if (pools_only)
+        if (names_only) {
+            puts(info.name);
             continue;
-        check_kernel(info.name);
-        check_many(info.name);
-        check_batches(info.name);
-        check_upper_halves(info.name);
+        }
+        if (!pools_only) {
+            check_kernel(info.name);
+            check_many(info.name);
+            check_upper_halves(info.name);
+        }
+        /* A kernel that is wrong could search on and on. */
+        if (!failed)
+            check_pools(info.name);
     }
     return failed;
 }

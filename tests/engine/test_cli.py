@@ -69,6 +69,49 @@ def test_a_puzzle_file_is_answered_in_hex_and_text(command: Command, puzzle_file
     assert shown.startswith(f"nonce   353036 (506)\ndigest  {ABC123}\nwork    ")
 
 
+HASHES: list[dict[str, object]] = [
+    {"name": "sha256"},
+    {"name": "sha256d"},
+    {"name": "sha256-iterated", "iterations": 100},
+    {"name": "pbkdf2-hmac-sha256", "iterations": 10, "salt": "73616c74"},
+]
+
+
+@pytest.mark.parametrize("hashed", HASHES, ids=lambda hashed: str(hashed["name"]))
+def test_a_puzzle_of_any_hash_is_solved_and_verified(
+    command: Command, tmp_path: Path, hashed: dict[str, object]
+) -> None:
+    document = PUZZLE | {"hash": hashed}
+    path = tmp_path / "hashed.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    answer = command("solve", "--puzzle", str(path), "--bits", "9.5", "--json").json
+    nonce = bytes.fromhex(answer["nonce"])
+    assert answer["digest"] == pypow.Puzzle.from_json(document).digest(nonce).hex()
+    ran = command(
+        "verify", "--puzzle", str(path), "--bits", "9.5", "--nonce", answer["nonce"], "--json"
+    )
+    assert (ran.status, ran.json["digest"]) == (0, answer["digest"])
+    assert ran.json["needed_bits"] == 9.5
+    assert ran.json["bits"] >= 9.5
+
+
+@pytest.mark.parametrize("order", ["big", "little"])
+@pytest.mark.parametrize("kind", ["at_most", "at_least"])
+def test_bits_take_the_place_of_a_puzzles_target_and_keep_its_rule(
+    command: Command, tmp_path: Path, kind: str, order: str
+) -> None:
+    rule = {"type": kind, "order": order, "target": "80" + "00" * 31}
+    path = tmp_path / "puzzle.json"
+    path.write_text(json.dumps(PUZZLE | {"rule": rule}), encoding="utf-8")
+    for option, value, bits in (("--bits", "8.25", 8.25), ("--difficulty", "2", 8)):
+        answer = command("solve", "--puzzle", str(path), option, value, "--json").json
+        number = int.from_bytes(bytes.fromhex(answer["digest"]), order)  # type: ignore[arg-type]
+        if kind == "at_least":
+            number = 2**256 - 1 - number
+        assert number < 2 ** (256 - bits)
+    assert command("solve", "--puzzle", str(path), "--json").json["hashes"] < 64
+
+
 def test_a_puzzle_is_read_from_standard_input(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +196,8 @@ def test_the_environment_names_the_kernel(
 ) -> None:
     monkeypatch.setenv("PYPOW_KERNEL", "scalar")
     document = command("info", "--json").json
-    assert [kernel["chosen"] for kernel in document["kernels"]][-1]
+    chosen = [kernel["name"] for kernel in document["kernels"] if kernel["chosen"]]
+    assert chosen == ["scalar"]
     monkeypatch.setenv("PYPOW_KERNEL", "abacus")
     ran = command("info")
     assert (ran.status, ran.out) == (2, "")
@@ -183,10 +227,11 @@ def test_a_ratio_is_taken_within_each_round(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("asked", "remedy"),
     [
-        (["--bits", "41"], "--max-bits 41 --max-seconds 2199024"),
-        (["--bits", "38"], "--max-seconds 274878"),
+        (["--bits", "41"], "--max-bits 41 --max-seconds 2199024 --timeout 0"),
+        (["--bits", "38"], "--max-seconds 274878 --timeout 0"),
+        (["--bits", "38", "--timeout", "0"], "--max-seconds 274878"),
         (["--bits", "20", "--max-bits", "19.5"], "--max-bits 20"),
-        (["--bits", "30", "--max-seconds", "100"], "--max-seconds 1074"),
+        (["--bits", "30", "--max-seconds", "100"], "--max-seconds 1074 --timeout 0"),
     ],
 )
 def test_what_would_take_too_long_is_refused_with_its_time_and_the_way_round(
@@ -201,12 +246,28 @@ def test_what_would_take_too_long_is_refused_with_its_time_and_the_way_round(
 
 
 @pytest.mark.usefixtures("slow_machine")
+def test_each_nonce_counts_for_what_its_hash_is_made_of(command: Command, tmp_path: Path) -> None:
+    hashed = {"name": "pbkdf2-hmac-sha256", "iterations": 2**20, "salt": ""}
+    path = tmp_path / "slow.json"
+    path.write_text(json.dumps(PUZZLE | {"hash": hashed}), encoding="utf-8")
+    ran = command("solve", "--puzzle", str(path), "--max-bits", "36.5")
+    assert ran.status == 1
+    assert "expected 37.0 bits of work" in ran.err
+    assert "--max-bits 37 --max-seconds 137439" in ran.err
+
+
+@pytest.mark.usefixtures("slow_machine")
 @pytest.mark.parametrize("cap", [["--max-bits", "50"], ["--limit", "1000"]])
 def test_the_way_round_and_a_limit_let_it_begin(command: Command, cap: list[str]) -> None:
     wide = ["--max-seconds", "inf", "--timeout", "0.001"]
     ran = command("solve", "--challenge", "x", "--bits", "48", *cap, *wide)
     assert ran.status == 1
     assert "no winning nonce within" in ran.err
+
+
+def test_a_timeout_of_0_is_none(command: Command) -> None:
+    ran = command("solve", "--challenge", "abc123", "--difficulty", "4", "--timeout", "0")
+    assert (ran.status, json.loads(ran.out)["nonce"]) == (0, "506")
 
 
 def test_help_names_examples_and_exit_codes(command: Command) -> None:
@@ -237,5 +298,6 @@ def test_the_largest_puzzle_fits_into_a_file() -> None:
         nonce=pypow.Alphabet("".join(map(chr, range(128))), 64),
         rule=pypow.Masked(mask=bytes(32), value=bytes(32)),
         suffix=bytes(2**20),
+        hash=pypow.Pbkdf2HmacSha256(1, bytes(2**20)),
     )
     assert len(json.dumps(largest.to_json())) < options.MAX_PUZZLE_FILE_BYTES

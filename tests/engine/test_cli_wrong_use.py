@@ -47,7 +47,7 @@ WRONG_USE: list[tuple[list[str], str]] = [
         (["solve", "--challenge", "x", "--bits", "8", "--threads", value], "1 to 1024 threads")
         for value in ("0", "-1", "1025", "9" * 40)
     ),
-    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "0"], "timeout above 0"),
+    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "-1"], "timeout above 0"),
     (["solve", "--challenge", "x", "--bits", "8", "--timeout", "nan"], "timeout above 0"),
     (["solve", "--challenge", "x", "--bits", "8", "--limit", "0"], "limit of 1 or more"),
     (["solve", "--challenge", "x", "--bits", "8", "--limit", "-3"], "limit of 1 or more"),
@@ -58,7 +58,7 @@ WRONG_USE: list[tuple[list[str], str]] = [
     (["solve", "--puzzle", "nul\0byte"], "cannot read the puzzle"),
     (["solve", "--puzzle", "."], "Is a directory"),
     (["solve", "--puzzle", "/dev/zero"], "expected a puzzle of at most"),
-    (["solve", "--puzzle", "x", "--bits", "8"], "leave --difficulty and --bits out"),
+    (["solve", "--puzzle", "x", "--bits", "0"], "expected a difficulty of 1 to 60 bits"),
     (["verify", "--challenge", "x", "--bits", "8"], "Missing option '--nonce'"),
     (["verify", "--challenge", "x", "--bits", "8", "--nonce", ""], "1 to 64 ASCII characters"),
     (["verify", "--challenge", "x", "--bits", "8", "--nonce", "1" * 65], "1 to 64 ASCII"),
@@ -103,7 +103,7 @@ def test_with_json_a_failure_is_an_object_too(command: Command, arguments: list[
         (b"[" * 1_000_000, "too deep a nesting"),
         (b"9" * 1_000_000, "expected JSON"),
         (json.dumps(PUZZLE | {"prefx": ""}).encode(), "unknown field 'prefx'"),
-        (json.dumps(PUZZLE | {"hash": {"name": "sha256d"}}).encode(), "'sha256d'"),
+        (json.dumps(PUZZLE | {"hash": {"name": "md5"}}).encode(), "'md5'"),
         (
             json.dumps(
                 PUZZLE | {"rule": {"type": "masked", "mask": "00" * 32, "value": "ff" * 32}}
@@ -123,6 +123,16 @@ def test_a_bad_puzzle_file_is_one_line_and_exit_code_2(
         assert (ran.status, ran.out) == (2, "")
         assert complaint in ran.err
         assert ran.err.count("\n") == 1
+
+
+def test_a_rule_by_mask_has_no_other_difficulty(command: Command, tmp_path: Path) -> None:
+    rule = {"type": "masked", "mask": "ff" + "00" * 31, "value": "00" * 32}
+    path = tmp_path / "masked.json"
+    path.write_text(json.dumps(PUZZLE | {"rule": rule}), encoding="utf-8")
+    for option in ("--bits", "--difficulty"):
+        ran = command("solve", "--puzzle", str(path), option, "8")
+        assert (ran.status, ran.out) == (2, "")
+        assert "leave --difficulty and --bits out" in ran.err
 
 
 def test_an_unreadable_nonce_in_hex_is_wrong_use(command: Command, puzzle_file: str) -> None:

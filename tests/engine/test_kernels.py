@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow import _bridge
+from pypow._bridge import HashSpec, HashType
 from support.reference import (
     Case,
     Outcome,
@@ -19,9 +20,11 @@ from support.reference import (
     cases,
     check_search,
     every_block_layout,
+    every_hash,
     every_lane_and_place,
     exactly,
     flipped,
+    hashed_cases,
 )
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -41,7 +44,7 @@ def kernel(request: pytest.FixtureRequest) -> str:
 
 def search_with(kernel: str) -> Search:
     def search(case: Case) -> Outcome:
-        puzzle = _bridge.NativePuzzle(case.prefix, case.nonce, case.suffix, case.rule)
+        puzzle = _bridge.NativePuzzle(case.prefix, case.nonce, case.suffix, case.rule, case.hash)
         return puzzle.search(case.first, case.count, kernel)
 
     return search
@@ -133,6 +136,16 @@ def test_every_kernel_agrees_with_the_reference(case: Case) -> None:
         check_search(search_with(name), [case])
 
 
+def test_a_kernel_knows_every_hash(kernel: str) -> None:
+    check_search(search_with(kernel), every_hash())
+
+
+@given(case=hashed_cases())
+def test_every_kernel_agrees_with_the_reference_on_every_hash(case: Case) -> None:
+    for name in USABLE:
+        check_search(search_with(name), [case])
+
+
 def test_one_message_instructions_still_hash_right_after_wide_ones() -> None:
     for wide in USABLE:
         check_search(search_with(wide), list(every_lane_and_place())[:20])
@@ -182,6 +195,51 @@ def looks_at_half_of_each_group(case: Case) -> Outcome:
 
 def loses_a_carry_between_words(case: Case) -> Outcome:
     return right(replace(case, first=case.first % 2**32))
+
+
+def hashes_once_less(case: Case) -> Outcome:
+    return right(replace(case, hash=changed(case.hash, iterations=-1)))
+
+
+def hashes_once_more(case: Case) -> Outcome:
+    return right(replace(case, hash=changed(case.hash, iterations=+1)))
+
+
+def forgets_the_end_of_the_salt(case: Case) -> Outcome:
+    return right(replace(case, hash=changed(case.hash, salt=case.hash.salt[:52])))
+
+
+def takes_long_keys_as_they_are(case: Case) -> Outcome:
+    message = case.message(case.first)
+    return right(
+        replace(case, suffix=case.suffix[: 64 - len(message)] if len(message) > 64 else b"")
+    )
+
+
+def changed(spec: HashSpec, *, iterations: int = 0, salt: bytes | None = None) -> HashSpec:
+    if spec.type is HashType.SHA256:
+        salt = b""
+    return HashSpec(
+        spec.type,
+        max(1, spec.iterations + iterations),
+        spec.salt if salt is None else salt,
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        hashes_once_less,
+        hashes_once_more,
+        forgets_the_end_of_the_salt,
+        takes_long_keys_as_they_are,
+        swaps_neighbours,
+    ],
+)
+def test_the_check_itself_catches_a_wrong_hash(wrong: Callable[[Case], Outcome]) -> None:
+    check_search(right, every_hash())
+    with pytest.raises(AssertionError):
+        check_search(wrong, every_hash())
 
 
 def counts_whole_groups(case: Case) -> Outcome:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pypow import _bridge
+from pypow import _bridge, _bridge_search
 from pypow._native import ffi, lib
 from pypow.errors import PowError
 
@@ -79,7 +79,7 @@ def test_every_fault_has_an_exception_and_no_outcome_has() -> None:
     statuses = ffi.typeof("enum pypow_status").relements
     faults = {value for value in statuses.values() if value < 0}
     assert set(_bridge._ERRORS) == faults
-    assert {status.value for status in _bridge.Status} == set(statuses.values()) - faults
+    assert {status.value for status in _bridge_search.Status} == set(statuses.values()) - faults
     assert all(issubclass(error, PowError | MemoryError) for error in _bridge._ERRORS.values())
 
 
@@ -87,4 +87,4 @@ def test_the_enumerations_are_those_of_the_header() -> None:
     rule_types = ffi.typeof("enum pypow_rule_type").relements
     assert {f"PYPOW_{rule.name}": rule.value for rule in _bridge.RuleType} == rule_types
     hash_types = ffi.typeof("enum pypow_hash_type").relements
-    assert {f"PYPOW_{hash.name}": hash.value for hash in _bridge.HashType} == hash_types
+    assert {f"PYPOW_{one.name}": one.value for one in _bridge.HashType} == hash_types

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow import _bridge
-from pypow._bridge import RuleSpec, RuleType
+from pypow._bridge import HashSpec, HashType, RuleSpec, RuleType
 from pypow.errors import InvalidInputError
-from support.reference import NEVER, cases, flipped_all, wins, zero_bits
+from support.reference import NEVER, cases, digest, flipped_all, hashed_cases, wins, zero_bits
 from support.reference import Case as Puzzle
 
 Verify = Callable[[RuleSpec, bytes, Sequence[bytes], bytes], tuple[int | None, tuple[bytes, ...]]]
@@ -45,6 +45,20 @@ def test_verify_agrees_with_hashlib(
     puzzle: Puzzle, rule: RuleSpec | None, nonces: list[bytes]
 ) -> None:
     check_verify(_bridge.verify, rule or puzzle.rule, puzzle.prefix, nonces, puzzle.suffix)
+
+
+@given(puzzle=hashed_cases(), nonces=st.lists(st.binary(max_size=64), min_size=1, max_size=4))
+def test_verify_agrees_with_hashlib_on_every_hash(puzzle: Puzzle, nonces: list[bytes]) -> None:
+    found = _bridge.verify(ALWAYS, puzzle.prefix, nonces, puzzle.suffix, puzzle.hash)
+    messages = [puzzle.prefix + nonce + puzzle.suffix for nonce in nonces]
+    assert found == (None, tuple(digest(puzzle.hash, message) for message in messages))
+
+
+@pytest.mark.parametrize("length", [0, 1, 63, 64, 65, 127, 128, 129])
+def test_a_password_may_be_all_prefix(length: int) -> None:
+    spec = HashSpec(HashType.PBKDF2_HMAC_SHA256, 3, b"salt")
+    password = bytes(range(length))
+    assert _bridge.verify(ALWAYS, password, [b""], b"", spec) == (None, (digest(spec, password),))
 
 
 @pytest.mark.parametrize("little", [False, True])

@@ -4,11 +4,11 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from pypow._bridge import NonceSpec, RuleSpec, RuleType
+from pypow._bridge import SHA256, HashSpec, HashType, NonceSpec, RuleSpec, RuleType
 
 DECIMAL = NonceSpec(symbols=b"0123456789", width=0, little=False)
 HEX = NonceSpec(symbols=b"0123456789abcdef", width=0, little=False)
@@ -25,9 +25,13 @@ class Case:
     rule: RuleSpec
     first: int
     count: int
+    hash: HashSpec = SHA256
 
     def message(self, index: int) -> bytes:
         return self.prefix + encode(self.nonce, index) + self.suffix
+
+    def digest(self, index: int) -> bytes:
+        return digest(self.hash, self.message(index))
 
 
 # What is being checked: the lowest winning index or None, and how many nonces were tried.
@@ -65,6 +69,14 @@ def encode(nonce: NonceSpec, index: int) -> bytes:
     return bytes(digits if nonce.little else reversed(digits))
 
 
+def digest(spec: HashSpec, message: bytes) -> bytes:
+    if spec.type is HashType.PBKDF2_HMAC_SHA256:
+        return hashlib.pbkdf2_hmac("sha256", message, spec.salt, spec.iterations)
+    for _ in range(spec.iterations):
+        message = hashlib.sha256(message).digest()
+    return message
+
+
 def wins(rule: RuleSpec, digest: bytes) -> bool:
     number = int.from_bytes(digest, "little" if rule.little else "big")
     value = int.from_bytes(rule.value, "big")
@@ -85,7 +97,7 @@ def indices(case: Case) -> range:
 
 def winners(case: Case) -> Iterator[int]:
     for index in indices(case):
-        if wins(case.rule, hashlib.sha256(case.message(index)).digest()):
+        if wins(case.rule, case.digest(index)):
             yield index
 
 
@@ -101,11 +113,18 @@ def check_search(search: Search, cases: Iterable[Case]) -> None:
         assert search(case) == expected(case), case
 
 
-def needle(prefix: bytes, nonce: NonceSpec, suffix: bytes, *, first: int, at: int) -> Case:
+def needle(
+    prefix: bytes,
+    nonce: NonceSpec,
+    suffix: bytes,
+    *,
+    first: int,
+    at: int,
+    hash: HashSpec = SHA256,
+) -> Case:
     """A case of 70 indices of which exactly one wins: `first + at`."""
-    whole = Case(prefix, nonce, suffix, NEVER, first, 70)
-    digest = hashlib.sha256(whole.message(first + at)).digest()
-    return Case(prefix, nonce, suffix, exactly(digest), first, 70)
+    whole = Case(prefix, nonce, suffix, NEVER, first, 70, hash)
+    return replace(whole, rule=exactly(whole.digest(first + at)))
 
 
 def every_lane_and_place() -> Iterator[Case]:
@@ -128,6 +147,29 @@ def every_block_layout() -> Iterator[Case]:
         yield needle(_octets(before), binary(64), b"x" * 20, first=2**63, at=22)
         yield needle(_octets(before), binary(64, little=True), b"", first=2**63 + 200, at=60)
         yield needle(_octets(before), DECIMAL, b"x" * 9, first=95, at=9)
+
+
+ITERATED = [HashSpec(HashType.SHA256, times) for times in (2, 3, 64, 65, 150)]
+STRETCHED = [
+    HashSpec(HashType.PBKDF2_HMAC_SHA256, iterations, salt)
+    for iterations, salt in (
+        (1, b""),
+        (2, b"salt"),
+        (3, b"s" * 51),
+        (40, b"s" * 52),
+        (9, b"s" * 200),
+    )
+]
+
+
+def every_hash() -> Iterator[Case]:
+    """Each hash in the lanes of two groups; keys of HMAC up to, of and above one block."""
+    for spec, at in itertools.product([*ITERATED, *STRETCHED], (0, 1, 2, 7, 8, 31, 32, 69)):
+        yield needle(_octets(11), hexadecimal(6), b"", first=4096, at=at, hash=spec)
+    for spec, before, after in itertools.product(
+        [ITERATED[0], ITERATED[3], STRETCHED[1]], (0, 52, 56, 58, 62, 64, 65, 130), (0, 7, 130)
+    ):
+        yield needle(_octets(before), DECIMAL, _octets(after), first=95, at=9, hash=spec)
 
 
 def _octets(length: int) -> bytes:
@@ -157,6 +199,19 @@ def _rules() -> st.SearchStrategy[RuleSpec]:
     return thresholds | bits.map(_masked)
 
 
+def _hashes() -> st.SearchStrategy[HashSpec]:
+    again = st.integers(2, 5) | st.integers(60, 70)
+    return st.one_of(
+        again.map(lambda times: HashSpec(HashType.SHA256, times)),
+        st.builds(
+            HashSpec,
+            type=st.just(HashType.PBKDF2_HMAC_SHA256),
+            iterations=st.integers(1, 3) | st.integers(30, 40),
+            salt=st.binary(max_size=130),
+        ),
+    )
+
+
 def flipped_all(octets: bytes) -> bytes:
     return bytes(255 - octet for octet in octets)
 
@@ -183,3 +238,9 @@ def cases() -> st.SearchStrategy[Case]:
         first=st.integers(0, 300) | st.integers(0, 2**64 - 1) | st.integers(2**64 - 300, 2**64 - 1),
         count=st.integers(0, 300),
     )
+
+
+def hashed_cases() -> st.SearchStrategy[Case]:
+    """Any puzzle with another hash than plain SHA-256, over a shorter range."""
+    shorter = cases().map(lambda case: replace(case, count=case.count % 80))
+    return st.builds(lambda case, spec: replace(case, hash=spec), shorter, _hashes())
