@@ -33,19 +33,19 @@ KERNEL_FN void v_leave(void) { _mm256_zeroupper(); }
 KERNEL_FN void v_transpose(vec *rows)
 {
     __m256i pairs[WIDTH], fours[WIDTH];
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < WIDTH; i += 2) {
         pairs[i] = _mm256_unpacklo_epi32((__m256i)rows[i], (__m256i)rows[i + 1]);
         pairs[i + 1] = _mm256_unpackhi_epi32((__m256i)rows[i], (__m256i)rows[i + 1]);
     }
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < WIDTH; i += 4)
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int j = 0; j < 2; j++) {
             fours[i + 2 * j] = _mm256_unpacklo_epi64(pairs[i + j], pairs[i + 2 + j]);
             fours[i + 2 * j + 1] = _mm256_unpackhi_epi64(pairs[i + j], pairs[i + 2 + j]);
         }
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int j = 0; j < 4; j++) {
         rows[j] = (vec)_mm256_permute2x128_si256(fours[j], fours[4 + j], 0x20);
         rows[4 + j] = (vec)_mm256_permute2x128_si256(fours[j], fours[4 + j], 0x31);

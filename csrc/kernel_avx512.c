@@ -45,19 +45,19 @@ KERNEL_FN void v_leave(void) { _mm256_zeroupper(); }
 KERNEL_FN void v_transpose(vec *rows)
 {
     __m512i pairs[WIDTH], fours[WIDTH];
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int i = 0; i < WIDTH; i += 2) {
         pairs[i] = _mm512_unpacklo_epi32((__m512i)rows[i], (__m512i)rows[i + 1]);
         pairs[i + 1] = _mm512_unpackhi_epi32((__m512i)rows[i], (__m512i)rows[i + 1]);
     }
-#pragma GCC unroll 16
+    UNROLL(16)
     for (int i = 0; i < WIDTH; i += 4)
-#pragma GCC unroll 2
+        UNROLL(2)
         for (int j = 0; j < 2; j++) {
             fours[i + 2 * j] = _mm512_unpacklo_epi64(pairs[i + j], pairs[i + 2 + j]);
             fours[i + 2 * j + 1] = _mm512_unpackhi_epi64(pairs[i + j], pairs[i + 2 + j]);
         }
-#pragma GCC unroll 4
+    UNROLL(4)
     for (int j = 0; j < 4; j++) {
         const __m512i even = _mm512_shuffle_i32x4(fours[j], fours[4 + j], 0x88);
         const __m512i odd = _mm512_shuffle_i32x4(fours[j], fours[4 + j], 0xdd);

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base64.h"
 #include "kernel.h"
 #include "pypow.h"
 
@@ -33,16 +32,6 @@ static uint8_t *octets(size_t len)
     uint8_t *made = malloc(len > 0 ? len : 1);
     for (size_t i = 0; i < len; i++)
         made[i] = (uint8_t)(i % 251);
-    return made;
-}
-
-/* The same, of characters of base64url only. */
-static uint8_t *octets_of_text(size_t len, uint32_t seed)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint8_t *made = octets(len);
-    for (size_t i = 0; i < len; i++)
-        made[i] = (uint8_t)digits[(made[i] * 5 + seed) % 64];
     return made;
 }
 
@@ -341,101 +330,6 @@ static void check_order(void)
     }
 }
 
-/* Bytes of every value, loaded and decoded side by side and one after another. */
-static void check_load_and_decode(const char *name)
-{
-    uint32_t words[BLOCK_WORDS * MAX_LANES], quads[BLOCK_WORDS * MAX_LANES], strange[MAX_LANES];
-    uint8_t *rows[MAX_LANES], octets[3 * BLOCK_WORDS];
-    const struct pypow_kernel *kernel;
-    pypow_kernel_choose(&kernel, name);
-    const uint32_t lanes = kernel->lanes;
-    for (uint32_t round = 0; round < 256; round++) {
-        for (uint32_t lane = 0; lane < lanes; lane++) {
-            rows[lane] = octets_of_text(BLOCK_BYTES, lane + round);
-            rows[lane][(round + lane) % BLOCK_BYTES] = (uint8_t)(round * 7 + lane);
-        }
-        kernel->load_many(words, (const uint8_t *const *)rows);
-        kernel->decode_many(quads, strange, words, BLOCK_WORDS);
-        for (uint32_t lane = 0; lane < lanes; lane++) {
-            const bool right = pypow_base64_decode(octets, rows[lane], BLOCK_WORDS);
-            expect(right == (strange[lane] == 0), "decode_many takes another", name, lane, round);
-            for (uint32_t i = 0; i < BLOCK_WORDS; i++) {
-                const uint8_t *three = octets + 3 * i;
-                const uint32_t quad = (uint32_t)three[0] << 16 | (uint32_t)three[1] << 8 | three[2];
-                const uint32_t at = i * lanes + lane;
-                expect(words[at] == load_be32(rows[lane] + 4 * i), "load_many", name, lane, i);
-                expect(!right || quads[at] == quad, "decode_many", name, lane, i);
-            }
-            free(rows[lane]);
-        }
-    }
-}
-
-/* Rows and ragged items in allocations of just their size, against pypow_verify. */
-static void check_batch(const char *name, size_t width, size_t count)
-{
-    const struct pypow_rule half = {.type = PYPOW_AT_MOST, .value = {0x80}};
-    uint8_t *rows = octets(width * count), *data = octets(3 * count), *wins = octets(count);
-    int64_t *offsets = malloc((count + 1) * sizeof *offsets);
-    for (size_t i = 0; i <= count; i++)
-        offsets[i] = (int64_t)(i % 2 == 0 || i == count ? 3 * i : 3 * i - 2);
-    const struct pypow_column prefixes = {
-        .data = rows, .stride = (int64_t)width, .width = width, .padded = 1};
-    const struct pypow_column nonces = {.data = data, .data_len = 3 * count, .offsets = offsets};
-    int status = pypow_verify_batch(wins, &half, &prefixes, &nonces, NULL, 0, count, name);
-    expect(status == PYPOW_OK, "no batch", name, width, count);
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t len = (uint8_t)(offsets[i + 1] - offsets[i]);
-        size_t prefix_len = width;
-        uint32_t at;
-        while (prefix_len > 0 && rows[i * width + prefix_len - 1] == 0)
-            prefix_len--;
-        status = pypow_verify(NULL, &at, &sha256, &half, rows + i * width, prefix_len, NULL, 0,
-                              data + offsets[i], &len, 1);
-        expect(wins[i] == (status == PYPOW_OK), "another verdict in a batch", name, width, i);
-    }
-    offsets[count]++;
-    status = pypow_verify_batch(wins, &half, &prefixes, &nonces, NULL, 0, count, name);
-    expect(status == PYPOW_BAD_ARGUMENT, "offset past the data", name, width, count);
-    free(rows);
-    free(data);
-    free(wins);
-    free(offsets);
-}
-
-/* Challenges and nonces of anything, for the sanitizers only: what is found is tested elsewhere. */
-static void check_challenges(const char *name, size_t count)
-{
-    const size_t text_len = PYPOW_CHALLENGE_TEXT, nonces_len = 2 * PYPOW_CHALLENGE_NONCE;
-    uint8_t *texts = octets_of_text(text_len * count, 3), *reasons = octets(count);
-    uint8_t *nonces = octets_of_text(nonces_len * count, 5);
-    struct pypow_mac_key key;
-    pypow_mac_key_init(&key, 0, NULL, 0);
-    for (size_t i = 0; i < count; i++)
-        memcpy(texts + i * text_len, "AQEAAEAAAAEAAA", i % 3 == 0 ? 0 : 14);
-    const struct pypow_column rows = {.data = texts, .stride = (int64_t)text_len, .width = text_len};
-    const struct pypow_column each = {
-        .data = nonces, .stride = (int64_t)nonces_len, .width = nonces_len};
-    int status = pypow_challenge_work_batch(reasons, &rows, &each, 2, count, name);
-    expect(status == PYPOW_OK, "no batch of work", name, count, 0);
-    status = pypow_challenge_check_batch(reasons, &key, 1, 0, 0, 0, texts, texts, &rows, &each, 2,
-                                         count, name);
-    expect(status == PYPOW_OK, "no batch of proofs", name, count, 0);
-    free(texts);
-    free(nonces);
-    free(reasons);
-}
-
-static void check_batches(const char *name)
-{
-    check_load_and_decode(name);
-    for (size_t count = 1; count < 70; count += 11)
-        for (size_t width = 0; width < 150; width += 13)
-            check_batch(name, width, count);
-    for (size_t count = 1; count < 70; count++)
-        check_challenges(name, count);
-}
-
 int main(int argc, char **argv)
 {
     const bool pools_only = argc > 1 && strcmp(argv[1], "pools") == 0;
@@ -452,7 +346,6 @@ int main(int argc, char **argv)
         if (!pools_only) {
             check_kernel(info.name);
             check_many(info.name);
-            check_batches(info.name);
             check_upper_halves(info.name);
         }
         /* A kernel that is wrong could search on and on. */
