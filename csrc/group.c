@@ -32,7 +32,7 @@ bool pypow_group_wanted(const struct pypow_hash *hash)
 static bool go_on(struct group *group, uint64_t blocks)
 {
     group->unwatched += blocks * group->lanes;
-    if (group->unwatched < pypow_watch_blocks(group->lanes))
+    if (group->unwatched < PYPOW_WATCH_BLOCKS)
         return true;
     group->unwatched = 0;
     return !pypow_watch_stopped(group->watch) && !pypow_watch_pointless(group->watch, group->first);
@@ -159,7 +159,7 @@ static bool hash_group(struct group *group)
     const struct pypow_tail *tail = &group->search->scan.tail;
     const bool stretch = hash->type == PYPOW_PBKDF2_HMAC_SHA256;
     const uint32_t blocks = stretch ? 2 : 1; /* in an iteration */
-    const uint32_t piece = pypow_watch_blocks(group->lanes) / (blocks * group->lanes);
+    const uint32_t piece = PYPOW_WATCH_BLOCKS / (blocks * group->lanes);
     uint32_t times;
     if (!(stretch ? begin_stretch(group) : hash_messages(group)))
         return false;

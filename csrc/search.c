@@ -83,7 +83,7 @@ static uint32_t slice(const struct pypow_search *search)
     const struct pypow_scan *scan = &search->scan;
     const uint64_t blocks = scan->end_block - search->block + scan->rehashes;
     const uint32_t least = 4 * search->kernel->lanes;
-    const uint64_t most = pypow_watch_blocks(search->kernel->lanes) / blocks;
+    const uint64_t most = PYPOW_WATCH_BLOCKS / blocks;
     return most > least ? (uint32_t)most : least;
 }
 

@@ -20,6 +20,12 @@
 
 #include "sha256_rounds.tpl.h"
 
+enum {
+    /* Word 7 of a digest is what e becomes three rounds before the end, and the last a that goes
+       into it is that of four rounds before: from here on, it is e alone. */
+    LAST_WORD_ROUND = ROUNDS - 3 - 4,
+};
+
 KERNEL_FN uint32_t passes(vec digest_word, const struct pypow_filter *filter)
 {
     return v_zeros((digest_word ^ filter->value) & filter->mask);
@@ -32,8 +38,8 @@ KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct pyp
     const uint32_t *constant = scan->schedule.constant, *uniform = scan->schedule.uniform;
     const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
     const int dense = pypow_schedule_dense(varying);
-    /* The code of one way is short enough without a loop. */
-    const int turns = WAYS > 1 && begin < dense ? (end - dense) / DENSE_STEP : 0;
+    /* The code of a single lane is short enough without a loop, and quicker. */
+    const int turns = LANES > 1 && begin < dense ? (end - dense) / DENSE_STEP : 0;
     const int loop = turns > 0 ? dense : end, rest = loop + turns * DENSE_STEP;
     rounds(v, w, constant, uniform, varying, word + 4, begin, loop);
     dense_rounds(v, w, constant, loop, rest);
@@ -54,14 +60,16 @@ KERNEL_FN void begin_group(struct lanes *v, vec w[WAYS][SLOTS],
     }
 }
 
-/* Word 0 or 7 of the digests against the filter, from the working variables after round 60. */
+/* Word 0 or 7 of the digests against the filter, from the variables before LAST_WORD_ROUND. */
 KERNEL_FN uint32_t finish_word(struct lanes *v, vec w[WAYS][SLOTS],
                                const struct pypow_scan *scan, int word)
 {
     uint32_t bits = 0;
-    const bool last_word = scan->filter.word == 7; /* which e becomes three rounds later */
-    if (!last_word)
-        scan_rounds(v, w, scan, word, 61, ROUNDS);
+    const bool last_word = scan->filter.word == 7;
+    if (last_word)
+        scan_rounds(v, w, scan, word, LAST_WORD_ROUND, ROUNDS - 3);
+    else
+        scan_rounds(v, w, scan, word, LAST_WORD_ROUND, ROUNDS);
     for (uint32_t j = 0; j < WAYS; j++) {
         const vec digest_word =
             last_word ? v->way[j].e + scan->chain[7] : v->way[j].a + scan->chain[0];
@@ -81,13 +89,13 @@ KERNEL_FN uint32_t grind_word(struct lanes *states, const struct pypow_scan *sca
         vec w[WAYS][SLOTS];
         struct lanes v;
         begin_group(&v, w, scan, i, word);
-        scan_rounds(&v, w, scan, word, word + 1, 61);
+        scan_rounds(&v, w, scan, word, word + 1, LAST_WORD_ROUND);
         if (states == NULL) {
             const uint32_t bits = finish_word(&v, w, scan, word);
             if (bits != 0)
                 return i + (uint32_t)__builtin_ctz(bits);
         } else {
-            scan_rounds(&v, w, scan, word, 61, ROUNDS);
+            scan_rounds(&v, w, scan, word, LAST_WORD_ROUND, ROUNDS);
             for (int j = 0; j < WAYS; j++)
                 states->way[j] = add(v.way[j], splat(scan->chain));
             states++;

@@ -29,9 +29,9 @@ ROOT = HERE.parents[1]
 CORPUS = HERE / "corpus"
 BUILT = ROOT / "build" / "fuzz"
 
-TARGETS = ("puzzle", "verify", "wire")
+TARGETS = ("puzzle", "verify", "batch", "wire")
 SHARED_SOURCES = ("given", "protocol", "reference")
-LONGEST_INPUT = {"puzzle": 96, "verify": 128, "wire": 256}
+LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "wire": 192}
 
 SANITIZERS = {"checked": "address,undefined", "swift": ""}
 TURNS = ("checked", "checked", "swift")

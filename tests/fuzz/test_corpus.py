@@ -14,7 +14,7 @@ from fuzz.run import TARGETS, executions, known, unpack
 from support.check_program import COMPILER, Build, core, has_sanitizer, run
 
 HERE = Path(__file__).parent
-RANDOM = {"puzzle": 1000, "verify": 4000, "wire": 20_000}
+RANDOM = {"puzzle": 1000, "verify": 4000, "batch": 4000, "wire": 20_000}
 """How many random inputs are tried too: borders that no corpus keeps."""
 
 REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay")]
@@ -62,6 +62,9 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
         ("verify", "verify.c", "> PYPOW_MAX_NONCE_BYTES", "> PYPOW_MAX_NONCE_BYTES + 1"),
         ("verify", "verify.c", "*failed = i;", "*failed = i + 1;"),
         ("verify", "message.c", "prefix_len / BLOCK_BYTES;", "(prefix_len + 1) / BLOCK_BYTES;"),
+        ("batch", "column.h", "(uint64_t)end > column->data_len", "(uint64_t)end > column->data_len + 1"),
+        ("batch", "batch.c", "lane->block + 1 == lane->blocks", "lane->block + 2 == lane->blocks"),
+        ("wire", "challenge_batch.c", "count < terms->puzzles", "false"),
         ("wire", "challenge.c", "expected->now_ms >= expires_ms", "expected->now_ms > expires_ms"),
         ("wire", "challenge.c", "difference == 0", "(difference & 0xfe) == 0"),
         ("wire", "challenge.c", "terms->weight < expected->weight", "false"),
@@ -79,7 +82,11 @@ def test_a_mistake_in_the_core_is_caught(
     build, objects = built
     here = Build(build.compiler, build.flags, tmp_path)
     fuzz = here.compile(HERE / f"fuzz_{target}.c")
-    done = run(here.twin([*objects, fuzz], file, what, instead), str(RANDOM[target]), *unpack(target, tmp_path / "inputs"))
+    done = run(
+        here.twin([*objects, fuzz], file, what, instead),
+        str(RANDOM[target]),
+        *unpack(target, tmp_path / "inputs"),
+    )
     assert done.returncode != 0
     assert "wrong: " in done.stderr or "Sanitizer" in done.stderr or "runtime error" in done.stderr
 
