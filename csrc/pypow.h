@@ -182,7 +182,7 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
  * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
- * however many a hash takes; every 4,096 with a kernel of 32 lanes.
+ * however many a hash takes; every 4,096 where they are many and the kernel has 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,

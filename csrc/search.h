@@ -24,14 +24,11 @@ struct pypow_search {
     uint32_t table[MAX_INNER + MAX_LANES];
 };
 
-/* What may end a search early; looked at every 1,024 block computations. */
+/* What may end a search early; looked at every 1,024 block computations or so. */
 struct pypow_watch {
     const int *stop;         /* non-zero: give up. NULL: never */
     const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
 };
-
-/* Block computations between two looks at the watch: 3 to 25 us, longer on the slowest kernels. */
-enum { PYPOW_WATCH_BLOCKS = 1024 };
 
 static inline bool pypow_watch_stopped(const struct pypow_watch *watch)
 {

@@ -62,7 +62,7 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
         ("verify", "verify.c", "> PYPOW_MAX_NONCE_BYTES", "> PYPOW_MAX_NONCE_BYTES + 1"),
         ("verify", "verify.c", "*failed = i;", "*failed = i + 1;"),
         ("verify", "message.c", "prefix_len / BLOCK_BYTES;", "(prefix_len + 1) / BLOCK_BYTES;"),
-        ("batch", "column.h", "(uint64_t)end > column->data_len", "(uint64_t)end > column->data_len + 1"),
+        ("batch", "batch.c", "lane->nonce.len == layout->nonce_len", "true"),
         ("batch", "batch.c", "lane->block + 1 == lane->blocks", "lane->block + 2 == lane->blocks"),
         ("wire", "challenge_batch.c", "count < terms->puzzles", "false"),
         ("wire", "challenge.c", "expected->now_ms >= expires_ms", "expected->now_ms > expires_ms"),
