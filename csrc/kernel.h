@@ -12,6 +12,15 @@
 #include "rule.h"
 #include "sha256.h"
 
+/* Before a loop that shall be written out. Without it clang's code takes up to twice the time,
+   and it wants to be told to unroll all of the loop, not how often. */
+#define PYPOW_PRAGMA(words) _Pragma(#words)
+#if defined(__clang__)
+#define UNROLL(times) PYPOW_PRAGMA(unroll)
+#else
+#define UNROLL(times) PYPOW_PRAGMA(GCC unroll times)
+#endif
+
 /* Older clang knows these instructions only in files that are wholly for CPUs which have them. */
 #if defined(__AARCH64EL__)
 #if !defined(__clang__) || __clang_major__ >= 16 || defined(__ARM_FEATURE_SHA2)
@@ -84,7 +93,7 @@ struct pypow_stretch {
 /* Which words of the schedule vary when these of the block do: bit i stands for W_i. */
 static inline uint64_t pypow_schedule_varying(uint64_t varying)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = BLOCK_WORDS; i < ROUNDS; i++) {
         const uint64_t terms = varying >> (i - 2) | varying >> (i - 7) | varying >> (i - 15) |
                                varying >> (i - 16);
@@ -118,6 +127,12 @@ struct pypow_kernel {
     uint32_t (*scan)(const struct pypow_scan *scan, uint32_t begin, uint32_t end);
     /* Advance one message over consecutive blocks. */
     pypow_compress *compress;
+    /* Lay out one block of each of `lanes` messages for compress_many. */
+    void (*load_many)(uint32_t *words, const uint8_t *const *blocks);
+    /* Turn `count` words of each message from base64url into 24 bits; where characters are none,
+       `strange` of the message is not 0. */
+    void (*decode_many)(uint32_t *quads, uint32_t *strange, const uint32_t *words,
+                        uint32_t count);
     /* Advance `lanes` messages over one block each: word w of message i is at [w * lanes + i]. */
     void (*compress_many)(uint32_t *states, const uint32_t *blocks);
     /* Replace each of `lanes` digests by its own SHA-256, `times` times. */

@@ -27,6 +27,31 @@ KERNEL_FN uint32_t v_zeros(vec a)
 /* SHA extensions and other SSE code run many times slower while an upper half is in use. */
 KERNEL_FN void v_leave(void) { _mm256_zeroupper(); }
 
+#define V_TRANSPOSE
+
+/* Within halves first: element j of half h is then of column 4h + j mod 4, for four rows. */
+KERNEL_FN void v_transpose(vec *rows)
+{
+    __m256i pairs[WIDTH], fours[WIDTH];
+    UNROLL(8)
+    for (int i = 0; i < WIDTH; i += 2) {
+        pairs[i] = _mm256_unpacklo_epi32((__m256i)rows[i], (__m256i)rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_epi32((__m256i)rows[i], (__m256i)rows[i + 1]);
+    }
+    UNROLL(8)
+    for (int i = 0; i < WIDTH; i += 4)
+        UNROLL(2)
+        for (int j = 0; j < 2; j++) {
+            fours[i + 2 * j] = _mm256_unpacklo_epi64(pairs[i + j], pairs[i + 2 + j]);
+            fours[i + 2 * j + 1] = _mm256_unpackhi_epi64(pairs[i + j], pairs[i + 2 + j]);
+        }
+    UNROLL(4)
+    for (int j = 0; j < 4; j++) {
+        rows[j] = (vec)_mm256_permute2x128_si256(fours[j], fours[4 + j], 0x20);
+        rows[4 + j] = (vec)_mm256_permute2x128_si256(fours[j], fours[4 + j], 0x31);
+    }
+}
+
 #include "sha256_lanes.tpl.h"
 
 const struct pypow_kernel pypow_kernel_avx2 = {
@@ -35,6 +60,8 @@ const struct pypow_kernel pypow_kernel_avx2 = {
     .usable = pypow_cpu_has_avx2,
     .scan = scan_lanes,
     .compress = compress_lanes,
+    .load_many = load_many,
+    .decode_many = decode_many,
     .compress_many = compress_many,
     .rehash = rehash_many,
     .stretch = stretch_many,

@@ -30,6 +30,20 @@ KERNEL_FN uint32_t v_zeros(vec a)
 
 KERNEL_FN void v_leave(void) {}
 
+#define V_TRANSPOSE
+
+KERNEL_FN void v_transpose(vec *rows)
+{
+    const uint32x4x2_t one = vzipq_u32((uint32x4_t)rows[0], (uint32x4_t)rows[2]);
+    const uint32x4x2_t other = vzipq_u32((uint32x4_t)rows[1], (uint32x4_t)rows[3]);
+    const uint32x4x2_t low = vzipq_u32(one.val[0], other.val[0]);
+    const uint32x4x2_t high = vzipq_u32(one.val[1], other.val[1]);
+    rows[0] = (vec)low.val[0];
+    rows[1] = (vec)low.val[1];
+    rows[2] = (vec)high.val[0];
+    rows[3] = (vec)high.val[1];
+}
+
 #include "sha256_lanes.tpl.h"
 
 const struct pypow_kernel pypow_kernel_neon = {
@@ -38,6 +52,8 @@ const struct pypow_kernel pypow_kernel_neon = {
     .usable = pypow_cpu_has_neon,
     .scan = scan_lanes,
     .compress = compress_lanes,
+    .load_many = load_many,
+    .decode_many = decode_many,
     .compress_many = compress_many,
     .rehash = rehash_many,
     .stretch = stretch_many,

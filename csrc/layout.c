@@ -6,13 +6,14 @@
 
 static uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* An eighth of the work expected or less: a run rarely outlives its winner for long. */
+/* A sixteenth of the work expected or less: a run rarely outlives its winner for long. */
 static uint32_t longest_run(const struct pypow_puzzle *puzzle, uint32_t lanes)
 {
     const uint64_t cost = pypow_hash_cost(&puzzle->hash, &puzzle->message);
-    const uint64_t eighth = (UINT64_C(1) << __builtin_popcount(puzzle->filter.mask)) / 8;
-    const uint64_t hard = eighth < lanes * RUN_BLOCKS_OF_LANE ? eighth : lanes * RUN_BLOCKS_OF_LANE;
-    return (uint32_t)((hard > RUN_BLOCKS ? hard : RUN_BLOCKS) / cost);
+    const uint64_t work = UINT64_C(1) << __builtin_popcount(puzzle->filter.mask);
+    const uint64_t most = lanes * RUN_BLOCKS_OF_LANE;
+    const uint64_t blocks = work / 16 < most ? work / 16 : most;
+    return (uint32_t)((blocks > RUN_BLOCKS ? blocks : RUN_BLOCKS) / cost);
 }
 
 uint64_t pypow_layout_place(const struct pypow_layout *layout, const struct pypow_puzzle *puzzle,

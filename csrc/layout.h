@@ -15,7 +15,7 @@
 enum {
     MAX_INNER = 1 << 12,         /* values in a scan: 16 KiB of words, well inside L1 */
     RUN_BLOCKS = 1 << 14,        /* a winner's whole run is searched, hence not too long, */
-    RUN_BLOCKS_OF_LANE = 1 << 13 /* unless the work is hard and the kernel is wide */
+    RUN_BLOCKS_OF_LANE = 1 << 14 /* unless the work is hard and the kernel is wide */
 };
 
 /* For nonces of `digits` digits. */

@@ -24,6 +24,9 @@
 /* How long helpers go on after a slice: a caller who only looks around is back by then. */
 #define PATIENCE_NS (100 * NS_PER_MS)
 
+/* How long the caller waits for the others before it goes to sleep. */
+#define LINGER_NS UINT64_C(50000)
+
 struct worker {
     struct pypow_search search;
     uint64_t serial; /* of the search it was begun for */
@@ -124,7 +127,7 @@ static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool,
         *last = pypow_search_chunk_end(pool->puzzle, pool->kernel, *first, pool->last);
         pool->exhausted = *last == pool->last;
         pool->next = *last + 1;
-        pool->claims++;
+        __atomic_store_n(&pool->claims, pool->claims + 1, __ATOMIC_RELAXED);
         invite_one(pool);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -134,7 +137,7 @@ static bool claim(uint64_t *first, uint64_t *last, struct pypow_pool *pool,
 static void settle(struct pypow_pool *pool, int status, const struct pypow_progress *progress)
 {
     pthread_mutex_lock(&pool->lock);
-    pool->claims--;
+    __atomic_store_n(&pool->claims, pool->claims - 1, __ATOMIC_RELAXED);
     const uint64_t hashes = pool->best.hashes + progress->hashes;
     if (status == PYPOW_STOPPED)
         pool->abandoned = true;
@@ -189,6 +192,17 @@ static void *help(void *argument)
     return NULL;
 }
 
+/*
+ * Others settle within some microseconds of a stop, and often of the caller's last claim. To
+ * sleep and be woken takes longer; but not where others need this core.
+ */
+static void linger(const struct pypow_pool *pool)
+{
+    const uint64_t until_ns = now_ns() + LINGER_NS;
+    while (__atomic_load_n(&pool->claims, __ATOMIC_RELAXED) > 0 && now_ns() < until_ns)
+        continue;
+}
+
 /* Wait until every claim is settled, or for the deadline; then say how the search stands. */
 static int conclude(struct pypow_pool *pool, uint64_t deadline_ns)
 {
@@ -220,9 +234,14 @@ static int advance(struct pypow_pool *pool, uint32_t slice_ms)
     if (pool->helpers >= pool->enough || pool->enough == 1)
         invite_one(pool);
     pthread_mutex_unlock(&pool->lock);
-    while (work(pool, &pool->caller))
+    bool worked = false;
+    while (work(pool, &pool->caller)) {
         if (now_ns() >= deadline_ns)
             return PYPOW_RUNNING;
+        worked = true;
+    }
+    if (worked)
+        linger(pool);
     return conclude(pool, deadline_ns);
 }
 

@@ -36,29 +36,34 @@ static void own(struct pypow_puzzle *puzzle, const struct pypow_message *message
     puzzle->hash.salt = append(&end, hash->salt, hash->salt_len);
 }
 
+bool pypow_puzzle_borrow(struct pypow_puzzle *puzzle, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len)
+{
+    if (!pypow_nonce_valid(nonce) || !pypow_hash_valid(hash) || !pypow_rule_valid(rule))
+        return false;
+    if (!pypow_hash_start(&puzzle->message, hash, prefix, prefix_len, suffix, suffix_len,
+                          pypow_kernel_compress()))
+        return false;
+    puzzle->nonce = *nonce;
+    puzzle->hash = *hash;
+    puzzle->rule = *rule;
+    puzzle->filter = pypow_rule_filter(rule);
+    puzzle->last = nonce->width == 0 ? UINT64_MAX : pypow_nonce_count(nonce, nonce->width) - 1;
+    return true;
+}
+
 int pypow_puzzle_new(struct pypow_puzzle **puzzle, const struct pypow_nonce *nonce,
                      const struct pypow_hash *hash, const struct pypow_rule *rule,
                      const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
                      size_t suffix_len)
 {
-    struct pypow_message message;
-    if (!pypow_nonce_valid(nonce) || !pypow_hash_valid(hash) || !pypow_rule_valid(rule))
+    struct pypow_puzzle borrowed;
+    if (!pypow_puzzle_borrow(&borrowed, nonce, hash, rule, prefix, prefix_len, suffix, suffix_len))
         return PYPOW_BAD_ARGUMENT;
-    if (!pypow_hash_start(&message, hash, prefix, prefix_len, suffix, suffix_len,
-                          pypow_kernel_compress()))
-        return PYPOW_BAD_ARGUMENT;
-    struct pypow_puzzle *made = malloc(sizeof *made + bytes_len(&message, hash));
-    if (made == NULL)
-        return PYPOW_NO_MEMORY;
-    made->nonce = *nonce;
-    made->rule = *rule;
-    made->filter = pypow_rule_filter(rule);
-    made->last = UINT64_MAX;
-    if (nonce->width != 0)
-        made->last = pypow_nonce_count(nonce, nonce->width) - 1;
-    own(made, &message, hash);
-    *puzzle = made;
-    return PYPOW_OK;
+    *puzzle = pypow_puzzle_copy(&borrowed);
+    return *puzzle == NULL ? PYPOW_NO_MEMORY : PYPOW_OK;
 }
 
 bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint64_t first,

@@ -16,6 +16,12 @@ struct pypow_puzzle {
     uint8_t bytes[];
 };
 
+/* A puzzle that points into the caller's buffers; false where it cannot be. */
+bool pypow_puzzle_borrow(struct pypow_puzzle *puzzle, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len);
+
 /* The last index of [first, first + count), cut to what exists; false where nothing does. */
 bool pypow_puzzle_range(uint64_t *last, const struct pypow_puzzle *puzzle, uint64_t first,
                         uint64_t count);

@@ -110,6 +110,20 @@ struct pypow_mac_key {
     struct pypow_hmac_key hmac;
 };
 
+/*
+ * One part of each of many messages, as it lies in memory. Item i is the `width` bytes at
+ * data + i * stride; or, with offsets (one more of them than items, none of them descending),
+ * those from data + offsets[i] to data + offsets[i + 1], all within data_len.
+ */
+struct pypow_column {
+    const uint8_t *data;
+    size_t data_len;        /* with offsets only */
+    const int64_t *offsets; /* or NULL */
+    int64_t stride;         /* bytes from an item to the next; 0: all have the same */
+    size_t width;
+    uint32_t padded; /* 1: zeros at the end of an item are no part of it */
+};
+
 struct pypow_kernel_info {
     const char *name;
     uint32_t lanes;        /* messages ground at a time */
@@ -168,19 +182,22 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
  * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
- * however many a hash takes; every 4,096 with a kernel of 32 lanes.
+ * however many a hash takes; every 4,096 where they are many and the kernel has 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
                  const char *kernel, uint64_t first, uint64_t count, const int *stop);
 
 /*
- * The opening of such a search: what one thread does in about the time that waking another
- * takes, 100 to 200 us of a wide kernel. An easy puzzle needs no more. PYPOW_RUNNING: the rest,
- * from first + progress->hashes on, is left to search.
+ * The opening of such a search, of a puzzle that need not be prepared: what one thread does in
+ * about the time that waking another takes, 100 to 200 us of a wide kernel; and nothing where
+ * nonces take so long that it would be much more. An easy puzzle needs no more than this.
+ * PYPOW_RUNNING: the rest, from first + progress->hashes on, is left to search.
  */
-int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                         const char *kernel, uint64_t first, uint64_t count);
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *kernel, uint64_t first, uint64_t count);
 
 /*
  * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's
@@ -260,6 +277,38 @@ int pypow_challenge_check(uint8_t *octets, const struct pypow_mac_key *keys, uin
                           const uint8_t *resource, const uint8_t *principal, const char *text,
                           size_t text_len, const uint8_t *nonces, size_t nonces_len,
                           uint32_t count);
+
+/*
+ * Hash prefix || nonce || suffix (SHA-256) for each of `count` pairs, as many at a time as the
+ * kernel has lanes (NULL: the best usable), and hold each digest against the rule.
+ *
+ * Out:  wins_each  1 for each message that wins, else 0; undefined after a fault
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT (an impossible rule, offsets that descend or leave the
+ * data) or PYPOW_NO_KERNEL. No allocation.
+ */
+int pypow_verify_batch(uint8_t *wins_each, const struct pypow_rule *rule,
+                       const struct pypow_column *prefixes, const struct pypow_column *nonces,
+                       const uint8_t *suffix, size_t suffix_len, size_t count, const char *kernel);
+
+/*
+ * pypow_challenge_work and pypow_challenge_check for each of `count` proofs, as many at a time as
+ * the kernel has lanes (NULL: the best usable). Challenges are rows of PYPOW_CHALLENGE_TEXT bytes.
+ * Nonces are rows of `nonces_each` (up to PYPOW_MAX_PROOFS) times PYPOW_CHALLENGE_NONCE bytes;
+ * zeros fill up a shorter nonce, and stand for those that a challenge has no sub-puzzle for.
+ * No offsets in either.
+ *
+ * Out:  reasons  enum pypow_reason for each
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT (other columns, no keys) or PYPOW_NO_KERNEL. No allocation.
+ */
+int pypow_challenge_work_batch(uint8_t *reasons, const struct pypow_column *challenges,
+                               const struct pypow_column *nonces, uint32_t nonces_each,
+                               size_t count, const char *kernel);
+int pypow_challenge_check_batch(uint8_t *reasons, const struct pypow_mac_key *keys,
+                                uint32_t key_count, int64_t now_ms, uint32_t epoch,
+                                uint32_t weight, const uint8_t *resource,
+                                const uint8_t *principal, const struct pypow_column *challenges,
+                                const struct pypow_column *nonces, uint32_t nonces_each,
+                                size_t count, const char *kernel);
 
 /* cffi-end */
 

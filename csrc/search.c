@@ -8,7 +8,11 @@
 #include "hash.h"
 #include "nonce.h"
 
-enum { CHUNK_BLOCKS = 1 << 14, LONG_CHUNK_BLOCKS = 8 * CHUNK_BLOCKS };
+/*
+ * A slice lies between two looks at the watch: 6 to 20 us. To end a scan costs the widest kernel
+ * as much as a third of a group, so that one four times as long would gain half a per cent.
+ */
+enum { SLICE_BLOCKS = 1024, CHUNK_BLOCKS = 1 << 14, LONG_CHUNK_BLOCKS = 8 * CHUNK_BLOCKS };
 
 void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *puzzle,
                         const struct pypow_kernel *kernel)
@@ -83,7 +87,7 @@ static uint32_t slice(const struct pypow_search *search)
     const struct pypow_scan *scan = &search->scan;
     const uint64_t blocks = scan->end_block - search->block + scan->rehashes;
     const uint32_t least = 4 * search->kernel->lanes;
-    const uint64_t most = pypow_watch_blocks(search->kernel->lanes) / blocks;
+    const uint64_t most = SLICE_BLOCKS / blocks;
     return most > least ? (uint32_t)most : least;
 }
 
@@ -207,7 +211,8 @@ static uint64_t good_end(const struct pypow_puzzle *puzzle, const struct pypow_k
         return index;
     pypow_layout_choose(&layout, puzzle, kernel->lanes, pypow_nonce_digits(&puzzle->nonce, index));
     const struct pypow_run run = pypow_layout_run(&layout, puzzle, index);
-    return run.length > layout.longest_run ? index : run.first + run.length - 1;
+    const uint64_t end = run.first + run.length - 1; /* wraps where the indices end */
+    return end < index || run.length > layout.longest_run ? index : end;
 }
 
 /* Few where a nonce costs much, so that stops and deadlines are seen in time. */
@@ -289,20 +294,25 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
     return search_alone(progress, puzzle, kernel, first, last, stop);
 }
 
-int pypow_search_opening(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
-                         const char *name, uint64_t first, uint64_t count)
+int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
+                         const struct pypow_hash *hash, const struct pypow_rule *rule,
+                         const uint8_t *prefix, size_t prefix_len, const uint8_t *suffix,
+                         size_t suffix_len, const char *name, uint64_t first, uint64_t count)
 {
+    struct pypow_puzzle puzzle;
     const struct pypow_kernel *kernel;
     uint64_t last;
     int status = pypow_kernel_choose(&kernel, name);
     if (status != PYPOW_OK)
         return status;
+    if (!pypow_puzzle_borrow(&puzzle, nonce, hash, rule, prefix, prefix_len, suffix, suffix_len))
+        return PYPOW_BAD_ARGUMENT;
     progress->hashes = 0;
-    if (!pypow_puzzle_range(&last, puzzle, first, count))
+    if (!pypow_puzzle_range(&last, &puzzle, first, count))
         return PYPOW_NOT_FOUND;
-    if (pypow_search_is_long(puzzle, kernel))
+    if (pypow_search_is_long(&puzzle, kernel))
         return PYPOW_RUNNING;
-    const uint64_t end = pypow_search_chunk_end(puzzle, kernel, first, last);
-    status = search_alone(progress, puzzle, kernel, first, end, NULL);
+    const uint64_t end = pypow_search_chunk_end(&puzzle, kernel, first, last);
+    status = search_alone(progress, &puzzle, kernel, first, end, NULL);
     return status == PYPOW_NOT_FOUND && end < last ? PYPOW_RUNNING : status;
 }

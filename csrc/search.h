@@ -30,12 +30,6 @@ struct pypow_watch {
     const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
 };
 
-/*
- * Block computations between two looks at the watch: 3 to 25 us, longer on the slowest kernels.
- * The end of a scan costs the widest as much as one group more, which 32 groups would not hide.
- */
-static inline uint32_t pypow_watch_blocks(uint32_t lanes) { return lanes < 32 ? 1024 : 4096; }
-
 static inline bool pypow_watch_stopped(const struct pypow_watch *watch)
 {
     return watch->stop != NULL && __atomic_load_n(watch->stop, __ATOMIC_RELAXED) != 0;

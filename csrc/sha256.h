@@ -33,6 +33,14 @@ static inline void store_be32(uint8_t *p, uint32_t x)
     p[3] = (uint8_t)x;
 }
 
+static inline void store_be64(uint8_t *p, uint64_t x)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    __builtin_memcpy(p, &x, sizeof x);
+}
+
 /* FIPS 180-4, 4.1.2 */
 static inline uint32_t ror32(uint32_t x, int n) { return x >> n | x << (32 - n); }
 static inline uint32_t ch32(uint32_t x, uint32_t y, uint32_t z) { return z ^ (x & (y ^ z)); }

@@ -13,7 +13,8 @@
  *   v_ror      optional: (vec, count) -> vec, where the compiler knows no good one
  *   v_zeros    vec -> uint32_t, bit i set where element i is zero
  *   v_leave    () -> void, called last: leaves the registers as other code wants them
- * and gets scan_lanes, compress_lanes, compress_many, rehash_many and stretch_many.
+ * and gets scan_lanes, compress_lanes, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  */
 #include <string.h>
 
@@ -38,10 +39,10 @@ KERNEL_FN void scan_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct pyp
     const uint64_t varying = pypow_schedule_varying(UINT64_C(1) << word);
     const int dense = pypow_schedule_dense(varying);
     /* The code of a single lane is short enough without a loop, and quicker. */
-    const int turns = LANES > 1 && begin < dense ? (end - dense) / SHORT_TURN : 0;
-    const int loop = turns > 0 ? dense : end, rest = loop + turns * SHORT_TURN;
+    const int turns = LANES > 1 && begin < dense ? (end - dense) / DENSE_STEP : 0;
+    const int loop = turns > 0 ? dense : end, rest = loop + turns * DENSE_STEP;
     rounds(v, w, constant, uniform, varying, word + 4, begin, loop);
-    short_turns(v, w, constant, loop, turns);
+    dense_rounds(v, w, constant, loop, rest);
     rounds(v, w, constant, uniform, varying, word + 4, rest, end);
 }
 
@@ -134,7 +135,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 8
+    UNROLL(8)
     for (int i = 0; i < ROUNDS; i++)
         for (int j = 0; j < WAYS; j++)
             v.way[j] = advance(v.way[j], v.way[j].h + kw[i]);
@@ -204,9 +205,10 @@ KERNEL_FN void tail_rounds(struct lanes *v, vec w[WAYS][SLOTS], const struct lan
         memcpy(w[j], &digests->way[j], sizeof digests->way[j]);
     const uint32_t *constant = tail->schedule.constant, *uniform = tail->schedule.uniform;
     const uint64_t varying = pypow_schedule_varying(TAIL_VARYING);
-    const int dense = 2 * BLOCK_WORDS; /* the 16 words before vary, all of them */
-    rounds(v, w, constant, uniform, varying, 0, 0, end == ROUNDS ? dense : end);
-    if (end == ROUNDS)
+    const bool whole = end == ROUNDS;
+    const int dense = 2 * BLOCK_WORDS; /* the words before vary as far back as W reaches */
+    rounds(v, w, constant, uniform, varying, 0, 0, whole ? dense : end);
+    if (whole)
         last_rounds(v, w, constant, dense);
 }
 
@@ -304,6 +306,8 @@ KERNEL_TARGET static void compress_lanes(uint32_t *state, const uint8_t *blocks,
     v_leave();
 }
 
+#include "base64.tpl.h"
+#include "blocks.tpl.h"
 #include "scan.tpl.h"
 
 KERNEL_TARGET static uint32_t scan_lanes(const struct pypow_scan *scan, uint32_t begin,

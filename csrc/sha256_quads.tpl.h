@@ -21,7 +21,8 @@
  *   newer      (what `older` gave, W_4i-8.., W_4i-4..) -> W_4i..W_4i+3
  *   xor        (struct state, struct state) -> struct state
  *   to_quads   (quad *, struct state): a to d and e to h, as words of a message
- * and gets scan_range, compress, compress_many, rehash_many and stretch_many.
+ * and gets scan_range, compress, load_many, decode_many, compress_many, rehash_many and
+ * stretch_many.
  *
  * Loops over rounds have constant bounds once inlined, and the compiler unrolls them.
  */
@@ -83,10 +84,10 @@ KERNEL_FN void schedule(quad *w, const struct shared *shared, uint64_t varying, 
 KERNEL_FN void rounds(struct state *v, quad w[][4], const struct shared *shared, uint64_t varying,
                       int begin, int end, int lanes)
 {
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = begin; round < end; round += STEP) {
         const int i = round / 4;
-#pragma GCC unroll 8
+        UNROLL(8)
         for (int lane = 0; lane < lanes; lane++) {
             if (i >= 4 && round % 4 == 0)
                 schedule(w[lane], shared, varying, i);
@@ -230,7 +231,7 @@ KERNEL_TARGET static uint32_t grind(struct lanes *states, const struct pypow_sca
 KERNEL_TARGET static void absorb(struct lanes *states, const uint32_t *kw)
 {
     struct lanes v = *states;
-#pragma GCC unroll 32
+    UNROLL(32)
     for (int round = 0; round < ROUNDS; round += STEP)
         for (int lane = 0; lane < LANES; lane++)
             v.lane[lane] = advance(v.lane[lane], load(&kw[round / 4 * 4]), round);
@@ -256,6 +257,13 @@ KERNEL_TARGET static void compress(uint32_t *state, const uint8_t *blocks, size_
     }
     for (uint32_t i = 0; i < STATE_WORDS; i++)
         state[i] = word_of(chain, i);
+}
+
+KERNEL_TARGET static void load_many(uint32_t *words, const uint8_t *const *blocks)
+{
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (uint32_t i = 0; i < BLOCK_WORDS; i++)
+            words[i * LANES + lane] = load_be32(blocks[lane] + 4 * i);
 }
 
 KERNEL_FN struct lanes load_lanes(const uint32_t *words)
@@ -360,4 +368,9 @@ KERNEL_TARGET static void stretch_many(struct pypow_stretch *group, const struct
     store_lanes(group->sum, &sum);
 }
 
+typedef quad vec;
+
+KERNEL_FN void v_leave(void) {}
+
+#include "base64.tpl.h"
 #include "scan.tpl.h"

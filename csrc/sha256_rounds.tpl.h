@@ -26,7 +26,7 @@ enum {
     /* Room for the schedule of one message, and one more: whole pages apart, the ways would
        hold up each other's loads and stores, which are first compared by their low 12 bits. */
     SLOTS = ROUNDS + 1,
-    SHORT_TURN = 4,
+    DENSE_STEP = 4, /* rounds in one turn of the loop in dense_rounds */
 };
 
 KERNEL_FN vec v_splat(uint32_t x) { return (vec){0} + x; }
@@ -68,20 +68,14 @@ KERNEL_FN struct state advance(struct state v, vec hkw)
     return (struct state){t1 + t2, v.a, v.b, v.c, v.d + t1, v.e, v.f, v.g};
 }
 
-/* W_i from its terms: W_(i-16), W_(i-15), W_(i-7) and W_(i-2). */
-KERNEL_FN vec dense_word(vec w16, vec w15, vec w7, vec w2)
-{
-    return w16 + v_small_sigma0(w15) + w7 + v_small_sigma1(w2);
-}
-
-/* W_i from the varying ones among its terms, and the sum of the others. */
+/* W_i from the varying ones among its four terms, bit k for W_(i-16+k), and the others' sum. */
 KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t varying, int i)
 {
-    const uint64_t terms = varying >> (i - 16);
-    const bool w16 = terms & 1, w15 = terms >> 1 & 1, w7 = terms >> 9 & 1, w2 = terms >> 14 & 1;
-    if (w16 && w15 && w7 && w2)
-        return dense_word(w[i - 16], w[i - 15], w[i - 7], w[i - 2]);
-    vec sum = v_splat(uniform[i]);
+    const bool w16 = varying & 1, w15 = varying >> 1 & 1, w7 = varying >> 9 & 1,
+               w2 = varying >> 14 & 1;
+    vec sum = v_splat(0);
+    if (!(w16 && w15 && w7 && w2))
+        sum += uniform[i];
     if (w16)
         sum += w[i - 16];
     if (w15)
@@ -100,16 +94,16 @@ KERNEL_FN vec schedule_word(const uint32_t *uniform, const vec *w, uint64_t vary
 KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *constant,
                       const uint32_t *uniform, uint64_t varying, int first_h, int begin, int end)
 {
-#pragma GCC unroll 64
+    UNROLL(64)
     for (int i = begin; i < end; i++) {
-#pragma GCC unroll 4
+        UNROLL(4)
         for (int j = 0; j < WAYS; j++) {
             vec hkw = v_splat(constant[i]);
             if (i >= first_h)
                 hkw += v->way[j].h;
             if (varying >> i & 1) {
                 if (i >= BLOCK_WORDS)
-                    w[j][i] = schedule_word(uniform, w[j], varying, i);
+                    w[j][i] = schedule_word(uniform, w[j], varying >> (i - 16), i);
                 hkw += w[j][i];
             }
             v->way[j] = advance(v->way[j], hkw);
@@ -120,19 +114,18 @@ KERNEL_FN void rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *const
 /*
  * Straight code for all rounds would be most of an instruction cache, which a core may have to
  * share with another thread. Hence two loops over rounds of which every term of the schedule
- * varies: this one, in turns short enough for a scan, keeps the words in a row.
+ * varies. This one keeps the words in a row, and so can take turns short enough for a scan.
  */
-KERNEL_FN void short_turns(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *constant,
-                           int begin, int turns)
+KERNEL_FN void dense_rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *constant,
+                            int begin, int end)
 {
-    const int end = begin + turns * SHORT_TURN;
-    for (int first = begin; first < end; first += SHORT_TURN) {
-        __asm__("" : "+r"(first)); /* keeps the compiler from unrolling this loop too */
-#pragma GCC unroll 4
-        for (int i = first; i < first + SHORT_TURN; i++) {
-#pragma GCC unroll 4
+    for (int first = begin; first < end; first += DENSE_STEP) {
+        __asm__("" : "+r"(first)); /* keeps the compiler from unrolling this one too */
+        UNROLL(4)
+        for (int i = first; i < first + DENSE_STEP; i++) {
+            UNROLL(4)
             for (int j = 0; j < WAYS; j++) {
-                w[j][i] = dense_word(w[j][i - 16], w[j][i - 15], w[j][i - 7], w[j][i - 2]);
+                w[j][i] = schedule_word(NULL, w[j], UINT64_MAX, i);
                 v->way[j] = advance(v->way[j], v->way[j].h + constant[i] + w[j][i]);
             }
         }
@@ -140,23 +133,21 @@ KERNEL_FN void short_turns(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *
 }
 
 /*
- * The rounds of a whole block from `begin` on, a multiple of 16. The words need not be kept in a
- * row, and so a turn is 16 rounds, which replace the 16 words before `begin`. The words of two
- * ways are too many to carry from turn to turn.
+ * The rounds from `begin`, a multiple of 16, to the last. Nobody needs the words in a row, and so
+ * a turn replaces the 16 before `begin`, in which registers serve better.
  */
 KERNEL_FN void last_rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t *constant, int begin)
 {
-    const int straight = WAYS == 1 ? begin : ROUNDS;
-    rounds(v, w, constant, NULL, UINT64_MAX, 0, begin, straight);
-    for (int first = straight; first < ROUNDS; first += BLOCK_WORDS) {
+    for (int first = begin; first < ROUNDS; first += BLOCK_WORDS) {
         __asm__("" : "+r"(first)); /* as above */
-#pragma GCC unroll 16
+        UNROLL(16)
         for (int i = 0; i < BLOCK_WORDS; i++) {
-#pragma GCC unroll 4
+            UNROLL(4)
             for (int j = 0; j < WAYS; j++) {
                 vec *ring = w[j] + begin - BLOCK_WORDS;
-                ring[i] = dense_word(ring[i], ring[(i + 1) % BLOCK_WORDS],
-                                     ring[(i + 9) % BLOCK_WORDS], ring[(i + 14) % BLOCK_WORDS]);
+                ring[i] += v_small_sigma0(ring[(i + 1) % BLOCK_WORDS]) +
+                           ring[(i + 9) % BLOCK_WORDS] +
+                           v_small_sigma1(ring[(i + 14) % BLOCK_WORDS]);
                 v->way[j] = advance(v->way[j], v->way[j].h + constant[first + i] + ring[i]);
             }
         }

@@ -8,7 +8,18 @@ True
 """
 
 from ._bridge import KernelInfo
-from .challenge import Checked, Expected, Key, Keyring, Reason, Refusal, check, issue
+from .batch import check_batch, verify_batch, verify_challenges
+from .challenge import (
+    Checked,
+    Expected,
+    Key,
+    Keyring,
+    Reason,
+    Refusal,
+    check,
+    issue,
+    reason_of_code,
+)
 from .engine import (
     DEFAULT_MAX_BITS,
     DEFAULT_TIMEOUT_S,
@@ -88,12 +99,16 @@ __all__ = [
     "Work",
     "asolve",
     "check",
+    "check_batch",
     "chosen_kernel",
     "decode_challenge",
     "hashrate",
     "issue",
     "kernels",
     "proof_from_header",
+    "reason_of_code",
     "solve",
     "verify",
+    "verify_batch",
+    "verify_challenges",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The door's other half: proofs of native challenges, one at a time.
+"""The door's other half: proofs of native challenges, and batches of anything.
 
 Reasons are numbers here, those of ``enum pypow_reason``; 0 is a proof that stands.
 """
@@ -7,7 +7,7 @@ Reasons are numbers here, those of ``enum pypow_reason``; 0 is a proof that stan
 from collections.abc import Iterable
 from typing import Any
 
-from ._bridge import _check
+from ._bridge import RuleSpec, _check, _name
 from ._native import ffi, lib
 from .errors import InvalidInputError
 
@@ -20,6 +20,12 @@ _CHALLENGE_TEXT = lib.PYPOW_CHALLENGE_TEXT
 # ffi.new is quicker with a type than with its name.
 _OCTETS = ffi.typeof("uint8_t[]")
 _INDEX = ffi.typeof("uint32_t *")
+_BYTES = ffi.typeof("uint8_t *")
+_OFFSETS = ffi.typeof("int64_t *")
+_COLUMN = ffi.typeof("struct pypow_column *")
+
+_EXPECTED = "expected integers and bytes as documented"
+_ROWS = "expected rows of 104 characters, and of up to 64 nonces of 15"
 
 
 class MacKeys:
@@ -78,10 +84,7 @@ def check_challenge(
     Raises:
         InvalidInputError: a value of another type, or too large; scopes not of 12 bytes.
     """
-    if not len(resource) == len(principal) == _SCOPE_BYTES:
-        raise InvalidInputError(
-            f"expected 12 bytes of resource and principal, got {len(resource)}, {len(principal)}"
-        )
+    _require_scopes(resource, principal)
     octets = ffi.new(_OCTETS, _CHALLENGE_BYTES)
     ascii_text, joined = _proof(text, nonces)
     try:
@@ -101,8 +104,15 @@ def check_challenge(
             len(nonces),
         )
     except (TypeError, OverflowError) as error:
-        raise InvalidInputError(f"expected integers and bytes as documented: {error}") from None
+        raise InvalidInputError(f"{_EXPECTED}: {error}") from None
     return reason, ffi.buffer(octets)
+
+
+def _require_scopes(resource: bytes, principal: bytes) -> None:
+    if not len(resource) == len(principal) == _SCOPE_BYTES:
+        raise InvalidInputError(
+            f"expected 12 bytes of resource and principal, got {len(resource)}, {len(principal)}"
+        )
 
 
 def _proof(text: str, nonces: tuple[bytes, ...]) -> tuple[bytes, bytes]:
@@ -111,3 +121,110 @@ def _proof(text: str, nonces: tuple[bytes, ...]) -> tuple[bytes, bytes]:
         return text.encode("ascii", "replace"), b".".join(nonces)
     except TypeError:
         raise InvalidInputError("expected nonces as bytes") from None
+
+
+class Column:
+    """One part of each of many messages, where it lies in memory; the caller keeps that alive.
+
+    Item i is the ``width`` bytes at address ``data + i * stride``, less the zeros at its end if
+    ``padded``; or with the address of ``offsets`` those between two of them, within ``data_len``.
+    """
+
+    __slots__ = ("native",)
+
+    def __init__(
+        self,
+        data: int,
+        *,
+        width: int = 0,
+        stride: int = 0,
+        padded: bool = False,
+        offsets: int = 0,
+        data_len: int = 0,
+    ) -> None:
+        native = ffi.new(_COLUMN)
+        native.data = ffi.cast(_BYTES, data)
+        native.width, native.stride, native.padded = width, stride, padded
+        native.offsets, native.data_len = ffi.cast(_OFFSETS, offsets), data_len
+        self.native: Any = native
+
+
+def column_of_bytes(same: bytes) -> Column:
+    """The same bytes for every message; the caller keeps them alive."""
+    return Column(int(ffi.cast("uintptr_t", ffi.from_buffer(same))), width=len(same))
+
+
+def verify_batch(
+    wins: int,
+    rule: RuleSpec,
+    prefixes: Column,
+    nonces: Column,
+    suffix: bytes,
+    count: int,
+    kernel: str | None,
+) -> None:
+    """Write 1 or 0 at address ``wins`` for each of ``count`` messages.
+
+    Raises:
+        InvalidInputError: offsets that descend or leave their data.
+        KernelUnavailableError: no such kernel.
+    """
+    each = ffi.cast(_BYTES, wins)
+    columns = prefixes.native, nonces.native
+    name = _name(kernel)
+    status = lib.pypow_verify_batch(each, rule.native, *columns, suffix, len(suffix), count, name)
+    _check(status, "expected offsets that never descend and lie within their data", kernel)
+
+
+def check_work_batch(
+    reasons: int,
+    challenges: Column,
+    nonces: Column,
+    nonces_each: int,
+    count: int,
+    kernel: str | None,
+) -> None:
+    """Write at address ``reasons`` what `check_work` finds, for each of ``count`` proofs."""
+    each = ffi.cast(_BYTES, reasons)
+    status = lib.pypow_challenge_work_batch(
+        each, challenges.native, nonces.native, nonces_each, count, _name(kernel)
+    )
+    _check(status, _ROWS, kernel)
+
+
+def check_challenge_batch(
+    reasons: int,
+    keys: MacKeys,
+    now_ms: int,
+    epoch: int,
+    weight: int,
+    resource: bytes,
+    principal: bytes,
+    challenges: Column,
+    nonces: Column,
+    nonces_each: int,
+    count: int,
+    kernel: str | None,
+) -> None:
+    """Write at address ``reasons`` what `check_challenge` finds, for each of ``count`` proofs."""
+    _require_scopes(resource, principal)
+    each = ffi.cast(_BYTES, reasons)
+    try:
+        status = lib.pypow_challenge_check_batch(
+            each,
+            keys.native,
+            keys.count,
+            now_ms,
+            epoch,
+            weight,
+            resource,
+            principal,
+            challenges.native,
+            nonces.native,
+            nonces_each,
+            count,
+            _name(kernel),
+        )
+    except (TypeError, OverflowError) as error:
+        raise InvalidInputError(f"{_EXPECTED}: {error}") from None
+    _check(status, _ROWS, kernel)

@@ -82,7 +82,19 @@ class Lib:
         /,
     ) -> int: ...
     def pypow_search_opening(
-        self, progress: CData, puzzle: CData, kernel: bytes | CData, first: int, count: int, /
+        self,
+        progress: CData,
+        nonce: CData,
+        hash: CData,
+        rule: CData,
+        prefix: bytes,
+        prefix_len: int,
+        suffix: bytes,
+        suffix_len: int,
+        kernel: bytes | CData,
+        first: int,
+        count: int,
+        /,
     ) -> int: ...
     def pypow_pool_new(self, pool: CData, kernel: bytes | CData, threads: int, /) -> int: ...
     def pypow_pool_begin(self, pool: CData, puzzle: CData, first: int, count: int, /) -> int: ...
@@ -136,17 +148,57 @@ class Lib:
         count: int,
         /,
     ) -> int: ...
+    def pypow_verify_batch(
+        self,
+        wins_each: CData,
+        rule: CData,
+        prefixes: CData,
+        nonces: CData,
+        suffix: bytes,
+        suffix_len: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
+    def pypow_challenge_work_batch(
+        self,
+        reasons: CData,
+        challenges: CData,
+        nonces: CData,
+        nonces_each: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
+    def pypow_challenge_check_batch(
+        self,
+        reasons: CData,
+        keys: CData,
+        key_count: int,
+        now_ms: int,
+        epoch: int,
+        weight: int,
+        resource: bytes,
+        principal: bytes,
+        challenges: CData,
+        nonces: CData,
+        nonces_each: int,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
 
 class Ffi:
     """As much of cffi's out-of-line API as is used here."""
 
     NULL: Final[CData]
-    def new(self, cdecl: str, init: int = ..., /) -> CData: ...
+    def new(self, cdecl: str | CData, init: int = ..., /) -> CData: ...
     def from_buffer(self, python_buffer: bytes, /) -> CData: ...
     def gc(self, cdata: CData, destructor: Callable[[CData], None], /) -> CData: ...
     def string(self, cdata: CData, /) -> bytes: ...
     def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
     def memmove(self, dest: CData, src: bytes, n: int, /) -> None: ...
+    def cast(self, cdecl: str | CData, value: object, /) -> CData: ...
     def offsetof(self, cdecl: str, field: str, /) -> int: ...
     def typeof(self, cdecl: str | CData, /) -> Any: ...
     def addressof(self, library: Lib, name: str, /) -> CData: ...

@@ -97,6 +97,18 @@ class Reason(enum.StrEnum):
 _REASONS = dict(enumerate(Reason, start=1))
 
 
+def reason_of_code(code: int) -> Reason | None:
+    """What a code of `pypow.check_batch` stands for; None is a proof that stands.
+
+    Raises:
+        InvalidInputError: there is no such code.
+    """
+    reason = _REASONS.get(code)
+    if reason is None and code != _bridge_checks.STANDS:
+        raise InvalidInputError(f"expected a code from 0 to {len(_REASONS)}, got {shown(code)}")
+    return reason
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A proof that stands in every respect but one: its challenge has yet to be spent."""

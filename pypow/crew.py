@@ -3,7 +3,7 @@
 
 from typing import Self
 
-from . import _bridge
+from ._bridge_search import Pool
 from .errors import InvalidInputError, shown
 from .processors import usable_processors
 
@@ -23,13 +23,13 @@ class Crew:
             raise InvalidInputError(f"expected 1 to 1024 threads, got {shown(threads)}")
         self.threads = threads
         self.kernel = kernel
-        self._pool: _bridge.Pool | None = None
+        self._pool: Pool | None = None
 
-    def pool(self) -> _bridge.Pool:
+    def pool(self) -> Pool:
         """The pool, of no more threads than can run at once: one more would only take turns."""
         if self._pool is None:
             most = 1 if self.threads == 1 else usable_processors()
-            self._pool = _bridge.Pool(threads=min(self.threads, most), kernel=self.kernel)
+            self._pool = Pool(threads=min(self.threads, most), kernel=self.kernel)
         return self._pool
 
     def stop(self) -> None:

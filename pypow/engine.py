@@ -126,9 +126,7 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return work_stands(asked, nonces)
     if len(nonces) != 1 or not asked.writes(nonces[0]):
         return False
-    failed, _ = _bridge.verify(
-        asked.rule_spec, asked.prefix, nonces, asked.suffix, asked.hash_spec
-    )
+    failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix, asked.hash_spec)
     return failed is None
 
 

@@ -10,7 +10,10 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from . import _bridge, wire
+from . import wire
+from ._bridge import NativePuzzle
+from ._bridge_search import Progress as Found
+from ._bridge_search import Status, open_search
 from .crew import Crew
 from .errors import (
     InvalidInputError,
@@ -41,7 +44,7 @@ class Search:
 
     Attributes:
         expected_hashes: nonces that the whole takes on average.
-        expected_work: those nonces times what one costs (`Puzzle.cost_per_nonce`).
+        expected_work: the same, each nonce as many times as its hash costs.
         progress: what is told every 20 ms.
         abandoned: set by another thread, ends the search within a slice.
     """
@@ -140,10 +143,10 @@ class Search:
             "raise the timeout (None is no cap), or give it more threads"
         )
 
-    def _solved(self, crew: Crew, index: int) -> _bridge.Progress:
+    def _solved(self, crew: Crew, index: int) -> Found:
         """Search for the winner of one puzzle."""
         puzzle, before = self._puzzle, self._hashes
-        native = _bridge.NativePuzzle(
+        specs = (
             self._prefixes[index],
             puzzle.nonce_spec,
             puzzle.suffix,
@@ -154,20 +157,20 @@ class Search:
         count = _U64_MAX - first
         if self._limit is not None:
             count = min(count, self._limit - before)
-        self._slice_ms()  # a puzzle that is opened cannot be interrupted
-        state = native.open(first, count, crew.kernel)
+        self._slice_ms()  # an opening is too short to be interrupted
+        state = open_search(*specs, first=first, count=count, kernel=crew.kernel)
         opened = state.hashes
         self._hashes = before + opened
-        if state.status is _bridge.Status.RUNNING:
+        if state.status is Status.RUNNING:
             pool = crew.pool()
-            pool.begin(native, first=first + opened, count=count - opened)
-            while state.status is _bridge.Status.RUNNING:
+            pool.begin(NativePuzzle(*specs), first=first + opened, count=count - opened)
+            while state.status is Status.RUNNING:
                 state = pool.run(self._slice_ms())
                 self._hashes = before + opened + state.hashes
                 self._report(index, opened + state.hashes)
-        if state.status is _bridge.Status.FOUND:
+        if state.status is Status.FOUND:
             return state
-        if state.status is _bridge.Status.STOPPED:
+        if state.status is Status.STOPPED:
             raise _closed()
         raise self._not_found(self._hashes - before)
 

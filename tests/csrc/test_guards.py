@@ -1,32 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """No buffer is left by a byte, on either side, even where sanitizers do not look."""
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from support.compiler import changed, core_sources, linked, objects, require_compiler, run
+from support.check_program import COMPILER, Build, run
 
 CHECK = Path(__file__).parent / "check_guards.c"
 
+pytestmark = pytest.mark.skipif(
+    shutil.which(COMPILER) is None, reason=f"needs the C compiler {COMPILER}"
+)
+
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    require_compiler()
-    return objects(tmp_path_factory.mktemp("guards"), [*core_sources(), CHECK])
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Build, tuple[Path, ...]]:
+    build = Build(COMPILER, ("-O0",), tmp_path_factory.mktemp("plain"))
+    return build, build.objects(checks=[CHECK])
 
 
-def test_no_buffer_is_left_between_guard_pages(parts: list[Path], tmp_path: Path) -> None:
-    done = run(linked(tmp_path / "guards", parts))
+def test_no_buffer_is_left_between_guard_pages(plain: tuple[Build, tuple[Path, ...]]) -> None:
+    build, objects = plain
+    done = run(build.link(objects))
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.deep
 def test_no_buffer_is_left_by_optimised_code(tmp_path: Path) -> None:
-    require_compiler()
-    optimised = objects(tmp_path, [*core_sources(), CHECK], ["-O3"])
-    done = run(linked(tmp_path / "guards", optimised))
+    build = Build(COMPILER, ("-O3",), tmp_path)
+    done = run(build.link(build.objects(checks=[CHECK])))
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -35,13 +40,17 @@ def test_no_buffer_is_left_by_optimised_code(tmp_path: Path) -> None:
     [
         ("message.c", "prefix_len / BLOCK_BYTES;", "prefix_len / BLOCK_BYTES + 1;"),
         ("base64.c", "i < quads;", "i <= quads;"),
+        (
+            "batch.c",
+            "prefix + lane->block * BLOCK_BYTES",
+            "prefix + (lane->block + 1) * BLOCK_BYTES",
+        ),
         ("verify.c", "memcpy(message.nonce, nonces, ", "memcpy(message.nonce, nonces, 1 + "),
     ],
 )
 def test_the_check_itself_catches_a_step_outside(
-    parts: list[Path], tmp_path: Path, file: str, what: str, instead: str
+    plain: tuple[Build, tuple[Path, ...]], tmp_path: Path, file: str, what: str, instead: str
 ) -> None:
-    csrc = changed(tmp_path, file, what, instead)
-    wrong = objects(tmp_path / "wrong", [csrc / file], csrc=csrc)
-    done = run(linked(tmp_path / "guards", [*parts, *wrong]))
-    assert done.returncode == -signal.SIGSEGV
+    build, objects = plain
+    wrong = Build(build.compiler, build.flags, tmp_path).twin(objects, file, what, instead)
+    assert run(wrong).returncode == -signal.SIGSEGV

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The core under the compiler's sanitizers: no step outside a buffer, no race, no undefined act."""
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-CSRC = HERE.parents[1] / "csrc"
-COMPILER = os.environ.get("CC", "gcc")
+from support.check_program import COMPILER, CSRC, Build, changed, has_sanitizer, run
 
 ADDRESS = "-fsanitize=address,undefined"
 THREAD = "-fsanitize=thread"
@@ -18,40 +14,16 @@ THREAD = "-fsanitize=thread"
 
 def build(folder: Path, sanitizer: str, *, csrc: Path = CSRC) -> Path:
     """The core and the check program, without optimisation: that is quick, and hides nothing."""
-    program = folder / "check"
-    flags = ["-std=c11", "-O0", "-g", sanitizer, "-fno-sanitize-recover=all", "-pthread"]
-    sources = [*sorted(csrc.glob("*.c")), HERE / "check_core.c"]
-    flags += ['-DPYPOW_VERSION="test"', f"-I{csrc}", "-o", str(program)]
-    subprocess.run([COMPILER, *map(str, sources), *flags], check=True)
-    return program
-
-
-def changed(folder: Path, file: str, what: str, instead: str) -> Path:
-    """A copy of the core with one deliberate mistake."""
-    copy = shutil.copytree(CSRC, folder / "csrc")
-    source = (copy / file).read_text(encoding="utf-8")
-    assert source.count(what) == 1
-    (copy / file).write_text(source.replace(what, instead), encoding="utf-8")
-    return copy
+    made = Build(COMPILER, ("-O0", "-g", sanitizer, "-fno-sanitize-recover=all"), folder)
+    return made.link(made.objects(csrc))
 
 
 def require_sanitizer(folder: Path, sanitizer: str) -> None:
     """Skip where there is no compiler, or none that can build and run with the sanitizer."""
     if shutil.which(COMPILER) is None:
         pytest.skip(f"needs the C compiler {COMPILER}")
-    empty = folder / "empty.c"
-    empty.write_text("int main(void) { return 0; }\n")
-    command = [COMPILER, sanitizer, str(empty), "-o", str(folder / "empty")]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip(f"{COMPILER} cannot link with {sanitizer}")
-    if subprocess.run([folder / "empty"], check=False, capture_output=True).returncode:
-        pytest.skip(f"a program with {sanitizer} does not run here")
-
-
-def run(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, timeout=300
-    )
+    if not has_sanitizer(folder, sanitizer):
+        pytest.skip(f"no program with {sanitizer} can be built and run here")
 
 
 @pytest.mark.deep

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pypow import _bridge
+from pypow import _bridge, _bridge_search
 from pypow._native import ffi, lib
 from pypow.errors import PowError
 
@@ -79,7 +79,7 @@ def test_every_fault_has_an_exception_and_no_outcome_has() -> None:
     statuses = ffi.typeof("enum pypow_status").relements
     faults = {value for value in statuses.values() if value < 0}
     assert set(_bridge._ERRORS) == faults
-    assert {status.value for status in _bridge.Status} == set(statuses.values()) - faults
+    assert {status.value for status in _bridge_search.Status} == set(statuses.values()) - faults
     assert all(issubclass(error, PowError | MemoryError) for error in _bridge._ERRORS.values())
 
 

@@ -9,24 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
 from pypow import _bridge
-from pypow._bridge import (
-    HashSpec,
-    HashType,
-    KernelInfo,
-    NativePuzzle,
-    NonceSpec,
-    Pool,
-    Progress,
-    RuleSpec,
-    Status,
-)
+from pypow._bridge import HashSpec, HashType, KernelInfo, NativePuzzle, NonceSpec, RuleSpec
+from pypow._bridge_search import Pool, Progress, Status, open_search
 from pypow.errors import InvalidInputError
 from support.reference import DECIMAL, NEVER, Case, binary, exactly, hexadecimal, zero_bits
+from support.threads import counts_threads, sleeping, tasks
 
 USABLE = [info.name for info in _bridge.kernels() if info.usable]
 CHUNK = 2**14  # blocks in a worker's claim: the places where work changes hands
@@ -35,7 +26,6 @@ SLICES_MS = (0, 1, 1000)
 EXIST = 16**6
 
 ENDLESS = NativePuzzle(b"", DECIMAL, b"", NEVER)
-TASKS = Path("/proc/self/task")
 
 
 def puzzle(rule: RuleSpec, before: int = 49) -> NativePuzzle:
@@ -87,6 +77,21 @@ def check_pool(search: Callable[[Job, int, int], Progress], job: Job) -> None:
             # Other threads may have tried nonces above the winner, never fewer than up to it.
             assert progress.hashes >= hashes
             assert progress.hashes == hashes or (threads > 1 and nonce is not None)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("before", [45, 46, 47, 48])
+@pytest.mark.parametrize("nonce", [DECIMAL, binary(8), binary(9, little=True), hexadecimal(17)])
+def test_the_highest_indices_are_searched_like_any_others(
+    nonce: NonceSpec, before: int, threads: int
+) -> None:
+    first, last = 2**64 - 100_000, 2**64 - 1
+    case = Case(b"p" * before, nonce, b"", NEVER, first, 100_000)
+    found = NativePuzzle(b"p" * before, nonce, b"", exactly(case.digest(last)))
+    whole = pooled(Job(found, first, 100_000), threads, 1)
+    assert (whole.status, whole.index) == (Status.FOUND, last)
+    rest = pooled(Job(found, first, 99_999), threads, 1)
+    assert (rest.status, rest.hashes) == (Status.NOT_FOUND, 99_999)
 
 
 JOBS = [
@@ -162,11 +167,11 @@ def test_a_finished_search_keeps_its_answer() -> None:
 def test_a_winner_comes_with_its_bytes_and_its_digest() -> None:
     # Two digits lie in a word of their own, so that a run has several candidates for a winner.
     for prefix, suffix in ((b"p" * 47, b""), (b"p" * 46, b"!" * 200), (b"", b"?")):
-        native = NativePuzzle(prefix, hexadecimal(6), suffix, zero_bits(11))
+        specs = (prefix, hexadecimal(6), suffix, zero_bits(11))
         for first in range(0, EXIST, EXIST // 9):
             for found in (
-                native.open(first, CHUNK),
-                finish(begun(native, 2, first=first, count=4 * CHUNK), 1000),
+                open_search(*specs, first=first, count=CHUNK, kernel=None),
+                finish(begun(NativePuzzle(*specs), 2, first=first, count=4 * CHUNK), 1000),
             ):
                 if found.status is Status.FOUND:
                     digest = hashlib.sha256(prefix + found.nonce + suffix).digest()
@@ -213,18 +218,6 @@ def test_a_second_thread_may_not_run_the_same_pool() -> None:
                 break
         pool.stop()
         runner.join()
-
-
-counts_threads = pytest.mark.skipif(not TASKS.is_dir(), reason="needs /proc to count threads")
-
-
-def tasks() -> set[str]:
-    return {task.name for task in TASKS.iterdir()}
-
-
-def sleeping(task: str) -> bool:
-    # Fields are counted from the end of the name, which may hold blanks (proc_pid_stat(5)).
-    return (TASKS / task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 def run_until_all_help(pool: Pool, before: set[str], helpers: int) -> set[str]:
@@ -346,7 +339,7 @@ def test_a_look_at_the_clock_is_never_many_blocks_away(kernel: KernelInfo, block
         hashes = pool.run(0).hashes
         assert hashes >= max(CHUNK // blocks, kernel.lanes)
         # A run begun is finished, unless it is long.
-        assert hashes <= max((CHUNK + max(CHUNK, 2**13 * kernel.lanes)) // blocks, kernel.lanes)
+        assert hashes <= max((CHUNK + max(CHUNK, 2**14 * kernel.lanes)) // blocks, kernel.lanes)
 
 
 @counts_threads
@@ -381,7 +374,8 @@ def test_a_caller_whose_helpers_fill_every_core_sleeps_and_so_wakes_on_time() ->
 
 DROPPED = """
 import gc
-from pypow._bridge import NativePuzzle, NonceSpec, Pool, RuleSpec, RuleType
+from pypow._bridge import NativePuzzle, NonceSpec, RuleSpec, RuleType
+from pypow._bridge_search import Pool
 
 never = RuleSpec(type=RuleType.AT_MOST, value=bytes(32), mask=bytes(32), little=False)
 digits = NonceSpec(symbols=b"0123456789", width=0, little=False)
@@ -425,7 +419,8 @@ def test_an_impossible_slice_is_refused(slice_ms: int) -> None:
 
 FORK = """
 import os, sys
-from pypow._bridge import NativePuzzle, NonceSpec, Pool, RuleSpec, RuleType, Status
+from pypow._bridge import NativePuzzle, NonceSpec, RuleSpec, RuleType
+from pypow._bridge_search import Pool, Status
 from pypow.errors import ForkedError
 
 never = RuleSpec(type=RuleType.AT_MOST, value=bytes(32), mask=bytes(32), little=False)

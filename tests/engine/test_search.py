@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow import _bridge
-from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType, Status
+from pypow._bridge import HashSpec, HashType, NonceSpec, RuleSpec, RuleType
+from pypow._bridge_search import Pool, Progress, Status, open_search
 from pypow._native import ffi, lib
 from pypow.errors import InvalidInputError, KernelUnavailableError
 from support.reference import (
@@ -179,36 +180,51 @@ CHUNK = 2**14
 EXIST = 16**6
 
 
+def opened(case: Case, first: int, count: int, kernel: str | None = None) -> Progress:
+    specs = (case.prefix, case.nonce, case.suffix, case.rule)
+    return open_search(*specs, first=first, count=count, kernel=kernel)
+
+
 @pytest.mark.parametrize("kernel", USABLE)
 @pytest.mark.parametrize("winner", [0, 1, CHUNK - 1])
 def test_the_opening_of_a_search_holds_at_least_a_chunk(kernel: str, winner: int) -> None:
     case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
-    puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(7 + winner)))))
-    opened = puzzle.open(7, 4 * CHUNK, kernel)
-    assert opened.status is Status.FOUND
-    assert (opened.index, opened.hashes) == (7 + winner, winner + 1)
-    assert puzzle.open(8 + winner, 100, kernel) == _bridge.Progress(Status.NOT_FOUND, 100)
+    case = replace(case, rule=exactly(_bridge.sha256(case.message(7 + winner))))
+    found = opened(case, 7, 4 * CHUNK, kernel)
+    assert (found.status, found.index, found.hashes) == (Status.FOUND, 7 + winner, winner + 1)
+    assert opened(case, 8 + winner, 100, kernel) == Progress(Status.NOT_FOUND, 100)
 
 
 @pytest.mark.parametrize("kernel", USABLE)
 @pytest.mark.parametrize("first", [0, 1, 999])
 def test_the_opening_of_a_search_says_what_is_left(kernel: str, first: int) -> None:
     case = Case(b"p" * 49, hexadecimal(6), b"", NEVER, 0, 0)
-    opened = native(case).open(first, EXIST, kernel)
-    assert opened.status is Status.RUNNING
-    assert CHUNK <= opened.hashes < EXIST // 8
-    rest = first + opened.hashes
+    hopeless = opened(case, first, EXIST, kernel)
+    assert hopeless.status is Status.RUNNING
+    assert CHUNK <= hopeless.hashes < EXIST // 8
+    rest = first + hopeless.hashes
     for winner in (rest - 1, rest):
-        puzzle = native(replace(case, rule=exactly(_bridge.sha256(case.message(winner)))))
-        found = puzzle.open(first, EXIST, kernel).status is Status.FOUND
-        assert found == (winner < rest)
-        assert puzzle.open(winner, 1, kernel).index == winner
+        solvable = replace(case, rule=exactly(_bridge.sha256(case.message(winner))))
+        found = opened(solvable, first, EXIST, kernel)
+        assert (found.status is Status.FOUND) == (winner < rest)
+        assert opened(solvable, winner, 1, kernel).index == winner
 
 
 def test_a_nonce_that_takes_long_has_no_opening() -> None:
     slow = HashSpec(type=HashType.PBKDF2_HMAC_SHA256, iterations=1_000_000, salt=b"salt")
-    puzzle = _bridge.NativePuzzle(b"", DECIMAL, b"", NEVER, slow)
-    assert puzzle.open(0, 2**63) == _bridge.Progress(Status.RUNNING, hashes=0)
+    state = open_search(b"", DECIMAL, b"", NEVER, slow, first=0, count=2**63, kernel=None)
+    assert state == Progress(Status.RUNNING, hashes=0)
+
+
+@given(case=cases(), salt=st.none() | st.binary(max_size=200))
+def test_an_opening_finds_what_a_search_finds(case: Case, salt: bytes | None) -> None:
+    spec = _bridge.SHA256
+    if salt is not None:
+        spec = HashSpec(type=HashType.PBKDF2_HMAC_SHA256, iterations=2, salt=salt)
+    specs = (case.prefix, case.nonce, case.suffix, case.rule, spec)
+    found = open_search(*specs, first=case.first, count=case.count, kernel=None)
+    searched = _bridge.NativePuzzle(*specs).search(case.first, case.count)
+    assert (found.index, found.hashes) == searched
 
 
 @given(data=st.data(), width=st.integers(0, 64), little=st.booleans(), base=st.integers(2, 256))
@@ -244,12 +260,13 @@ def test_the_very_last_index_can_win(kernel: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "", "scalar\0", "scälar", "SCALAR"])
 def test_an_unknown_kernel_is_refused_and_the_usable_ones_named(name: str) -> None:
-    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
+    case = Case(b"", DECIMAL, b"", NEVER, 0, 0)
+    puzzle = native(case)
     for call in (
         lambda: puzzle.search(0, 1, name),
         lambda: _bridge.sha256(b"", name),
-        lambda: puzzle.open(0, 1, name),
-        lambda: _bridge.Pool(threads=1, kernel=name),
+        lambda: opened(case, 0, 1, name),
+        lambda: Pool(threads=1, kernel=name),
     ):
         with pytest.raises(KernelUnavailableError, match=r"unknown .*usable: .*scalar"):
             call()
@@ -257,14 +274,15 @@ def test_an_unknown_kernel_is_refused_and_the_usable_ones_named(name: str) -> No
 
 @pytest.mark.parametrize("number", [-1, 2**64, True, 1.0, "1", None])
 def test_a_number_that_is_no_index_is_refused(number: int) -> None:
-    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0))
-    pool = _bridge.Pool(threads=1, kernel=None)
+    case = Case(b"", DECIMAL, b"", NEVER, 0, 0)
+    puzzle = native(case)
+    pool = Pool(threads=1, kernel=None)
     for call in (
         lambda: puzzle.search(number, 1),
         lambda: puzzle.search(0, number),
         lambda: _bridge.encode_nonce(DECIMAL, number),
-        lambda: puzzle.open(number, 1),
-        lambda: puzzle.open(0, number),
+        lambda: opened(case, number, 1),
+        lambda: opened(case, 0, number),
         lambda: pool.begin(puzzle, first=number, count=1),
         lambda: pool.begin(puzzle, first=0, count=number),
     ):

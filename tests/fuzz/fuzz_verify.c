@@ -3,6 +3,8 @@
  * Proofs of any number of nonces, lengths and rules, right or wrong, verified in one call; and
  * the same message hashed by every kernel.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, for fence.h */
+
 #include <string.h>
 
 #include "fence.h"

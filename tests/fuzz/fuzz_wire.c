@@ -4,6 +4,8 @@
  * were changed on their way. The core must decode what can be written again in the same way and
  * nothing else, and judge as docs/protocol.md does.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, for fence.h */
+
 #include <string.h>
 
 #include "fence.h"
@@ -12,13 +14,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { KEYS = 3, LONGEST = MOST_PUZZLES * (NONCE + 1) + 2 };
+enum { KEYS = 3, MOST_ROWS = 70, LONGEST = MOST_PUZZLES * (NONCE + 1) + 2 };
 
 /* The secrets of a deployment: shorter than a block of SHA-256, as long, and longer. */
 static struct signer signers[KEYS];
 static struct pypow_mac_key keys[KEYS];
 
-static struct fence texts, nonces, octets_out, scopes;
+static struct fence texts, nonces, octets_out, scopes, text_rows, nonce_rows, reasons_out;
 
 static void prepare(void)
 {
@@ -33,6 +35,9 @@ static void prepare(void)
     nonces = fence_around(LONGEST);
     octets_out = fence_around(OCTETS);
     scopes = fence_around(SCOPE);
+    text_rows = fence_around(MOST_ROWS * TEXT);
+    nonce_rows = fence_around(MOST_PUZZLES * NONCE);
+    reasons_out = fence_around(MOST_ROWS);
 }
 
 /* What the gate expects, or nobody in particular, or somebody else. */
@@ -169,16 +174,82 @@ static void check_work(const uint8_t *text, const struct proof *proof)
 }
 
 /* One bit of what was signed, or of the MAC, is another. */
-static void check_flipped(uint8_t *octets, struct input *in, const struct demand *demand,
-                          const struct proof *proof, bool front)
+static void check_flipped(uint8_t *text, uint8_t *octets, struct input *in,
+                          const struct demand *demand, const struct proof *proof, bool front)
 {
     const uint32_t bit = take_below(in, 65536) % (8 * OCTETS);
-    uint8_t text[TEXT];
     octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
     protocol_encode(text, octets);
     const int status = check(demand, fence_copy(&texts, text, TEXT, front), TEXT, proof, front);
     require(status == PYPOW_MALFORMED || status == PYPOW_UNKNOWN_KEY || status == PYPOW_BAD_MAC,
             "a flipped bit is not seen", NULL);
+}
+
+/* The nonces of a proof as a row of a batch, as far as there is room. */
+static void put_nonces(uint8_t *row, uint32_t nonces_each, const struct proof *proof)
+{
+    uint32_t nonce = 0, len = 0;
+    memset(row, 0, (size_t)nonces_each * NONCE);
+    for (size_t i = 0; i < proof->nonces_len && nonce < nonces_each; i++) {
+        if (proof->nonces[i] == '.')
+            nonce++, len = 0;
+        else if (len < NONCE)
+            row[nonce * NONCE + len++] = proof->nonces[i];
+    }
+}
+
+/* And what such a row stands for, as a proof that travels alone. */
+static struct proof proof_of_row(uint8_t *joined, const uint8_t *row, uint32_t nonces_each)
+{
+    struct proof proof = {.nonces = joined};
+    size_t used = 0;
+    for (uint32_t i = 0; i < nonces_each; i++, row += NONCE) {
+        size_t len = NONCE;
+        while (len > 0 && row[len - 1] == 0)
+            len--;
+        if (i > 0)
+            joined[used++] = '.';
+        memcpy(joined + used, row, len);
+        used += len;
+        if (len > 0) {
+            proof.nonces_len = used;
+            proof.count = i + 1;
+        }
+    }
+    return proof;
+}
+
+/* Two challenges with one proof's nonces, by turns, in every lane of a batch. */
+static void check_batch(const uint8_t *one, const uint8_t *other, struct input *in,
+                        const struct demand *demand, const struct proof *sent, bool front)
+{
+    static const uint8_t each[] = {1, 1, 2, 2, 8, 64};
+    const uint32_t nonces_each = each[take_below(in, sizeof each)];
+    const size_t count = take_below(in, MOST_ROWS + 1), width = nonces_each * (size_t)NONCE;
+    uint8_t *text = fence_place(&text_rows, count * TEXT, front), row[MOST_PUZZLES * NONCE];
+    uint8_t *nonce = fence_place(&nonce_rows, width, front), joined[LONGEST];
+    uint8_t *reasons = fence_place(&reasons_out, count, front);
+    put_nonces(row, nonces_each, sent);
+    memcpy(nonce, row, width);
+    for (size_t i = 0; i < count; i++)
+        memcpy(text + i * TEXT, i % 2 == 0 ? one : other, TEXT);
+    const struct pypow_column texts_in = {.data = text, .stride = TEXT, .width = TEXT};
+    const struct pypow_column nonces_in = {.data = nonce, .width = width};
+    const struct proof proof = proof_of_row(joined, row, nonces_each);
+    const int wanted[] = {protocol_check(demand, one, TEXT, &proof),
+                          protocol_check(demand, other, TEXT, &proof)};
+    struct pypow_kernel_info info;
+    for (uint32_t i = 0; pypow_kernel_at(&info, i) == PYPOW_OK; i++) {
+        if (!info.usable)
+            continue;
+        const int status = pypow_challenge_check_batch(
+            reasons, keys, demand->signer_count, demand->now_ms, demand->epoch, demand->weight,
+            demand->resource, demand->principal, &texts_in, &nonces_in, nonces_each, count,
+            info.name);
+        require(status == PYPOW_OK, "batch", info.name);
+        for (size_t j = 0; j < count; j++)
+            require(reasons[j] == wanted[j % 2], "a verdict of a batch", info.name);
+    }
 }
 
 static void check_target(uint32_t q)
@@ -194,7 +265,7 @@ static void check_target(uint32_t q)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t octets[OCTETS], sent[TEXT + 1], joined[LONGEST];
+    uint8_t octets[OCTETS], sent[TEXT + 1], flipped[TEXT], joined[LONGEST];
     if (texts.begin == NULL)
         prepare();
     struct input in = {data, size};
@@ -213,7 +284,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(status == protocol_check(&demand, text, text_len, &proof), "verdict", NULL);
     if (text_len == TEXT && take_below(&in, 2))
         check_work(text, &proof);
-    check_flipped(octets, &in, &demand, &proof, front);
+    check_flipped(flipped, octets, &in, &demand, &proof, front);
     check_target(take_below(&in, 65536));
+    if (take_below(&in, 16) == 15)
+        check_batch(sent, flipped, &in, &demand, &proof, front);
     return 0;
 }

@@ -5,60 +5,49 @@
 that is quick: tests/csrc has proofs of its own for them.
 """
 
-from dataclasses import dataclass
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fuzz.run import TARGETS, executions, known, unpack
-from support.compiler import (
-    ADDRESS,
-    changed,
-    core_sources,
-    has_sanitizer,
-    linked,
-    objects,
-    require_compiler,
-    run,
-)
+from support.check_program import COMPILER, Build, core, has_sanitizer, run
 
 HERE = Path(__file__).parent
-RANDOM = {"puzzle": 1000, "verify": 4000, "wire": 20_000}
+RANDOM = {"puzzle": 1000, "verify": 4000, "batch": 4000, "wire": 20_000}
 """How many random inputs are tried too: borders that no corpus keeps."""
 
 REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay")]
 
 
-@dataclass(frozen=True)
-class Built:
-    """The objects that are the same for every target and twin."""
+INCLUDES = (f"-I{HERE}", f"-I{HERE.parent / 'csrc'}")
+CHECKED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
-    folder: Path
-    flags: tuple[str, ...]
-    parts: tuple[Path, ...]
-
-    def program(self, name: str, target: str, instead: list[Path] | None = None) -> Path:
-        fuzz = objects(self.folder, [HERE / f"fuzz_{target}.c"], self.flags)
-        return linked(self.folder / name, [*self.parts, *fuzz, *(instead or [])], self.flags)
+pytestmark = pytest.mark.skipif(
+    shutil.which(COMPILER) is None, reason=f"needs the C compiler {COMPILER}"
+)
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    require_compiler()
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Build, tuple[Path, ...]]:
+    """All but the target; kernels without sanitizers, for that is quick to compile."""
     folder = tmp_path_factory.mktemp("replay")
-    flags = (ADDRESS, "-fno-sanitize-recover=all") if has_sanitizer(folder, ADDRESS) else ()
-    kernels = [path for path in core_sources() if path.name.startswith("kernel_")]
-    rest = [path for path in core_sources() if path not in kernels]
-    parts = [*objects(folder, kernels), *objects(folder, [*rest, *REPLAYING], flags)]
-    return Built(folder, flags, tuple(parts))
+    checked = CHECKED if has_sanitizer(folder, CHECKED[0]) else ()
+    plain = Build(COMPILER, ("-O0", "-g"), folder)
+    build = Build(COMPILER, ("-O0", "-g", *checked, *INCLUDES), folder)
+    kernels = [path for path in core() if path.name.startswith("kernel_")]
+    rest = [path for path in core() if path not in kernels]
+    return build, (*plain.each(kernels), *build.each([*rest, *REPLAYING]))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_core_stands_whatever_was_fed_to_it_before(
-    built: Built, tmp_path: Path, target: str
+    built: tuple[Build, tuple[Path, ...]], tmp_path: Path, target: str
 ) -> None:
+    build, objects = built
     inputs = unpack(target, tmp_path / "inputs")
-    done = run(built.program(target, target), str(RANDOM[target]), *inputs)
+    program = build.link([*objects, build.compile(HERE / f"fuzz_{target}.c")], target)
+    done = run(program, str(RANDOM[target]), *inputs)
     expected = (0, f"{RANDOM[target] + len(inputs)}\n", "")
     assert (done.returncode, done.stdout, done.stderr) == expected
 
@@ -73,6 +62,9 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
         ("verify", "verify.c", "> PYPOW_MAX_NONCE_BYTES", "> PYPOW_MAX_NONCE_BYTES + 1"),
         ("verify", "verify.c", "*failed = i;", "*failed = i + 1;"),
         ("verify", "message.c", "prefix_len / BLOCK_BYTES;", "(prefix_len + 1) / BLOCK_BYTES;"),
+        ("batch", "batch.c", "lane->nonce.len == layout->nonce_len", "true"),
+        ("batch", "batch.c", "lane->block + 1 == lane->blocks", "lane->block + 2 == lane->blocks"),
+        ("wire", "challenge_batch.c", "count < terms->puzzles", "false"),
         ("wire", "challenge.c", "expected->now_ms >= expires_ms", "expected->now_ms > expires_ms"),
         ("wire", "challenge.c", "difference == 0", "(difference & 0xfe) == 0"),
         ("wire", "challenge.c", "terms->weight < expected->weight", "false"),
@@ -80,17 +72,38 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
     ],
 )
 def test_a_mistake_in_the_core_is_caught(
-    built: Built, tmp_path: Path, target: str, file: str, what: str, instead: str
+    built: tuple[Build, tuple[Path, ...]],
+    tmp_path: Path,
+    target: str,
+    file: str,
+    what: str,
+    instead: str,
 ) -> None:
-    csrc = changed(tmp_path, file, what, instead)
-    wrong = objects(tmp_path / "wrong", [csrc / file], built.flags, csrc=csrc)
-    program = built.program(f"{target}-wrong", target, wrong)
-    done = run(program, str(RANDOM[target]), *unpack(target, tmp_path / "inputs"))
+    build, objects = built
+    here = Build(build.compiler, build.flags, tmp_path)
+    fuzz = here.compile(HERE / f"fuzz_{target}.c")
+    done = run(
+        here.twin([*objects, fuzz], file, what, instead),
+        str(RANDOM[target]),
+        *unpack(target, tmp_path / "inputs"),
+    )
     assert done.returncode != 0
     assert "wrong: " in done.stderr or "Sanitizer" in done.stderr or "runtime error" in done.stderr
 
 
-def test_each_input_is_kept_once_and_all_are_small() -> None:
+@pytest.mark.deep
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="needs valgrind")
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_answer_depends_on_memory_that_was_never_written(tmp_path: Path, target: str) -> None:
+    """Valgrind knows neither AVX-512 nor SHA extensions: the other kernels are run."""
+    build = Build(COMPILER, ("-O1", *INCLUDES), tmp_path)
+    program = build.link(build.objects(checks=[*REPLAYING, HERE / f"fuzz_{target}.c"]))
+    watched = ("valgrind", "--quiet", "--error-exitcode=9")
+    done = run(*watched, program, "100", *unpack(target, tmp_path / "inputs"))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_corpus_is_there_and_is_small() -> None:
     for target in TARGETS:
         inputs = known(target)
         assert len(inputs) > 20
