@@ -122,7 +122,8 @@ KERNEL_FN void dense_rounds(struct lanes *v, vec w[WAYS][SLOTS], const uint32_t 
     for (int first = begin; first < end; first += DENSE_STEP) {
         __asm__("" : "+r"(first)); /* keeps the compiler from unrolling this one too */
         UNROLL(4)
-        for (int i = first; i < first + DENSE_STEP; i++) {
+        for (int k = 0; k < DENSE_STEP; k++) {
+            const int i = first + k;
             UNROLL(4)
             for (int j = 0; j < WAYS; j++) {
                 w[j][i] = schedule_word(NULL, w[j], UINT64_MAX, i);
