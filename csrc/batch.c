@@ -91,13 +91,29 @@ static bool is_laid_out(const struct layout *layout, const struct lane *lane)
            lane->block == layout->number;
 }
 
+/* Copy a few bytes: a call of memcpy would take longer than most of these take. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (len >= 16) {
+        for (size_t i = 0; i + 16 < len; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+}
+
 /* Put the bytes that differ from message to message into a row that has the others. */
 static void put(uint8_t *row, const struct layout *layout, const uint8_t *prefix,
                 const uint8_t *nonce)
 {
     const struct piece *one = &layout->prefix, *other = &layout->nonce;
-    pypow_copy_short(row + one->at, prefix + one->from, one->len);
-    pypow_copy_short(row + other->at, nonce + other->from, other->len);
+    copy_short(row + one->at, prefix + one->from, one->len);
+    copy_short(row + other->at, nonce + other->from, other->len);
 }
 
 static bool in_prefix(const struct lane *lane)
