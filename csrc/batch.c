@@ -121,17 +121,26 @@ static bool in_prefix(const struct lane *lane)
     return (lane->block + 1) * BLOCK_BYTES <= lane->prefix.len;
 }
 
-/* Whether the digest in this lane wins; only what passes the filter is looked at as a whole. */
+/* Whether the digest in this lane wins, looked at as a whole. */
 static bool wins(const struct batch *batch, uint32_t at)
 {
     const uint32_t lanes = batch->kernel->lanes, *words = batch->states + at;
-    const struct pypow_filter *filter = &batch->filter;
     uint8_t digest[PYPOW_DIGEST_BYTES];
-    if (((words[filter->word * lanes] ^ filter->value) & filter->mask) != 0)
-        return false;
     for (uint32_t i = 0; i < STATE_WORDS; i++)
         store_be32(digest + 4 * i, words[i * lanes]);
     return pypow_rule_wins(batch->rule, digest);
+}
+
+/* Judge the first lanes: as a whole only those that pass the filter. */
+static void judge(const struct batch *batch, uint8_t *verdicts, uint32_t used)
+{
+    const struct pypow_filter filter = batch->filter;
+    const uint32_t *words = batch->states + filter.word * batch->kernel->lanes;
+    for (uint32_t i = 0; i < used; i++)
+        verdicts[i] = ((words[i] ^ filter.value) & filter.mask) == 0;
+    for (uint32_t i = 0; i < used; i++)
+        if (verdicts[i])
+            verdicts[i] = wins(batch, i);
 }
 
 /*
@@ -194,8 +203,8 @@ static void run_alike(struct batch *batch, struct lane *lane)
         if (more)
             prepare_alike(batch, lane, lanes_used(batch, lane->number));
         kernel->compress_many(batch->states, batch->words);
-        for (uint32_t i = 0; now.block + 1 == now.blocks && i < used; i++)
-            batch->wins[now.number + i] = wins(batch, i);
+        if (now.block + 1 == now.blocks)
+            judge(batch, batch->wins + now.number, used);
     }
 }
 
@@ -270,6 +279,7 @@ static int run_mixed(struct batch *batch)
 {
     const struct pypow_kernel *kernel = batch->kernel;
     struct round now, next;
+    uint8_t verdicts[MAX_LANES];
     int status = prepare_mixed(batch, &next);
     while (status == PYPOW_OK && next.busy > 0) {
         now = next;
@@ -278,8 +288,9 @@ static int run_mixed(struct batch *batch)
             start(batch, now.start[i]);
         status = prepare_mixed(batch, &next);
         kernel->compress_many(batch->states, batch->words);
+        judge(batch, verdicts, kernel->lanes);
         for (uint32_t i = 0; i < now.ended; i++)
-            batch->wins[now.number[i]] = wins(batch, now.end[i]);
+            batch->wins[now.number[i]] = verdicts[now.end[i]];
     }
     return status;
 }
