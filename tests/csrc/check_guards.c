@@ -27,7 +27,7 @@ static void expect(bool truth, const char *what, const char *kernel, size_t len)
 /* A buffer of its own for each argument. */
 enum argument {
     PREFIX, SUFFIX, SALT, NONCE, HASH, RULE, PROGRESS, NONCES, LENS, DIGESTS, FAILED, TEXT, OCTETS,
-    SCOPE, KEYS, STATE, WORDS, TAIL, SCAN, ARGUMENTS
+    SCOPE, KEYS, STATE, WORDS, TAIL, SCAN, OFFSETS, ROWS, ARGUMENTS
 };
 
 static struct fence fences[ARGUMENTS];
@@ -168,6 +168,56 @@ static void check_challenge(size_t len, size_t at)
            "a text of another length", "any", len);
 }
 
+/* Messages of one length in rows, and then of many as pieces of the same bytes. */
+static void check_batch(const char *kernel, size_t len, size_t at)
+{
+    enum { NONCE_LEN = 9, MOST = 40 };
+    const size_t count = len % (MOST + 1), word_at = aligned(at, 8);
+    struct pypow_column prefixes = {.stride = (int64_t)len, .width = len};
+    struct pypow_column nonces = {.stride = NONCE_LEN, .width = NONCE_LEN, .padded = len % 2};
+    prefixes.data = octets(ROWS, count * len, at);
+    nonces.data = octets(NONCES, count * NONCE_LEN, at);
+    const struct pypow_rule *rule = given(RULE, &always, sizeof always, aligned(at, 4));
+    const uint8_t *suffix = octets(SUFFIX, len, at);
+    int status = pypow_verify_batch(place(DIGESTS, count, at), rule,
+                                    given(STATE, &prefixes, sizeof prefixes, word_at),
+                                    given(WORDS, &nonces, sizeof nonces, word_at), suffix, len,
+                                    count, kernel);
+    expect(status == PYPOW_OK, "no batch of rows", kernel, len);
+    int64_t offsets[MOST + 1];
+    for (size_t i = 0; i <= count; i++)
+        offsets[i] = (int64_t)(i * i * len / (count * count + 1));
+    prefixes.data_len = (size_t)offsets[count];
+    prefixes.data = octets(ROWS, prefixes.data_len, at);
+    prefixes.offsets = given(OFFSETS, offsets, (count + 1) * sizeof offsets[0], word_at);
+    status = pypow_verify_batch(place(DIGESTS, count, at), rule,
+                                given(STATE, &prefixes, sizeof prefixes, word_at),
+                                given(WORDS, &nonces, sizeof nonces, word_at), suffix, len, count,
+                                kernel);
+    expect(status == PYPOW_OK, "no ragged batch", kernel, len);
+}
+
+static void check_challenge_batch(const char *kernel, size_t count, size_t at)
+{
+    const uint32_t nonces_each = 1 + (uint32_t)count % 3;
+    const struct pypow_column texts = {.data = place(ROWS, count * PYPOW_CHALLENGE_TEXT, at),
+                                       .stride = PYPOW_CHALLENGE_TEXT,
+                                       .width = PYPOW_CHALLENGE_TEXT};
+    const size_t width = nonces_each * PYPOW_CHALLENGE_NONCE;
+    const struct pypow_column nonces = {
+        .data = octets(NONCES, count * width, at), .stride = (int64_t)width, .width = width};
+    struct pypow_mac_key *key = place(KEYS, sizeof *key, aligned(at, 4));
+    uint8_t *text = memset(place(ROWS, count * PYPOW_CHALLENGE_TEXT, at), 'A',
+                           count * PYPOW_CHALLENGE_TEXT);
+    for (size_t i = 0; i < count; i += 2) /* every other one can be read */
+        memcpy(text + i * PYPOW_CHALLENGE_TEXT, "AQEAAAQAAAEAAQAAAAAAAAAAAAAB", 28);
+    pypow_mac_key_init(key, 1, NULL, 0);
+    const int status = pypow_challenge_check_batch(
+        place(DIGESTS, count, at), key, 1, 0, 0, 1, octets(SCOPE, PYPOW_SCOPE_BYTES, at),
+        octets(PREFIX, PYPOW_SCOPE_BYTES, at), &texts, &nonces, nonces_each, count, kernel);
+    expect(status == PYPOW_OK, "no batch of challenges", kernel, count);
+}
+
 /* What kernels do for the engine, with buffers as small as they may be. */
 static void check_kernel(const struct pypow_kernel *kernel, size_t at)
 {
@@ -180,6 +230,13 @@ static void check_kernel(const struct pypow_kernel *kernel, size_t at)
     kernel->compress_many(octets(STATE, STATE_WORDS * words, word_at),
                           octets(WORDS, BLOCK_WORDS * words, word_at));
     kernel->rehash(octets(STATE, STATE_WORDS * words, word_at), tail, 2);
+    const uint8_t *blocks[MAX_LANES];
+    for (uint32_t i = 0; i < MAX_LANES; i++)
+        blocks[i] = octets(i % 2 == 0 ? PREFIX : SUFFIX, BLOCK_BYTES, at);
+    uint32_t *loaded = place(WORDS, BLOCK_WORDS * words, word_at);
+    kernel->load_many(loaded, given(ROWS, blocks, kernel->lanes * sizeof *blocks, aligned(at, 8)));
+    kernel->decode_many(place(SCAN, BLOCK_WORDS * words, word_at), place(STATE, words, word_at),
+                        loaded, BLOCK_WORDS);
     kernel->stretch(octets(SCAN, sizeof(struct pypow_stretch), word_at), tail, 2);
 }
 
@@ -210,9 +267,12 @@ static void check_with(const struct pypow_kernel *kernel)
     for (size_t len = 0; len <= LONGEST; len++) {
         for (size_t at = 0; at < PLACES; at++)
             check_sha256(kernel->name, len, at);
-        for (size_t hash = 0; hash < HASHES; hash++)
-            for (size_t at = 0; at < 2; at++)
+        for (size_t at = 0; at < 2; at++) {
+            for (size_t hash = 0; hash < HASHES; hash++)
                 check_search(kernel->name, hash, len, at);
+            check_batch(kernel->name, len, at);
+            check_challenge_batch(kernel->name, len % 70, at);
+        }
     }
 }
 

@@ -40,6 +40,11 @@ def test_no_buffer_is_left_by_optimised_code(tmp_path: Path) -> None:
     [
         ("message.c", "prefix_len / BLOCK_BYTES;", "prefix_len / BLOCK_BYTES + 1;"),
         ("base64.c", "i < quads;", "i <= quads;"),
+        (
+            "batch.c",
+            "prefix + lane->block * BLOCK_BYTES",
+            "prefix + (lane->block + 1) * BLOCK_BYTES",
+        ),
         ("verify.c", "memcpy(message.nonce, nonces, ", "memcpy(message.nonce, nonces, 1 + "),
     ],
 )
