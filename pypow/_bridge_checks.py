@@ -9,7 +9,7 @@ from typing import Any
 
 from ._bridge import HashSpec, RuleSpec, _check, _name
 from ._native import ffi, lib
-from .errors import InvalidInputError
+from .errors import InvalidInputError, shown
 
 MAX_CLOCK_SKEW_MS = lib.PYPOW_MAX_CLOCK_SKEW_MS
 STANDS = lib.PYPOW_STANDS
@@ -130,11 +130,12 @@ def check_challenge(
     return reason, ffi.buffer(octets)
 
 
-def _require_scopes(resource: bytes, principal: bytes) -> None:
-    if not len(resource) == len(principal) == _SCOPE_BYTES:
-        raise InvalidInputError(
-            f"expected 12 bytes of resource and principal, got {len(resource)}, {len(principal)}"
-        )
+def _require_scopes(*scopes: object) -> None:
+    for scope in scopes:
+        if not isinstance(scope, bytes) or len(scope) != _SCOPE_BYTES:
+            raise InvalidInputError(
+                f"expected 12 bytes of resource and of principal, got {shown(scope)}"
+            )
 
 
 def _proof(text: str, nonces: tuple[bytes, ...]) -> tuple[bytes, bytes]:

@@ -16,7 +16,15 @@ from .kernel_choice import chosen_kernel, kernels
 from .processors import usable_processors
 from .progress import Progress
 from .puzzle import AtMost, Hex, Puzzle
-from .search import DEFAULT_MAX_BITS, DEFAULT_TIMEOUT_S, Search, Solvable, number, subject
+from .search import (
+    DEFAULT_MAX_BITS,
+    DEFAULT_TIMEOUT_S,
+    SLICE_MS,
+    Search,
+    Solvable,
+    number,
+    subject,
+)
 from .wire import Challenge, Proof
 
 __all__ = [
@@ -148,10 +156,12 @@ def hashrate(kernel: str | None = None, *, threads: int = 1, seconds: float = 0.
     with Crew(threads, chosen_kernel(kernel).name) as crew:
         pool = crew.pool()
         pool.begin(native, first=0, count=2**52)
-        before = pool.run(1).hashes
-        started = time.perf_counter()
-        after = pool.run(max(1, round(seconds * 1000))).hashes
-        return (after - before) / (time.perf_counter() - started)
+        before = after = pool.run(1).hashes
+        started, spent = time.perf_counter(), 0.0
+        while spent < seconds:
+            after = pool.run(max(1, round(min(SLICE_MS, 1000 * (seconds - spent))))).hashes
+            spent = time.perf_counter() - started
+        return (after - before) / spent
 
 
 def _nonces(proof: Proof | bytes | str | Sequence[bytes]) -> tuple[bytes, ...]:
