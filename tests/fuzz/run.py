@@ -29,9 +29,9 @@ ROOT = HERE.parents[1]
 CORPUS = HERE / "corpus"
 BUILT = ROOT / "build" / "fuzz"
 
-TARGETS = ("puzzle", "verify", "batch", "wire")
-SHARED_SOURCES = ("given", "protocol", "reference")
-LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "wire": 192}
+TARGETS = ("puzzle", "verify", "batch", "proofs", "wire")
+SHARED_SOURCES = ("given", "protocol", "reference", "sent")
+LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "proofs": 192, "wire": 128}
 
 SANITIZERS = {"checked": "address,undefined", "swift": ""}
 TURNS = ("checked", "checked", "swift")
@@ -43,6 +43,9 @@ COVERAGE = "-fsanitize-coverage=inline-8bit-counters,pc-table"
 # Checked too, they would multiply the time to compile the unrolled kernels; the tests of the
 # corpus and of tests/csrc check them with another compiler.
 NOT_IN_KERNELS = "-fno-sanitize=pointer-overflow,null,object-size,alignment"
+
+# libFuzzer is C++: its library goes into the binary, which then needs just libc.
+ALONE = ["-static-libgcc", "-nostdlib++", "-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-lm"]
 
 _EXECUTIONS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _PROGRESS = re.compile(r"^#(\d+)\t", re.MULTILINE)
@@ -101,15 +104,9 @@ def build(folder: Path, jobs: int) -> None:
         core = [str(made) for made in objects if not made.stem.startswith("fuzz_")]
         linked = ",".join(filter(None, ("fuzzer", sanitizer)))
         for target in TARGETS:
-            command = [*COMPILER, f"-fsanitize={linked}", "-pthread", "-static-libgcc", *core]
-            command += [str(folder / variant / f"fuzz_{target}.o"), "-Wl,--push-state,-Bstatic"]
-            command += [
-                "-lstdc++",
-                "-Wl,--pop-state",
-                "-lm",
-                "-o",
-                str(folder / f"{target}-{variant}"),
-            ]
+            command = [*COMPILER, f"-fsanitize={linked}", "-pthread", *core]
+            command += [str(folder / variant / f"fuzz_{target}.o"), *ALONE]
+            command += ["-o", str(folder / f"{target}-{variant}")]
             subprocess.run(command, check=True)
 
 
