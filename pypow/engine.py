@@ -7,7 +7,7 @@ Solving releases the GIL. The lowest winning nonce is returned, whatever the ker
 import time
 from collections.abc import Callable, Sequence
 
-from . import _bridge
+from . import _bridge, _bridge_checks
 from .background import Background
 from .challenge import work_stands
 from .crew import Crew
@@ -126,8 +126,9 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return work_stands(asked, nonces)
     if len(nonces) != 1 or not asked.writes(nonces[0]):
         return False
-    failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix, asked.hash_spec)
-    return failed is None
+    return _bridge_checks.wins(
+        asked.rule_spec, asked.hash_spec, asked.prefix, nonces[0], asked.suffix
+    )
 
 
 def hashrate(kernel: str | None = None, *, threads: int = 1, seconds: float = 0.2) -> float:
