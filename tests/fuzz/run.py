@@ -54,6 +54,7 @@ _PROGRESS = re.compile(r"^#(\d+)\t", re.MULTILINE)
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, metavar="NAME")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--build-only", action="store_true", help="make the binaries and end")
     parser.add_argument("--binaries", type=Path, metavar="FOLDER", help="run these, build nothing")
@@ -158,17 +159,18 @@ class Session:
 
     binaries: Path
     out: Path
+    targets: tuple[str, ...]
 
     def prepare(self) -> None:
         """Copy the tree's corpus to where it may grow."""
         for name in ("logs", "findings"):
             (self.out / name).mkdir(parents=True, exist_ok=True)
-        for target in TARGETS:
+        for target in self.targets:
             grown = self.grown(target)
             unpack(target, grown)
 
     def grown(self, target: str) -> Path:
-        """Where the inputs of a target that are worth keeping are collected."""
+        """Where inputs that are worth keeping are collected."""
         return self.out / "grown" / target
 
     def merged(self, target: str) -> Path:
@@ -192,7 +194,7 @@ class Session:
 
     def work(self, job: int, seconds: float) -> list[Turn]:
         """All turns of one job: every job begins with another, so that none is ever without."""
-        turns = [(target, variant) for variant in TURNS for target in TARGETS]
+        turns = [(target, variant) for variant in TURNS for target in self.targets]
         turns = turns[job % len(turns) :] + turns[: job % len(turns)]
         return [self.fuzz(job, *turn, seconds / len(turns)) for turn in turns]
 
@@ -218,7 +220,7 @@ class Session:
 def summary(session: Session, turns: list[Turn]) -> dict[str, object]:
     """What was tried and found, to be printed or kept."""
     rows = []
-    for target in TARGETS:
+    for target in session.targets:
         for variant in SANITIZERS:
             mine = [turn for turn in turns if (turn.target, turn.variant) == (target, variant)]
             tried, seconds = sum(t.executions for t in mine), sum(t.seconds for t in mine)
@@ -230,7 +232,7 @@ def summary(session: Session, turns: list[Turn]) -> dict[str, object]:
             "bytes": sum(path.stat().st_size for path in session.merged(target).iterdir()),
             "new": len({p.read_bytes() for p in session.merged(target).iterdir()} - known(target)),
         }
-        for target in TARGETS
+        for target in session.targets
     }
     return {
         "executions": sum(turn.executions for turn in turns),
@@ -261,16 +263,18 @@ def main() -> int:
         build(BUILT, given.jobs)
     if given.build_only:
         return 0
-    session = Session((given.binaries or BUILT).resolve(), given.out.resolve())
+    session = Session(
+        (given.binaries or BUILT).resolve(), given.out.resolve(), tuple(given.targets)
+    )
     session.prepare()
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
         work = [pool.submit(session.work, job, given.seconds) for job in range(given.jobs)]
         turns = [turn for each in work for turn in each.result()]
-    for target in TARGETS:
+    for target in session.targets:
         session.merge(target)
     found = summary(session, turns)
     if given.update:
-        for target in TARGETS:
+        for target in session.targets:
             session.update(target)
     (session.out / "result.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1) if given.json else table(found))
