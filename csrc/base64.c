@@ -25,7 +25,10 @@ static const uint8_t digits[256] = {
 bool pypow_base64_valid(const uint8_t *text, size_t text_len)
 {
     uint8_t seen = 0;
-    for (size_t i = 0; i < text_len; i++)
+    size_t i = 0;
+    for (; i + 4 <= text_len; i += 4)
+        seen |= digits[text[i]] | digits[text[i + 1]] | digits[text[i + 2]] | digits[text[i + 3]];
+    for (; i < text_len; i++)
         seen |= digits[text[i]];
     return seen < NONE;
 }

@@ -91,13 +91,29 @@ static bool is_laid_out(const struct layout *layout, const struct lane *lane)
            lane->block == layout->number;
 }
 
+/* Copy a few bytes: a call of memcpy would take longer than most of these take. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t len)
+{
+    if (len >= 16) {
+        for (size_t i = 0; i + 16 < len; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + len - 16, from + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+}
+
 /* Put the bytes that differ from message to message into a row that has the others. */
 static void put(uint8_t *row, const struct layout *layout, const uint8_t *prefix,
                 const uint8_t *nonce)
 {
     const struct piece *one = &layout->prefix, *other = &layout->nonce;
-    pypow_copy_short(row + one->at, prefix + one->from, one->len);
-    pypow_copy_short(row + other->at, nonce + other->from, other->len);
+    copy_short(row + one->at, prefix + one->from, one->len);
+    copy_short(row + other->at, nonce + other->from, other->len);
 }
 
 static bool in_prefix(const struct lane *lane)
@@ -105,17 +121,26 @@ static bool in_prefix(const struct lane *lane)
     return (lane->block + 1) * BLOCK_BYTES <= lane->prefix.len;
 }
 
-/* Whether the digest in this lane wins; only what passes the filter is looked at as a whole. */
+/* Whether the digest in this lane wins, looked at as a whole. */
 static bool wins(const struct batch *batch, uint32_t at)
 {
     const uint32_t lanes = batch->kernel->lanes, *words = batch->states + at;
-    const struct pypow_filter *filter = &batch->filter;
     uint8_t digest[PYPOW_DIGEST_BYTES];
-    if (((words[filter->word * lanes] ^ filter->value) & filter->mask) != 0)
-        return false;
     for (uint32_t i = 0; i < STATE_WORDS; i++)
         store_be32(digest + 4 * i, words[i * lanes]);
     return pypow_rule_wins(batch->rule, digest);
+}
+
+/* Judge the first lanes: as a whole only those that pass the filter. */
+static void judge(const struct batch *batch, uint8_t *verdicts, uint32_t used)
+{
+    const struct pypow_filter filter = batch->filter;
+    const uint32_t *words = batch->states + filter.word * batch->kernel->lanes;
+    for (uint32_t i = 0; i < used; i++)
+        verdicts[i] = ((words[i] ^ filter.value) & filter.mask) == 0;
+    for (uint32_t i = 0; i < used; i++)
+        if (verdicts[i])
+            verdicts[i] = wins(batch, i);
 }
 
 /*
@@ -178,8 +203,8 @@ static void run_alike(struct batch *batch, struct lane *lane)
         if (more)
             prepare_alike(batch, lane, lanes_used(batch, lane->number));
         kernel->compress_many(batch->states, batch->words);
-        for (uint32_t i = 0; now.block + 1 == now.blocks && i < used; i++)
-            batch->wins[now.number + i] = wins(batch, i);
+        if (now.block + 1 == now.blocks)
+            judge(batch, batch->wins + now.number, used);
     }
 }
 
@@ -254,6 +279,7 @@ static int run_mixed(struct batch *batch)
 {
     const struct pypow_kernel *kernel = batch->kernel;
     struct round now, next;
+    uint8_t verdicts[MAX_LANES];
     int status = prepare_mixed(batch, &next);
     while (status == PYPOW_OK && next.busy > 0) {
         now = next;
@@ -262,8 +288,9 @@ static int run_mixed(struct batch *batch)
             start(batch, now.start[i]);
         status = prepare_mixed(batch, &next);
         kernel->compress_many(batch->states, batch->words);
+        judge(batch, verdicts, kernel->lanes);
         for (uint32_t i = 0; i < now.ended; i++)
-            batch->wins[now.number[i]] = wins(batch, now.end[i]);
+            batch->wins[now.number[i]] = verdicts[now.end[i]];
     }
     return status;
 }

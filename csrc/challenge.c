@@ -113,7 +113,10 @@ void pypow_challenge_block(uint8_t *block, const uint8_t *text, const uint8_t *n
 {
     memcpy(block, text + BLOCK_BYTES, TEXT_REST);
     memset(block + TEXT_REST, 0, BLOCK_BYTES - TEXT_REST);
-    memcpy(block + TEXT_REST, nonce, nonce_len);
+    if (nonce_len == PYPOW_CHALLENGE_NONCE) /* as most are: so many bytes need no call */
+        memcpy(block + TEXT_REST, nonce, PYPOW_CHALLENGE_NONCE);
+    else
+        memcpy(block + TEXT_REST, nonce, nonce_len);
     block[TEXT_REST + nonce_len] = 0x80;
     store_be32(block + BLOCK_BYTES - 4, (uint32_t)(PYPOW_CHALLENGE_TEXT + nonce_len) * 8);
 }

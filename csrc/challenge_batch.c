@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "challenge.h"
-#include "column.h"
 #include "difficulty.h"
 #include "kernel.h"
 

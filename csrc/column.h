@@ -35,20 +35,4 @@ static inline bool pypow_column_item(struct pypow_item *item, const struct pypow
     return true;
 }
 
-/* Copy a few bytes: a call of memcpy would take longer than most of these take. */
-static inline void pypow_copy_short(uint8_t *to, const uint8_t *from, size_t len)
-{
-    if (len >= 16) {
-        for (size_t i = 0; i + 16 < len; i += 16)
-            __builtin_memcpy(to + i, from + i, 16);
-        __builtin_memcpy(to + len - 16, from + len - 16, 16);
-    } else if (len >= 8) {
-        __builtin_memcpy(to, from, 8);
-        __builtin_memcpy(to + len - 8, from + len - 8, 8);
-    } else {
-        for (size_t i = 0; i < len; i++)
-            to[i] = from[i];
-    }
-}
-
 #endif

@@ -265,7 +265,7 @@ static const uint64_t fractions[STEPS_PER_BIT] = {
     0x402c6be96af2fb58, 0x40214e0bebbe0c77, 0x4016321b687027a8, 0x400b18178ba33b14,
 };
 
-/* target(q) = fractions[f] << (193 - whole bits): its lowest 128 bits are zero, one less all ones */
+/* target(q) = fractions[f] << (193 - whole bits), of which the lowest 128 bits are zero. */
 struct pypow_target pypow_target_of(uint32_t q)
 {
     const uint64_t fraction = fractions[q % STEPS_PER_BIT];

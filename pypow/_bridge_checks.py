@@ -7,9 +7,9 @@ Reasons are numbers here, those of ``enum pypow_reason``; 0 is a proof that stan
 from collections.abc import Iterable
 from typing import Any
 
-from ._bridge import RuleSpec, _check, _name
+from ._bridge import HashSpec, RuleSpec, _check, _name
 from ._native import ffi, lib
-from .errors import InvalidInputError
+from .errors import InvalidInputError, shown
 
 MAX_CLOCK_SKEW_MS = lib.PYPOW_MAX_CLOCK_SKEW_MS
 STANDS = lib.PYPOW_STANDS
@@ -46,6 +46,28 @@ def highest_digest(q: int) -> int:
     highest = ffi.new(_OCTETS, lib.PYPOW_DIGEST_BYTES)
     _check(lib.pypow_target(highest, q), f"expected a difficulty q of 0 to 61440, got {q}")
     return int.from_bytes(ffi.buffer(highest))
+
+
+def wins(rule: RuleSpec, hash: HashSpec, prefix: bytes, nonce: bytes, suffix: bytes) -> bool:
+    """Whether the digest of ``prefix + nonce + suffix`` wins; `pypow._bridge.verify` for one.
+
+    Raises:
+        InvalidInputError: a nonce of more than 64 bytes, or a message too long.
+    """
+    length = len(nonce)
+    around = prefix, len(prefix), suffix, len(suffix)
+    status = lib.pypow_verify(
+        ffi.NULL,
+        ffi.new(_INDEX),
+        hash.native,
+        rule.native,
+        *around,
+        nonce,
+        bytes((min(length, 255),)),
+        1,
+    )
+    _check(status, "expected a nonce of up to 64 bytes, in a message that SHA-256 allows")
+    return status == lib.PYPOW_OK
 
 
 def decode_challenge(text: str) -> Any | None:
@@ -108,11 +130,12 @@ def check_challenge(
     return reason, ffi.buffer(octets)
 
 
-def _require_scopes(resource: bytes, principal: bytes) -> None:
-    if not len(resource) == len(principal) == _SCOPE_BYTES:
-        raise InvalidInputError(
-            f"expected 12 bytes of resource and principal, got {len(resource)}, {len(principal)}"
-        )
+def _require_scopes(*scopes: object) -> None:
+    for scope in scopes:
+        if not isinstance(scope, bytes) or len(scope) != _SCOPE_BYTES:
+            raise InvalidInputError(
+                f"expected 12 bytes of resource and of principal, got {shown(scope)}"
+            )
 
 
 def _proof(text: str, nonces: tuple[bytes, ...]) -> tuple[bytes, bytes]:

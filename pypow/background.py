@@ -7,6 +7,7 @@ none has to be shut down; and an interpreter that exits waits for none.
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -47,16 +48,11 @@ class Background:
             if not answer.done():
                 try:
                     tell(state)
-                except Exception as error:  # noqa: BLE001 - it goes to who awaits the answer
-                    answer.set_exception(error)
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - handed on
+                    _settle(answer, error)
 
-        def settle(outcome: Proof | BaseException) -> None:
-            if answer.done():
-                return
-            if isinstance(outcome, BaseException):
-                answer.set_exception(outcome)
-            else:
-                answer.set_result(outcome)
+        def time_is_over() -> None:
+            _settle(answer, search.give_up())
 
         def job() -> None:
             outcome: Proof | BaseException
@@ -66,7 +62,7 @@ class Background:
                 outcome = error
             # A loop that is closed has nobody left who waits.
             with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, outcome)
+                loop.call_soon_threadsafe(_settle, answer, outcome)
 
         def relay(state: Progress) -> None:
             loop.call_soon_threadsafe(report, state)
@@ -74,10 +70,15 @@ class Background:
         if tell is not None:
             search.progress = relay
         self._submit(job)
+        # The search looks at the clock itself, but not while it waits for its turn.
+        left_s = search.seconds_left
+        alarm = None if math.isinf(left_s) else loop.call_later(left_s, time_is_over)
         try:
             return await answer
         finally:
             search.abandoned = True
+            if alarm is not None:
+                alarm.cancel()
 
     def _submit(self, job: Callable[[], None]) -> None:
         with self._lock:
@@ -94,3 +95,16 @@ class Background:
                     return
                 job = self._jobs.popleft()
             job()
+
+
+def _settle(answer: asyncio.Future[Proof], outcome: Proof | BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, StopIteration):
+        # The one exception that no future takes.
+        stopped, outcome = outcome, RuntimeError("a progress function raised StopIteration")
+        outcome.__cause__ = stopped
+    if isinstance(outcome, BaseException):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)

@@ -165,7 +165,7 @@ def _column(name: str, given: object) -> tuple[Column, int | None, Any]:
     match given:
         case bytes():
             return _bridge_checks.column_of_bytes(given), None, given
-        case (data, offsets):
+        case tuple((data, offsets)):
             return _ragged(name, data, offsets)
         case np.ndarray() if given.dtype.kind == "S" and given.ndim == 1:
             width, stride = given.dtype.itemsize, given.strides[0]

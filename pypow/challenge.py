@@ -10,6 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TypeAlias
 
 from . import _bridge_checks, difficulty, wire
@@ -72,6 +73,9 @@ class Keyring:
         self.signing: Key = ordered[0]
         self.mac_keys = _bridge_checks.MacKeys([(key.id, key.challenge_mac) for key in ordered])
 
+    def __reduce__(self) -> tuple[type["Keyring"], tuple[tuple[Key, ...]]]:
+        return Keyring, (tuple(self._by_id.values()),)
+
     def find(self, key_id: int) -> Key | None:
         """The key with this id, or None."""
         return self._by_id.get(key_id)
@@ -103,8 +107,10 @@ def reason_of_code(code: int) -> Reason | None:
     Raises:
         InvalidInputError: there is no such code.
     """
-    reason = _REASONS.get(code)
-    if reason is None and code != _bridge_checks.STANDS:
+    given: object = code  # an int, or an element of the array that `check_batch` gives
+    known = isinstance(given, Integral) and not isinstance(given, bool)
+    reason = _REASONS.get(code) if known else None
+    if not known or (reason is None and code != _bridge_checks.STANDS):
         raise InvalidInputError(f"expected a code from 0 to {len(_REASONS)}, got {shown(code)}")
     return reason
 

@@ -7,7 +7,7 @@ Solving releases the GIL. The lowest winning nonce is returned, whatever the ker
 import time
 from collections.abc import Callable, Sequence
 
-from . import _bridge
+from . import _bridge, _bridge_checks
 from .background import Background
 from .challenge import work_stands
 from .crew import Crew
@@ -16,7 +16,15 @@ from .kernel_choice import chosen_kernel, kernels
 from .processors import usable_processors
 from .progress import Progress
 from .puzzle import AtMost, Hex, Puzzle
-from .search import DEFAULT_MAX_BITS, DEFAULT_TIMEOUT_S, Search, Solvable, number, subject
+from .search import (
+    DEFAULT_MAX_BITS,
+    DEFAULT_TIMEOUT_S,
+    SLICE_MS,
+    Search,
+    Solvable,
+    number,
+    subject,
+)
 from .wire import Challenge, Proof
 
 __all__ = [
@@ -126,8 +134,9 @@ def verify(what: Solvable, proof: Proof | bytes | str | Sequence[bytes]) -> bool
         return work_stands(asked, nonces)
     if len(nonces) != 1 or not asked.writes(nonces[0]):
         return False
-    failed, _ = _bridge.verify(asked.rule_spec, asked.prefix, nonces, asked.suffix, asked.hash_spec)
-    return failed is None
+    return _bridge_checks.wins(
+        asked.rule_spec, asked.hash_spec, asked.prefix, nonces[0], asked.suffix
+    )
 
 
 def hashrate(kernel: str | None = None, *, threads: int = 1, seconds: float = 0.2) -> float:
@@ -147,10 +156,12 @@ def hashrate(kernel: str | None = None, *, threads: int = 1, seconds: float = 0.
     with Crew(threads, chosen_kernel(kernel).name) as crew:
         pool = crew.pool()
         pool.begin(native, first=0, count=2**52)
-        before = pool.run(1).hashes
-        started = time.perf_counter()
-        after = pool.run(max(1, round(seconds * 1000))).hashes
-        return (after - before) / (time.perf_counter() - started)
+        before = after = pool.run(1).hashes
+        started, spent = time.perf_counter(), 0.0
+        while spent < seconds:
+            after = pool.run(max(1, round(min(SLICE_MS, 1000 * (seconds - spent))))).hashes
+            spent = time.perf_counter() - started
+        return (after - before) / spent
 
 
 def _nonces(proof: Proof | bytes | str | Sequence[bytes]) -> tuple[bytes, ...]:

@@ -19,13 +19,14 @@ def chosen_kernel(name: str | None = None) -> KernelInfo:
     Raises:
         KernelUnavailableError: unknown here, or this CPU cannot run it.
     """
-    wanted = name if name is not None else os.environ.get("PYPOW_KERNEL")
+    wanted = name if name is not None else os.environ.get("PYPOW_KERNEL") or None
     known = kernels()
     for kernel in known:
         if kernel.usable and wanted in (None, kernel.name):
             return kernel
     here = any(kernel.name == wanted for kernel in known)
     raise KernelUnavailableError(
-        f"kernel {shown(wanted)} {'cannot run on this CPU' if here else 'is unknown'}; "
+        f"kernel {shown(wanted)}{' (from PYPOW_KERNEL)' if name is None else ''} "
+        f"{'cannot run on this CPU' if here else 'is unknown'}; "
         f"usable: {', '.join(kernel.name for kernel in known if kernel.usable)}"
     )

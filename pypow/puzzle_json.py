@@ -15,10 +15,13 @@ class Fields:
     """The fields of one JSON object, each taken once; what is left over is unknown."""
 
     def __init__(self, name: str, document: object) -> None:
-        if not isinstance(document, Mapping) or not all(isinstance(k, str) for k in document):
+        if not isinstance(document, Mapping):
             raise InvalidInputError(
                 f"expected a JSON object for {name}, got {strict_json.kind(document)}"
             )
+        for key in document:
+            if not isinstance(key, str):
+                raise InvalidInputError(f"{name}: expected fields named by text, got {shown(key)}")
         self._name = name
         self._left: dict[str, object] = dict(document)
 

@@ -33,7 +33,9 @@ DEFAULT_MAX_BITS = 40.0
 DEFAULT_TIMEOUT_S = 600.0
 """Seconds after which `solve` gives up unless told otherwise."""
 
-_SLICE_MS = 20
+SLICE_MS = 20
+"""How long the C core grinds before Ctrl-C, clocks and progress are looked at."""
+
 _U64_MAX = 2**64 - 1
 
 Solvable: TypeAlias = Puzzle | Challenge | str
@@ -140,7 +142,7 @@ class Search:
         """The error of a search whose time is over."""
         return SolveTimeoutError(
             f"no winning nonce within {self._timeout:g} s ({self._hashes} hashes); "
-            "raise the timeout (None is no cap), or give it more threads"
+            "raise the timeout, or give it more threads"
         )
 
     def _solved(self, crew: Crew, index: int) -> Found:
@@ -186,8 +188,8 @@ class Search:
         if self.abandoned:
             raise _closed()
         left_ms = 1000 * (self._deadline - time.perf_counter())
-        if left_ms >= _SLICE_MS:
-            return _SLICE_MS
+        if left_ms >= SLICE_MS:
+            return SLICE_MS
         if left_ms <= 0:
             raise self.give_up()
         return max(1, round(left_ms))

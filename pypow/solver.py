@@ -67,7 +67,7 @@ class Solver:
     def renew(self) -> None:
         """Forget the threads and who uses them: in a forked child they do not exist."""
         self._turn = threading.RLock()
-        self._searching: Search | None = None
+        self._searching: tuple[Search, ...] = ()
         self._crew = Crew(self._crew.threads, self._crew.kernel)
 
     def solve(
@@ -110,10 +110,9 @@ class Solver:
     def close(self) -> None:
         """End the threads; a search that runs or waits in another thread ends first."""
         self._closed = True
-        search = self._searching
-        if search is not None:
+        for search in self._searching:
             search.abandoned = True
-            self._crew.stop()
+        self._crew.stop()
         with self._turn:
             self._close_crew()
 
@@ -141,11 +140,13 @@ class Solver:
                 turn.release()
 
     def _search(self, search: Search) -> Proof:
-        if self._closed:
-            raise SolverClosedError("this solver is closed; make another")
-        outer, self._searching = self._searching, search
+        outer = self._searching
+        self._searching = (*outer, search)
         try:
-            if outer is None:
+            # Only now, for `close` tells the searches that it sees.
+            if self._closed:
+                raise SolverClosedError("this solver is closed; make another")
+            if not outer:
                 return search.run(self._crew)
             # The progress function of a search on this thread calls: that search has the crew.
             with Crew(self._crew.threads, self._crew.kernel) as another:
@@ -156,5 +157,5 @@ class Solver:
 
     def _close_crew(self) -> None:
         """Where the solver is closed, and nothing on this thread searches any more."""
-        if self._closed and self._searching is None:
+        if self._closed and not self._searching:
             self._crew.close()

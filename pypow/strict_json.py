@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from .errors import InvalidInputError
 
+_MAX_DIGITS = 1000
+
 
 def loads(document: str | bytes) -> object:
     """Parse one JSON document.
@@ -24,6 +26,7 @@ def loads(document: str | bytes) -> object:
             object_pairs_hook=_no_repeats,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_integer,
         )
     except InvalidInputError:
         raise
@@ -67,6 +70,12 @@ def _no_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(name: str) -> float:
     raise InvalidInputError(f"expected JSON, got {name}, which is not a JSON number")
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise InvalidInputError(f"expected JSON numbers of up to {_MAX_DIGITS} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

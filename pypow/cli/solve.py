@@ -75,7 +75,11 @@ def solve(
     if algorithm != "sha256":
         raise InvalidInputError(f"expected --algorithm sha256, got {shown(algorithm)}")
     what = named_subject(challenge=challenge, puzzle=puzzle, hex_zeros=hex_zeros, bits=bits)
-    expected = _expected_work(what, limit=limit)
+    if not timeout >= 0:
+        raise InvalidInputError(
+            f"expected a --timeout of 0 (no cap) or more seconds, got {timeout}"
+        )
+    expected = _expected_work(what, limit=limit, lanes=engine.chosen_kernel(kernel).lanes)
     _refuse_too_hard(
         expected,
         threads=threads,
@@ -104,13 +108,17 @@ def solve(
         typer.echo(_puzzle_text(proof, proof.work))
 
 
-def _expected_work(what: Puzzle | Challenge, *, limit: int | None) -> float:
-    """Block computations to be expected; ``limit`` bounds the nonces that are hashed."""
+def _expected_work(what: Puzzle | Challenge, *, limit: int | None, lanes: int) -> float:
+    """Block computations to be expected; ``limit`` bounds the nonces that are hashed.
+
+    Of a hash of many blocks, a kernel computes as many as it has lanes, wanted or not.
+    """
     if isinstance(what, Challenge):
         nonces, each = difficulty.expected_hashes(what.q), 1
     else:
         nonces, each = what.expected_hashes, what.cost_per_nonce
-    return each * (nonces if limit is None else max(1, min(nonces, limit)))
+    least = lanes if each > 1 else 1
+    return each * max(least, nonces if limit is None else min(nonces, limit))
 
 
 def _refuse_too_hard(

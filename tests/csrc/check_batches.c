@@ -125,7 +125,8 @@ static void check_challenges(const char *name, size_t count)
     pypow_mac_key_init(&key, 0, NULL, 0);
     for (size_t i = 0; i < count; i++)
         memcpy(texts + i * text_len, "AQEAAEAAAAEAAA", i % 3 == 0 ? 0 : 14);
-    const struct pypow_column rows = {.data = texts, .stride = (int64_t)text_len, .width = text_len};
+    const struct pypow_column rows = {
+        .data = texts, .stride = (int64_t)text_len, .width = text_len};
     const struct pypow_column each = {
         .data = nonces, .stride = (int64_t)nonces_len, .width = nonces_len};
     int status = pypow_challenge_work_batch(reasons, &rows, &each, 2, count, name);

@@ -47,3 +47,13 @@ def test_the_check_itself_catches_a_mistake(
     build, objects = built
     wrong = Build(build.compiler, build.flags, tmp_path).twin(objects, file, what, instead)
     assert run(wrong).returncode != 0
+
+
+@pytest.mark.deep
+def test_batches_are_right_on_arm(tmp_path: Path) -> None:
+    for needed in ("aarch64-linux-gnu-gcc", "qemu-aarch64"):
+        if shutil.which(needed) is None:
+            pytest.skip(f"needs {needed}")
+    build = Build("aarch64-linux-gnu-gcc", ("-O1", "-static"), tmp_path)
+    done = run("qemu-aarch64", build.link(build.objects(checks=[CHECK])))
+    assert (done.returncode, done.stderr) == (0, "")

@@ -159,9 +159,29 @@ def test_of_many_at_once_few_run_and_a_cancelled_one_never_does(kind: str) -> No
 @either
 def test_the_time_of_waiting_counts(kind: str) -> None:
     async def use(asolve: Asolve) -> None:
-        several = [asolve(HOPELESS, max_bits=256, timeout=0.05) for _ in range(9)]
-        for ended in await asyncio.gather(*several, return_exceptions=True):
-            assert isinstance(ended, SolveTimeoutError)
+        hogs = [
+            asyncio.ensure_future(asolve(HOPELESS, max_bits=256, timeout=None)) for _ in range(4)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(SolveTimeoutError, match="0 hashes"):
+            await asolve(EASY, timeout=0.05)
+        assert not any(hog.done() for hog in hogs)
+        for hog in hogs:
+            hog.cancel()
+
+    run(use, kind)
+
+
+@either
+@pytest.mark.parametrize("odd", [StopIteration, asyncio.CancelledError])
+def test_no_exception_of_a_progress_function_is_lost(kind: str, odd: type[BaseException]) -> None:
+    async def use(asolve: Asolve) -> None:
+        def fail(_: Progress) -> None:
+            raise odd
+
+        with pytest.raises((RuntimeError, asyncio.CancelledError)) as ended:
+            await asolve(HOPELESS, progress=fail, max_bits=256, timeout=None)
+        assert odd in (ended.type, type(ended.value.__cause__))
 
     run(use, kind)
 

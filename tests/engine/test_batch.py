@@ -2,6 +2,8 @@
 """Batches of messages against hashlib, for every kernel and layout; and what is refused."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -280,6 +282,12 @@ def test_a_rule_suffix_or_kernel_that_cannot_be_is_refused() -> None:
         verify_batch(ALWAYS, FINE, b"", suffix="x")  # type: ignore[arg-type]
     with pytest.raises(KernelUnavailableError, match="abacus"):
         verify_batch(ALWAYS, FINE, b"", kernel="abacus")
+
+
+def test_numpy_is_loaded_by_the_first_batch_only() -> None:
+    program = "import sys, pypow; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.split() == [b"False"]
 
 
 def check_batch_of_everything(verify: Verify) -> None:

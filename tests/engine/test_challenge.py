@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import itertools
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -424,3 +425,20 @@ def test_a_short_secret_is_refused_and_not_shown(secret: object) -> None:
 def test_a_keyring_has_keys_with_different_ids(keys: list[Key]) -> None:
     with pytest.raises(InvalidInputError, match="different ids"):
         Keyring(keys)
+
+
+def test_a_keyring_can_be_sent_to_another_process() -> None:
+    keyring = Keyring([Key(1, bytes(16)), Key(2, bytes(range(16)))])
+    sent = pickle.loads(pickle.dumps(keyring))
+    assert sent.signing == keyring.signing
+    assert sent.find(2) == keyring.find(2)
+
+
+@pytest.mark.parametrize("scope", [None, bytes(11), bytearray(12), [0] * 12, "twelve chars"])
+def test_a_scope_that_is_no_twelve_bytes_is_refused(scope: object) -> None:
+    proof = Proof(nonces=(b"1",), challenge="A" * 104)
+    keyring = Keyring([Key(1, bytes(16))])
+    for which in ("resource", "principal"):
+        expected = Expected(now_ms=1, epoch=1, **{which: scope})  # type: ignore[arg-type]
+        with pytest.raises(InvalidInputError, match="12 bytes of resource and of principal"):
+            check(proof, keyring, expected)

@@ -201,7 +201,7 @@ def test_the_environment_names_the_kernel(
     monkeypatch.setenv("PYPOW_KERNEL", "abacus")
     ran = command("info")
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith("pypow: kernel 'abacus' is unknown; usable: ")
+    assert ran.err.startswith("pypow: kernel 'abacus' (from PYPOW_KERNEL) is unknown; usable: ")
 
 
 def test_bench_measures_every_usable_kernel_and_hashlib(command: Command) -> None:

@@ -47,8 +47,8 @@ WRONG_USE: list[tuple[list[str], str]] = [
         (["solve", "--challenge", "x", "--bits", "8", "--threads", value], "1 to 1024 threads")
         for value in ("0", "-1", "1025", "9" * 40)
     ),
-    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "-1"], "timeout above 0"),
-    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "nan"], "timeout above 0"),
+    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "-1"], "--timeout of 0"),
+    (["solve", "--challenge", "x", "--bits", "8", "--timeout", "nan"], "--timeout of 0"),
     (["solve", "--challenge", "x", "--bits", "8", "--limit", "0"], "limit of 1 or more"),
     (["solve", "--challenge", "x", "--bits", "8", "--limit", "-3"], "limit of 1 or more"),
     (["solve", "--challenge", "x", "--bits", "8", "--max-bits", "nan"], "--max-bits above 0"),

@@ -25,6 +25,7 @@ from pypow import (
     Puzzle,
     SolveTimeoutError,
     TooHardError,
+    _bridge_search,
 )
 from support.challenges import fixed_challenge
 
@@ -258,8 +259,13 @@ def test_a_kernel_is_chosen_by_argument_then_environment_then_the_table(
     assert pypow.chosen_kernel().name == "scalar"
     assert pypow.chosen_kernel(usable[0].name) == usable[0]
     monkeypatch.setenv("PYPOW_KERNEL", "nonsense")
-    with pytest.raises(KernelUnavailableError, match=r"'nonsense' is unknown; usable: .*scalar"):
+    with pytest.raises(
+        KernelUnavailableError,
+        match=r"'nonsense' \(from PYPOW_KERNEL\) is unknown; usable: .*scalar",
+    ):
         pypow.chosen_kernel()
+    monkeypatch.setenv("PYPOW_KERNEL", "")
+    assert pypow.chosen_kernel() == usable[0]
 
 
 @pytest.mark.parametrize("name", ["", "nonsense", "SCALAR", "scalar\0", "x" * 10_000])
@@ -276,6 +282,22 @@ def test_an_unknown_kernel_is_an_error_and_never_another_one(name: str) -> None:
 @usable_kernels
 def test_a_hashrate_is_measured(kernel: str) -> None:
     assert pypow.hashrate(kernel, seconds=0.01) > 0
+
+
+def test_a_hashrate_is_measured_in_slices_that_ctrl_c_can_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slices: list[int] = []
+    run = _bridge_search.Pool.run
+
+    def watched(pool: _bridge_search.Pool, slice_ms: int) -> _bridge_search.Progress:
+        slices.append(slice_ms)
+        return run(pool, slice_ms)
+
+    monkeypatch.setattr(_bridge_search.Pool, "run", watched)
+    pypow.hashrate(seconds=0.1)
+    assert len(slices) > 2
+    assert max(slices) <= 20
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 3601, math.nan, math.inf, None, "1", [], True])

@@ -176,6 +176,8 @@ def without(field: str) -> dict[str, object]:
 MALFORMED: list[tuple[object, str]] = [
     (None, "expected a JSON object for puzzle, got null"),
     ([], "expected a JSON object for puzzle, got an array"),
+    ({1: 2}, "puzzle: expected fields named by text, got 1"),
+    ("9" * 5000, "numbers of up to 1000 digits"),
     ("{}", 'the field "nonce" is missing'),
     ("", "expected JSON"),
     ("{", "expected JSON"),

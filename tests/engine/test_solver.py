@@ -16,11 +16,14 @@ from pypow import (
     InvalidInputError,
     KernelUnavailableError,
     Progress,
+    Proof,
     Puzzle,
     Solver,
     SolverClosedError,
     SolveTimeoutError,
 )
+from pypow.crew import Crew
+from pypow.search import Search
 from support.challenges import fixed_challenge
 from support.threads import counts_threads, sleeping, tasks
 
@@ -205,3 +208,46 @@ def test_an_impossible_number_of_threads_is_refused(threads: int) -> None:
 def test_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(KernelUnavailableError, match="'abacus' is unknown"):
         Solver(kernel="abacus")
+
+
+def test_closing_ends_every_search_that_is_nested_in_another() -> None:
+    ended: list[type[BaseException]] = []
+    deepest = threading.Event()
+    solver = Solver(threads=1)
+
+    def level(depth: int) -> None:
+        def nest(_: Progress) -> None:
+            if depth == 2:
+                deepest.set()
+            else:
+                level(depth + 1)
+
+        with pytest.raises(SolverClosedError) as closed:
+            solver.solve(HOPELESS, max_bits=256, timeout=None, progress=nest)
+        ended.append(closed.type)
+
+    thread = threading.Thread(target=level, args=(0,))
+    thread.start()
+    deepest.wait()
+    solver.close()
+    thread.join()
+    assert ended == [SolverClosedError] * 3
+
+
+def test_a_search_that_begins_while_its_solver_closes_ends_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    solver = Solver(threads=1)
+    begin = Search.run
+
+    def close_first(search: Search, crew: Crew) -> Proof:
+        closing.start()
+        while not solver._closed:
+            continue
+        return begin(search, crew)
+
+    closing = threading.Thread(target=solver.close)
+    monkeypatch.setattr(Search, "run", close_first)
+    with pytest.raises(SolverClosedError):
+        solver.solve(HOPELESS, max_bits=256, timeout=None)
+    closing.join()

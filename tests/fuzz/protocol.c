@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "protocol.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Where the fields of a challenge lie. */
@@ -97,9 +96,32 @@ static bool nonce_can_be(const uint8_t *nonce, size_t len, uint32_t index, uint3
     return len == NONCE && nonce[0] == hex[index / 16] && nonce[1] == hex[index % 16];
 }
 
-long double protocol_target(uint32_t q) { return exp2l(64 - q / 1024.0L); }
+/* The root of x / 2^64, times 2^64 and rounded down. */
+static uint64_t root(uint64_t x)
+{
+    uint64_t y = 0;
+    for (int bit = 63; bit >= 0; bit--) {
+        const uint64_t more = y | UINT64_C(1) << bit;
+        if ((unsigned __int128)more * more <= (unsigned __int128)x << 64)
+            y = more;
+    }
+    return y;
+}
 
-/* A digest so near that this could err is one in 2^50 that are looked at. */
+uint64_t protocol_target(uint32_t q)
+{
+    static uint64_t powers[10]; /* 2^(-1/2), 2^(-1/4) ... 2^(-1/1024) */
+    if (powers[0] == 0)
+        for (int i = 0; i < 10; i++)
+            powers[i] = root(i == 0 ? UINT64_C(1) << 63 : powers[i - 1]);
+    uint64_t target = UINT64_MAX;
+    for (int i = 0; i < 10; i++)
+        if (q >> (9 - i) & 1)
+            target = (uint64_t)((unsigned __int128)target * powers[i] >> 64);
+    return target >> q / 1024;
+}
+
+/* A digest so near that this could err is one in 2^58 where q is no whole number of bits. */
 static bool nonce_wins(const uint8_t *text, const uint8_t *nonce, size_t len, uint32_t sub_q)
 {
     uint8_t digest[REFERENCE_DIGEST];
@@ -107,7 +129,7 @@ static bool nonce_wins(const uint8_t *text, const uint8_t *nonce, size_t len, ui
     reference_feed(&sha, text, TEXT);
     reference_feed(&sha, nonce, len);
     reference_end(digest, sha);
-    return sub_q == 0 || (long double)protocol_field(digest, 0, 8) < protocol_target(sub_q);
+    return protocol_field(digest, 0, 8) <= protocol_target(sub_q);
 }
 
 int protocol_work(uint32_t *failed, const uint8_t *octets, const uint8_t *text,

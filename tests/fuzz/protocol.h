@@ -49,7 +49,7 @@ int protocol_work(uint32_t *failed, const uint8_t *octets, const uint8_t *text,
 int protocol_check(const struct demand *demand, const uint8_t *text, size_t text_len,
                    const struct proof *proof);
 
-/* The first 64 bits of 2^256 * 2^(-q/1024), for 1 to 61440. */
-long double protocol_target(uint32_t q);
+/* The first 64 bits of the highest digest that wins, 2^256 * 2^(-q/1024) less one; or nearly. */
+uint64_t protocol_target(uint32_t q);
 
 #endif

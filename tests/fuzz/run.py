@@ -29,9 +29,9 @@ ROOT = HERE.parents[1]
 CORPUS = HERE / "corpus"
 BUILT = ROOT / "build" / "fuzz"
 
-TARGETS = ("puzzle", "verify", "batch", "wire")
-SHARED_SOURCES = ("given", "protocol", "reference")
-LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "wire": 192}
+TARGETS = ("puzzle", "verify", "batch", "proofs", "wire")
+SHARED_SOURCES = ("given", "protocol", "reference", "sent")
+LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "proofs": 192, "wire": 128}
 
 SANITIZERS = {"checked": "address,undefined", "swift": ""}
 TURNS = ("checked", "checked", "swift")
@@ -44,6 +44,9 @@ COVERAGE = "-fsanitize-coverage=inline-8bit-counters,pc-table"
 # corpus and of tests/csrc check them with another compiler.
 NOT_IN_KERNELS = "-fno-sanitize=pointer-overflow,null,object-size,alignment"
 
+# libFuzzer is C++: its library goes into the binary, which then needs just libc.
+ALONE = ["-static-libgcc", "-nostdlib++", "-Wl,-Bstatic", "-lstdc++", "-Wl,-Bdynamic", "-lm"]
+
 _EXECUTIONS = re.compile(r"^stat::number_of_executed_units: (\d+)$", re.MULTILINE)
 _PROGRESS = re.compile(r"^#(\d+)\t", re.MULTILINE)
 
@@ -51,6 +54,7 @@ _PROGRESS = re.compile(r"^#(\d+)\t", re.MULTILINE)
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=TARGETS, metavar="NAME")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
     parser.add_argument("--build-only", action="store_true", help="make the binaries and end")
     parser.add_argument("--binaries", type=Path, metavar="FOLDER", help="run these, build nothing")
@@ -101,15 +105,9 @@ def build(folder: Path, jobs: int) -> None:
         core = [str(made) for made in objects if not made.stem.startswith("fuzz_")]
         linked = ",".join(filter(None, ("fuzzer", sanitizer)))
         for target in TARGETS:
-            command = [*COMPILER, f"-fsanitize={linked}", "-pthread", "-static-libgcc", *core]
-            command += [str(folder / variant / f"fuzz_{target}.o"), "-Wl,--push-state,-Bstatic"]
-            command += [
-                "-lstdc++",
-                "-Wl,--pop-state",
-                "-lm",
-                "-o",
-                str(folder / f"{target}-{variant}"),
-            ]
+            command = [*COMPILER, f"-fsanitize={linked}", "-pthread", *core]
+            command += [str(folder / variant / f"fuzz_{target}.o"), *ALONE]
+            command += ["-o", str(folder / f"{target}-{variant}")]
             subprocess.run(command, check=True)
 
 
@@ -161,17 +159,18 @@ class Session:
 
     binaries: Path
     out: Path
+    targets: tuple[str, ...]
 
     def prepare(self) -> None:
         """Copy the tree's corpus to where it may grow."""
         for name in ("logs", "findings"):
             (self.out / name).mkdir(parents=True, exist_ok=True)
-        for target in TARGETS:
+        for target in self.targets:
             grown = self.grown(target)
             unpack(target, grown)
 
     def grown(self, target: str) -> Path:
-        """Where the inputs of a target that are worth keeping are collected."""
+        """Where inputs that are worth keeping are collected."""
         return self.out / "grown" / target
 
     def merged(self, target: str) -> Path:
@@ -195,7 +194,7 @@ class Session:
 
     def work(self, job: int, seconds: float) -> list[Turn]:
         """All turns of one job: every job begins with another, so that none is ever without."""
-        turns = [(target, variant) for variant in TURNS for target in TARGETS]
+        turns = [(target, variant) for variant in TURNS for target in self.targets]
         turns = turns[job % len(turns) :] + turns[: job % len(turns)]
         return [self.fuzz(job, *turn, seconds / len(turns)) for turn in turns]
 
@@ -221,7 +220,7 @@ class Session:
 def summary(session: Session, turns: list[Turn]) -> dict[str, object]:
     """What was tried and found, to be printed or kept."""
     rows = []
-    for target in TARGETS:
+    for target in session.targets:
         for variant in SANITIZERS:
             mine = [turn for turn in turns if (turn.target, turn.variant) == (target, variant)]
             tried, seconds = sum(t.executions for t in mine), sum(t.seconds for t in mine)
@@ -233,7 +232,7 @@ def summary(session: Session, turns: list[Turn]) -> dict[str, object]:
             "bytes": sum(path.stat().st_size for path in session.merged(target).iterdir()),
             "new": len({p.read_bytes() for p in session.merged(target).iterdir()} - known(target)),
         }
-        for target in TARGETS
+        for target in session.targets
     }
     return {
         "executions": sum(turn.executions for turn in turns),
@@ -264,16 +263,18 @@ def main() -> int:
         build(BUILT, given.jobs)
     if given.build_only:
         return 0
-    session = Session((given.binaries or BUILT).resolve(), given.out.resolve())
+    session = Session(
+        (given.binaries or BUILT).resolve(), given.out.resolve(), tuple(given.targets)
+    )
     session.prepare()
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
         work = [pool.submit(session.work, job, given.seconds) for job in range(given.jobs)]
         turns = [turn for each in work for turn in each.result()]
-    for target in TARGETS:
+    for target in session.targets:
         session.merge(target)
     found = summary(session, turns)
     if given.update:
-        for target in TARGETS:
+        for target in session.targets:
             session.update(target)
     (session.out / "result.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1) if given.json else table(found))

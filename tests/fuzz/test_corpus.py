@@ -14,10 +14,10 @@ from fuzz.run import TARGETS, executions, known, unpack
 from support.check_program import COMPILER, Build, core, has_sanitizer, run
 
 HERE = Path(__file__).parent
-RANDOM = {"puzzle": 1000, "verify": 4000, "batch": 4000, "wire": 20_000}
+RANDOM = {"puzzle": 1000, "verify": 4000, "batch": 4000, "proofs": 4000, "wire": 20_000}
 """How many random inputs are tried too: borders that no corpus keeps."""
 
-REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay")]
+REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay", "sent")]
 
 
 INCLUDES = (f"-I{HERE}", f"-I{HERE.parent / 'csrc'}")
@@ -64,7 +64,7 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
         ("verify", "message.c", "prefix_len / BLOCK_BYTES;", "(prefix_len + 1) / BLOCK_BYTES;"),
         ("batch", "batch.c", "lane->nonce.len == layout->nonce_len", "true"),
         ("batch", "batch.c", "lane->block + 1 == lane->blocks", "lane->block + 2 == lane->blocks"),
-        ("wire", "challenge_batch.c", "count < terms->puzzles", "false"),
+        ("proofs", "challenge_batch.c", "count < terms->puzzles", "false"),
         ("wire", "challenge.c", "expected->now_ms >= expires_ms", "expected->now_ms > expires_ms"),
         ("wire", "challenge.c", "difference == 0", "(difference & 0xfe) == 0"),
         ("wire", "challenge.c", "terms->weight < expected->weight", "false"),

@@ -39,8 +39,8 @@ class Build:
 
     def link(self, objects: Sequence[Path], name: str = "check") -> Path:
         program = self.folder / name
-        command = [self.compiler, *self.flags, "-pthread", *map(str, objects), "-lm"]
-        subprocess.run([*command, "-o", str(program)], check=True, timeout=300)
+        command = [self.compiler, *self.flags, "-pthread", *map(str, objects), "-o", str(program)]
+        subprocess.run(command, check=True, timeout=300)
         return program
 
     def twin(self, objects: Sequence[Path], file: str, what: str, instead: str) -> Path:
