@@ -333,7 +333,8 @@ int pypow_verify_batch(uint8_t *wins_each, const struct pypow_rule *rule,
     const int status = pypow_kernel_choose(&batch.kernel, kernel);
     if (status != PYPOW_OK)
         return status;
-    if (!pypow_rule_valid(rule) || suffix_len > LONGEST_PART)
+    if (!pypow_rule_valid(rule) || suffix_len > LONGEST_PART ||
+        (suffix == NULL && suffix_len > 0))
         return PYPOW_BAD_ARGUMENT;
     batch.filter = pypow_rule_filter(rule);
     return run(&batch);

@@ -7,7 +7,7 @@
 #include "nonce.h"
 
 /* Above, a scan would look at the watch too rarely; below, laying out groups would cost more. */
-enum { MAX_SCANNED_ITERATIONS = 64 };
+enum { MAX_SCANNED_BLOCKS = 32 };
 
 /* As many nonces as the kernel has lanes. Arrays hold word w of message i at [w * lanes + i]. */
 struct group {
@@ -23,9 +23,10 @@ struct group {
     struct pypow_stretch stretch;
 };
 
-bool pypow_group_wanted(const struct pypow_hash *hash)
+bool pypow_group_wanted(const struct pypow_puzzle *puzzle)
 {
-    return hash->type != PYPOW_SHA256 || hash->iterations > MAX_SCANNED_ITERATIONS;
+    return puzzle->hash.type != PYPOW_SHA256 ||
+           pypow_hash_cost(&puzzle->hash, &puzzle->message) > MAX_SCANNED_BLOCKS;
 }
 
 /* Between two looks at the watch: 3 to 70 us, longer on the slowest kernels. */

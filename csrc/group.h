@@ -5,8 +5,8 @@
 
 #include "search.h"
 
-/* Whether this hash is searched by groups. */
-bool pypow_group_wanted(const struct pypow_hash *hash);
+/* Whether this puzzle is searched by groups: its nonces cost many block computations. */
+bool pypow_group_wanted(const struct pypow_puzzle *puzzle);
 
 /* As pypow_search_range, for such a hash. */
 int pypow_group_search(struct pypow_progress *progress, const struct pypow_search *search,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _DEFAULT_SOURCE /* explicit_bzero */
 #include "hmac.h"
 
 #include <string.h>
@@ -36,6 +37,7 @@ static void start(uint32_t *state, const uint8_t *secret, uint8_t pad, pypow_com
         block[i] = secret[i] ^ pad;
     memcpy(state, pypow_sha256_initial, sizeof pypow_sha256_initial);
     compress(state, block, 1);
+    explicit_bzero(block, sizeof block);
 }
 
 void pypow_hmac_key_init(struct pypow_hmac_key *key, const uint8_t *secret, size_t secret_len,
@@ -52,6 +54,7 @@ void pypow_hmac_key_init(struct pypow_hmac_key *key, const uint8_t *secret, size
     }
     start(key->inner, padded, 0x36, compress);
     start(key->outer, padded, 0x5c, compress);
+    explicit_bzero(padded, sizeof padded);
 }
 
 void pypow_hmac(uint8_t *mac, const struct pypow_hmac_key *key, const uint8_t *message,

@@ -9,13 +9,13 @@
  *
  * Helpers work for a caller who is there: when no run has come for a while, they park.
  */
-#define _POSIX_C_SOURCE 200809L /* threads, signal masks and the monotonic clock */
+#define _GNU_SOURCE /* processor affinity, besides threads and clocks of POSIX */
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "search.h"
 
@@ -34,7 +34,7 @@ struct worker {
 
 struct pypow_pool {
     const struct pypow_kernel *kernel;
-    pid_t process;           /* the one whose threads the helpers are */
+    uint32_t forks;          /* that came before it: helpers do not outlive one */
     uint32_t threads;        /* that are allowed, the caller's included */
     uint32_t helpers_wanted; /* in this search; fewer where they could not be had */
     uint32_t cores;
@@ -65,6 +65,16 @@ struct pypow_pool {
     bool closing;
     pthread_t helper[];
 };
+
+/*
+ * How many forks lie between the first process and this one. Not the process's id, which a child
+ * may share with its parent where there are namespaces.
+ */
+static uint32_t forks;
+
+static void forked(void) { forks++; }
+
+static void count_forks(void) { pthread_atfork(NULL, NULL, forked); }
 
 static uint64_t now_ns(void)
 {
@@ -247,7 +257,7 @@ static int advance(struct pypow_pool *pool, uint32_t slice_ms)
 
 int pypow_pool_run(struct pypow_progress *progress, struct pypow_pool *pool, uint32_t slice_ms)
 {
-    if (getpid() != pool->process)
+    if (pool->forks != forks)
         return PYPOW_FORKED;
     if (pool->outcome == PYPOW_RUNNING)
         pool->outcome = advance(pool, slice_ms);
@@ -274,14 +284,18 @@ static bool prepare_lock(struct pypow_pool *pool)
            pthread_mutex_init(&pool->lock, NULL) == 0;
 }
 
-static uint32_t online_cores(void)
+/* Those that this process may run on; as if endless where that cannot be told. */
+static uint32_t allowed_cores(void)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (uint32_t)cores : UINT32_MAX;
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return UINT32_MAX;
+    return (uint32_t)CPU_COUNT(&allowed);
 }
 
 int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     const struct pypow_kernel *kernel;
     if (threads < 1 || threads > PYPOW_MAX_THREADS)
         return PYPOW_BAD_ARGUMENT;
@@ -296,10 +310,11 @@ int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
         return PYPOW_NO_MEMORY;
     }
     made->kernel = kernel;
-    made->process = getpid();
+    pthread_once(&once, count_forks);
+    made->forks = forks;
     made->outcome = PYPOW_NOT_FOUND;
     made->threads = threads;
-    made->cores = threads > 1 ? online_cores() : 1;
+    made->cores = threads > 1 ? allowed_cores() : 1;
     *pool = made;
     return PYPOW_OK;
 }
@@ -307,7 +322,7 @@ int pypow_pool_new(struct pypow_pool **pool, const char *name, uint32_t threads)
 int pypow_pool_begin(struct pypow_pool *pool, const struct pypow_puzzle *puzzle, uint64_t first,
                      uint64_t count)
 {
-    if (getpid() != pool->process)
+    if (pool->forks != forks)
         return PYPOW_FORKED;
     struct pypow_puzzle *copy = pypow_puzzle_copy(puzzle);
     if (copy == NULL)
@@ -341,7 +356,7 @@ void pypow_pool_free(struct pypow_pool *pool)
     if (pool == NULL)
         return;
     /* In a fork the helpers do not exist, and the lock may be held by one of them. */
-    if (getpid() == pool->process) {
+    if (pool->forks == forks) {
         pypow_pool_stop(pool);
         pthread_mutex_lock(&pool->lock);
         pool->closing = true;

@@ -182,7 +182,7 @@ int pypow_nonce_encode(uint8_t *encoded, size_t *encoded_len, const struct pypow
  * encoding holds, are no part of the range: it may be empty, which is PYPOW_NOT_FOUND.
  * `progress->hashes` is set on every return that is not a fault.
  * `stop` may be NULL; non-zero ends the scan. It is looked at every 1,024 block computations,
- * however many a hash takes; every 4,096 where they are many and the kernel has 32 lanes.
+ * or every 4,096 where a nonce takes many of them and the kernel has 32 lanes.
  * Returns PYPOW_OK, PYPOW_NOT_FOUND, PYPOW_STOPPED, or a fault. Allocates nothing.
  */
 int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puzzle,
@@ -190,8 +190,9 @@ int pypow_search(struct pypow_progress *progress, const struct pypow_puzzle *puz
 
 /*
  * The opening of such a search, of a puzzle that need not be prepared: what one thread does in
- * about the time that waking another takes, 100 to 200 us of a wide kernel; and nothing where
- * nonces take so long that it would be much more. An easy puzzle needs no more than this.
+ * about the time that waking another takes, 100 to 200 us of a wide kernel, or a few ms of a hard
+ * puzzle whose digits straddle two words; and nothing where nonces take so long that it would be
+ * much more. An easy puzzle needs no more than this.
  * PYPOW_RUNNING: the rest, from first + progress->hashes on, is left to search.
  */
 int pypow_search_opening(struct pypow_progress *progress, const struct pypow_nonce *nonce,
@@ -202,7 +203,7 @@ int pypow_search_opening(struct pypow_progress *progress, const struct pypow_non
 /*
  * Threads for one search after another: `threads` of them (1..PYPOW_MAX_THREADS), the caller's
  * included. The others are started when they are first needed. They park between searches, and
- * when no run has come for 100 ms.
+ * after the chunk in which no run has come for 100 ms.
  *
  * begin sets out for the lowest winning nonce of [first, first + count), as pypow_search does,
  * and forgets the search before it. The pool keeps a copy of the puzzle. run grinds, or waits

@@ -207,7 +207,7 @@ static uint64_t good_end(const struct pypow_puzzle *puzzle, const struct pypow_k
                          uint64_t index)
 {
     struct pypow_layout layout;
-    if (pypow_group_wanted(&puzzle->hash))
+    if (pypow_group_wanted(puzzle))
         return index;
     pypow_layout_choose(&layout, puzzle, kernel->lanes, pypow_nonce_digits(&puzzle->nonce, index));
     const struct pypow_run run = pypow_layout_run(&layout, puzzle, index);
@@ -243,7 +243,7 @@ int pypow_search_range(struct pypow_progress *progress, struct pypow_search *sea
 {
     uint64_t index = first;
     bool more = true;
-    if (pypow_group_wanted(&search->puzzle->hash))
+    if (pypow_group_wanted(search->puzzle))
         return pypow_group_search(progress, search, first, last, watch);
     progress->hashes = 0;
     while (more && !pypow_watch_pointless(watch, index)) {

@@ -24,7 +24,8 @@ struct pypow_search {
     uint32_t table[MAX_INNER + MAX_LANES];
 };
 
-/* What may end a search early; looked at every 1,024 block computations or so. */
+/* What may end a search early; looked at every 1,024 block computations or so; see
+   pypow_search. */
 struct pypow_watch {
     const int *stop;         /* non-zero: give up. NULL: never */
     const uint64_t *ceiling; /* indices above are of no use any more. NULL: none */
@@ -46,7 +47,8 @@ void pypow_search_begin(struct pypow_search *search, const struct pypow_puzzle *
 /*
  * The last index of the chunk of first..last to search before looking up. It is worth 2^14 block
  * computations, 100 to 200 us of a wide kernel and a few ms of the slowest; or one nonce in each
- * lane, where that is more.
+ * lane, where that is more; or, of a hard puzzle whose digits straddle two words, a whole run:
+ * half a million nonces at most, which a wide kernel takes a few ms for.
  */
 uint64_t pypow_search_chunk_end(const struct pypow_puzzle *puzzle,
                                 const struct pypow_kernel *kernel, uint64_t first, uint64_t last);

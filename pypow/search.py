@@ -156,7 +156,7 @@ class Search:
             puzzle.hash_spec,
         )
         first = puzzle.first_index
-        count = _U64_MAX - first
+        count = min(_U64_MAX, _U64_MAX - first + 1)
         if self._limit is not None:
             count = min(count, self._limit - before)
         self._slice_ms()  # an opening is too short to be interrupted

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Forks, exits and interrupts in the middle of a search: no process hangs, crashes or grinds on."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,6 +156,39 @@ print("end")
 def test_a_process_comes_to_its_end_with(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", BEGIN + SCRIPTS[name]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+SAME_ID = (
+    BEGIN
+    + """
+import ctypes
+CLONE_NEWPID = 0x20000000
+solver = Solver(threads=2)
+solver.solve(LONGER)
+assert ctypes.CDLL(None).unshare(CLONE_NEWPID) == 0
+child = os.fork()
+if child == 0:
+    assert os.getpid() == 1
+    solver.solve(LONGER)
+    os._exit(0)
+assert status_of(child) == 0
+print("end")
+"""
+)
+
+
+def test_a_fork_is_told_from_its_parent_where_both_have_the_same_process_id() -> None:
+    alone = ["unshare", "--user", "--map-root-user", "--fork", "--pid"]
+    if shutil.which(alone[0]) is None or subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("needs unshare, and leave to make a namespace of process ids")
+    done = subprocess.run(
+        [*alone, sys.executable, "-W", "error", "-c", SAME_ID],
         capture_output=True,
         text=True,
         timeout=60,

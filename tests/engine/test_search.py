@@ -112,16 +112,19 @@ def test_the_longer_runs_of_a_hard_puzzle_hold_every_nonce_once(
 
 
 LONGEST = 10_000_000
-FOREVER = [
-    HashSpec(HashType.SHA256, LONGEST),
-    HashSpec(HashType.PBKDF2_HMAC_SHA256, LONGEST, b"salt"),
-]
+FOREVER = {
+    "iterated": Case(b"", DECIMAL, b"", NEVER, 0, 0, HashSpec(HashType.SHA256, LONGEST)),
+    "stretched": Case(
+        b"", DECIMAL, b"", NEVER, 0, 0, HashSpec(HashType.PBKDF2_HMAC_SHA256, LONGEST, b"salt")
+    ),
+    "of a long message": Case(b"", DECIMAL, bytes(2**24), NEVER, 0, 0),
+}
 
 
 @pytest.mark.parametrize("kernel", USABLE)
-@pytest.mark.parametrize("forever", FOREVER, ids=["iterated", "stretched"])
-def test_a_stop_is_seen_in_the_middle_of_the_longest_hash(kernel: str, forever: HashSpec) -> None:
-    puzzle = native(Case(b"", DECIMAL, b"", NEVER, 0, 0, forever))
+@pytest.mark.parametrize("forever", FOREVER.values(), ids=FOREVER)
+def test_a_stop_is_seen_in_the_middle_of_the_longest_hash(kernel: str, forever: Case) -> None:
+    puzzle = native(forever)
     stop, progress = ffi.new("int *"), ffi.new("struct pypow_progress *")
     outcomes: list[int] = []
 
