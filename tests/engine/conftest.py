@@ -4,6 +4,8 @@
 import json
 from pathlib import Path
 
+import signal
+
 import pytest
 
 from support.command import PUZZLE, Command
@@ -20,3 +22,10 @@ def puzzle_file(tmp_path: Path) -> str:
     path = tmp_path / "puzzle.json"
     path.write_text(json.dumps(PUZZLE), encoding="utf-8")
     return str(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_are_heard() -> None:
+    """A shell starts what it runs in the background deaf to SIGINT, and processes inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
