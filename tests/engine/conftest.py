@@ -2,9 +2,8 @@
 """The command line within reach of the engine's tests."""
 
 import json
-from pathlib import Path
-
 import signal
+from pathlib import Path
 
 import pytest
 
