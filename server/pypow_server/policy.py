@@ -12,6 +12,7 @@ from pypow.errors import InvalidInputError
 from .call import Call
 from .mcp_message import Kind
 from .resource import Resource, is_canonical
+from .stores import Quota
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
@@ -25,6 +26,19 @@ _FREE_METHODS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class PassTerms:
+    """What one proof buys beside its own call.
+
+    Attributes:
+        calls: how many calls, 1 to 65535; 0 for as many as fit in its time.
+        lifetime_s: for how many seconds.
+    """
+
+    calls: int
+    lifetime_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """What a call costs.
 
@@ -32,11 +46,15 @@ class Price:
         name: of the entry, for logs.
         q: difficulty in 1/1024 bit, 1 to 44 bits.
         weight: cost in units of the default price's work, 1 to 65535.
+        free: what each principal may use of it without paying; None for nothing.
+        sells: the pass that a proof of this price buys; None for a pass for one call.
     """
 
     name: str
     q: int
     weight: int = 1
+    free: Quota | None = None
+    sells: PassTerms | None = None
 
     def __post_init__(self) -> None:
         if not difficulty.MIN_Q <= self.q <= difficulty.MAX_SUB_Q:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ledgers: they remember what is spent, for every process that shares the store.
+"""Stores: they remember, for every process that shares them, what is spent, used up and revoked.
 
-One module per store. All of them obey the contract of `Ledger`, and the test suite holds each of
-them to it with the same checks.
+One module per store. All of them obey the contracts of `Ledger`, `Limiter` and `Revocations`, and
+the test suite holds each of them to these with the same checks.
 """
 
 import enum
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pypow.errors import InvalidInputError, PowError
@@ -89,6 +90,89 @@ class Ledger(Protocol):
     async def aclose(self) -> None:
         """Completes what was submitted and closes the store. Later spends are `UNKNOWN`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """So many calls in so much time, for each principal.
+
+    Attributes:
+        calls: how many, at least 1; all of them may come at once.
+        period_ms: in how many milliseconds they grow back, evenly.
+    """
+
+    calls: int
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a limiter answers.
+
+    Attributes:
+        allowed: whether the calls fit the quota; if so, they were taken from it.
+        remaining: how many more would fit now.
+        retry_after_ms: when the same request would fit; 0 if it did.
+    """
+
+    allowed: bool
+    remaining: int
+    retry_after_ms: int
+
+
+class Limiter(Protocol):
+    """Counts what principals use of a quota (the generic cell rate algorithm, GCRA).
+
+    A limiter holds back a nuisance, and no money: a gate whose limiter fails lets the call on to
+    its price or its quota, and counts that. What it forgets costs a few free calls.
+    """
+
+    async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
+        """Take `calls` from the quota of `key`, all or none.
+
+        Args:
+            key: names principal and quota; any octets.
+            quota: what it grows back to; a changed one applies at once.
+            now_ms: the time of the request, in Unix ms.
+            calls: how many, at least 1.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Forget, or close the store."""
+        ...
+
+
+class Revocations(Protocol):
+    """Passes that are worth nothing before their time is over. Few; read as a whole."""
+
+    async def revoke(self, identity: bytes, *, expires_at_ms: int, now_ms: int) -> None:
+        """Revoke the pass of this id, for every gate that shares the store.
+
+        Raises:
+            StoreError: It was not recorded.
+        """
+        ...
+
+    async def revoked(self, *, now_ms: int) -> frozenset[bytes]:
+        """The ids revoked, but for those expired for longer than `SKEW_MS`.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`."""
+
+    ledger: Ledger
+    limiter: Limiter
+    revocations: Revocations
 
 
 def check_spend(key: bytes, *, expires_at_ms: int, now_ms: int, limit: int) -> None:
