@@ -2,7 +2,7 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,26 +21,24 @@ from .rails.work import WorkRail
 from .resource import raw_path
 from .scope import ASGIApp, Message, Receive, Scope, Send
 from .settings import Settings
-from .stores import Ledger, StoreError
-from .stores.memory import MemoryLedger
-from .stores.sqlite import SqliteLedger
+from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
-def _memory(_path: str) -> Ledger:
-    return MemoryLedger()
+def _redis(scheme: str, rest: str) -> Store:
+    # Imported when it is asked for: the redis package is an extra.
+    from .stores.redis_store import open_store
+
+    return open_store(rest, scheme=scheme)
 
 
-def _sqlite(path: str) -> Ledger:
-    if not path or path.startswith("//"):
-        raise StoreError(
-            f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {path!r}"
-        )
-    return SqliteLedger(Path(path).expanduser())
-
-
-_STORES: Final[Mapping[str, Callable[[str], Ledger]]] = {"memory": _memory, "sqlite": _sqlite}
+_STORES: Final[Mapping[str, Callable[[str], Store]]] = {
+    "memory": memory.open_store,
+    "sqlite": sqlite.open_store,
+    **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
+}
 
 _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
     400: problems.bad_request,
@@ -57,11 +55,11 @@ class App:
         admin: the operators' app; serve it where callers cannot reach it.
     """
 
-    def __init__(self, *, gate: ASGIApp, api: FastAPI, ledger: Ledger) -> None:
+    def __init__(self, *, gate: ASGIApp, api: FastAPI, store: Store) -> None:
         self._gate = gate
         self._api = api
-        self._ledger = ledger
-        self.admin: FastAPI = create_admin(api=api, ledger=ledger)
+        self._store = store
+        self.admin: FastAPI = create_admin(api=api, ledger=store.ledger)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -73,11 +71,12 @@ class App:
             await self._gate(scope, receive, send)
 
     def _closing(self, send: Send) -> Send:
-        """Closes the ledger once the guarded app has shut down, before the server is told."""
+        """Closes the store once the guarded app has shut down, before the server is told."""
 
         async def send_after_closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
-                await self._ledger.aclose()
+                await self._store.limiter.aclose()
+                await self._store.ledger.aclose()
             await send(message)
 
         return send_after_closing
@@ -103,11 +102,11 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
         default=Price("default", difficulty.from_bits(settings.bits)),
         mcp_paths=settings.mcp_paths,
     )
-    ledger = _open_ledger(settings.store_url)
+    store = _open_store(settings.store_url)
     return App(
-        gate=Gate(front, rails=(rail,), ledger=ledger, policy=policy),
-        api=create_api(rail=rail, policy=policy, ledger=ledger, clock=wall_clock_ms),
-        ledger=ledger,
+        gate=Gate(front, rails=(rail,), ledger=store.ledger, policy=policy),
+        api=create_api(rail=rail, policy=policy, ledger=store.ledger, clock=wall_clock_ms),
+        store=store,
     )
 
 
@@ -120,17 +119,17 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_ledger(url: str) -> Ledger:
+def _open_store(url: str) -> Store:
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(
-            f"expected --store to be memory: or sqlite:PATH, got {url!r}; "
-            "this version has no other store"
+            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}; docs/stores.md lists them"
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {url}: {error}") from None
+        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
 
 
 def _is_api(scope: Scope) -> bool:

@@ -21,6 +21,7 @@ from pypow.wire import MAX_LIFETIME_S
 
 from .address import Address
 from .resource import is_canonical
+from .stores import without_secrets
 
 _T = TypeVar("_T")
 
@@ -225,8 +226,10 @@ def _http_url(text: str) -> str:
 
 def _store_url(text: str) -> str:
     scheme, colon, _ = text.partition(":")
-    if not colon or not scheme.isalnum():
-        raise InvalidInputError(f"expected memory: or sqlite:PATH, got {text!r}")
+    if not colon or not scheme.replace("+", "").isalnum():
+        raise InvalidInputError(
+            f"expected memory:, sqlite:PATH or redis://HOST, got {without_secrets(text)!r}"
+        )
     return text
 
 
