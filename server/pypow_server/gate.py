@@ -37,11 +37,12 @@ _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The right to reach the app: what it gets, and what was spent for it."""
+    """The right to reach the app: what it gets, what was spent for it, and what that bought."""
 
     scope: Scope
     receive: Receive
     spent: Claim | None = None
+    bought: str | None = None
 
 
 def wall_clock_ms() -> int:
@@ -107,6 +108,7 @@ class Gate:
         async def send_after_release(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await give_back()
+                message = _with_pass(passage, message)
             await send(message)
 
         try:
@@ -159,12 +161,7 @@ class Gate:
         self, call: Call, price: Price, scope: Scope, receive: Receive
     ) -> Passage | Reply:
         now_ms = self._clock()
-        try:
-            epoch = await self._ledger.epoch()
-        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is judged
-            _LOG.exception("the ledger does not tell its epoch")
-            return _refuse(call, store_unavailable())
-        judged = await self._judge(call, price, now_ms=now_ms, epoch=epoch)
+        judged = await self._judge(call, price, now_ms=now_ms)
         problem = (
             await settle(self._ledger, judged.spend, now_ms=now_ms)
             if isinstance(judged, Admit)
@@ -173,16 +170,21 @@ class Gate:
         if problem is None:
             assert isinstance(judged, Admit)
             passed = call.scope_for_app(scope, principal=judged.principal)
-            return Passage(passed, receive, judged.spend)
+            return Passage(passed, receive, judged.spend, judged.bought)
         if problem.status != 402:
             return _refuse(call, problem)
+        try:
+            epoch = await self._ledger.epoch()
+        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
+            _LOG.exception("the ledger does not tell its epoch")
+            return _refuse(call, store_unavailable())
         offers = [await rail.offer(call, price, now_ms=now_ms, epoch=epoch) for rail in self._rails]
         return _refuse(call, problem, offers)
 
-    async def _judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Admit | Problem:
+    async def _judge(self, call: Call, price: Price, *, now_ms: int) -> Admit | Problem:
         admission: Admit | None = None
         for rail in self._rails:
-            verdict = await rail.judge(call, price, now_ms=now_ms, epoch=epoch)
+            verdict = await rail.judge(call, price, now_ms=now_ms)
             match verdict:
                 case Admit():
                     admission = admission or verdict
@@ -195,6 +197,18 @@ class Gate:
         return admission or problems.work_required(
             "this call has a price and came without a proof or pass"
         )
+
+
+def _with_pass(passage: Passage, message: Message) -> Message:
+    """The start of a response, with the pass that the caller bought; it is for no cache to keep."""
+    if passage.bought is None or passage.scope.get(UPSTREAM_REACHED) is False:
+        return message
+    added = (
+        (b"x-pow-pass", passage.bought.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"access-control-expose-headers", b"X-PoW-Pass"),
+    )
+    return {**message, "headers": [*message.get("headers", ()), *added]}
 
 
 def _refuse(call: Call, problem: Problem, offers: Sequence[Offer] = ()) -> Reply:

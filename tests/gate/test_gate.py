@@ -89,8 +89,7 @@ class GateThatForgetsToSpend(Gate):
         assert isinstance(asked, Call)
         price = self._policy.price(asked)
         if price is not FREE:
-            epoch = await self._ledger.epoch()
-            judged = await self._judge(asked, price, now_ms=self._clock(), epoch=epoch)
+            judged = await self._judge(asked, price, now_ms=self._clock())
             if isinstance(judged, Admit):
                 return Passage(scope, receive)
         return await super()._decide(scope, receive)
@@ -121,7 +120,7 @@ class BrokenRail:
 
     name = "broken"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
@@ -133,8 +132,8 @@ class OpenRail:
 
     name = "open"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        return Admit("someone", Claim(b"open", epoch, now_ms + 1000))
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         return Offer("open", None, {"rail": "open"}, "ask")
@@ -143,7 +142,7 @@ class OpenRail:
 class DeafRail(OpenRail):
     """Sees no credential, ever."""
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Absent()
 
 
