@@ -106,10 +106,13 @@ class Call:
 
     @property
     def resource(self) -> Resource:
-        """What is asked for. HEAD is the same as GET: servers run the same handler."""
+        """What is asked for.
+
+        HEAD is the same as GET: servers run the same handler. A WebSocket begins as a GET.
+        """
         if self.mcp is not None:
             return Resource("mcp", self.mcp.method, self.mcp.name)
-        method = "GET" if self.method == "HEAD" else self.method
+        method = "GET" if self.method in ("HEAD", "WEBSOCKET") else self.method
         return Resource("http", method, self.path.decode("latin-1"))
 
     @property

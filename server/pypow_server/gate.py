@@ -15,6 +15,7 @@ from typing import assert_never
 
 from . import carriers, problems
 from .call import Call, read_call
+from .client_address import NOBODY, TrustedProxies
 from .mcp_message import Fault, read_message
 from .policy import FREE, Policy, Price
 from .problems import Problem
@@ -62,6 +63,7 @@ class Gate:
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
+        trusted: TrustedProxies = NOBODY,
     ) -> None:
         """Put a gate in front of ``app``.
 
@@ -73,6 +75,7 @@ class Gate:
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
+            trusted: proxies whose word on the client's address is taken.
         """
         self._app = app
         self._rails = tuple(rails)
@@ -81,6 +84,7 @@ class Gate:
         self._clock = clock
         self._body_limit = body_limit
         self._body_deadline_s = body_deadline_s
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -123,12 +127,10 @@ class Gate:
             problem = problems.internal_error("the gate failed; try again later")
             _LOG.exception("decision=%s problem=%s", problem.decision, problem.name)
             answer = problem.reply()
-        if scope["type"] == "websocket" and isinstance(answer, Reply):
-            return _close_websocket
         return answer
 
     async def _decide_request(self, scope: Scope, receive: Receive) -> Passage | Reply:
-        call = read_call(scope)
+        call = read_call(scope, self._trusted)
         if isinstance(call, Problem):
             _log_refusal(call, None)
             return call.reply()
@@ -228,13 +230,3 @@ def _preflight(call: Call) -> Reply:
             (b"access-control-max-age", b"600"),
         ),
     )
-
-
-async def _close_websocket(
-    scope: Scope,  # noqa: ARG001 - ASGI's signature
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Refuse a WebSocket before it opens; servers answer the handshake with 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "proof of work is required"})

@@ -37,7 +37,7 @@ def draw_mix(source: random.Random) -> Mix:
     ]
     fields = tuple((name, _value(source, name).encode()) for name in names)
     peer = source.choice((None, "10.0.0.1", "10.0.0.1", "2001:db8:ffff::9", "192.0.2.66"))
-    return Mix(peer and (peer, 40000), header, source.choice(_TRUSTED), fields)
+    return Mix((peer, 40000) if peer else None, header, source.choice(_TRUSTED), fields)
 
 
 def _value(source: random.Random, name: bytes) -> str:
