@@ -105,7 +105,13 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     store = _open_store(settings.store_url)
     return App(
         gate=Gate(front, rails=(rail,), ledger=store.ledger, policy=policy),
-        api=create_api(rail=rail, policy=policy, ledger=store.ledger, clock=wall_clock_ms),
+        api=create_api(
+            rail=rail,
+            policy=policy,
+            ledger=store.ledger,
+            clock=wall_clock_ms,
+            secure_cookies=settings.url.startswith("https:"),
+        ),
         store=store,
     )
 

@@ -32,11 +32,12 @@ class Rulebook:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The right to reach the app: what it gets, and what was spent for it."""
+    """The right to reach the app: what it gets, what was spent for it, and what that bought."""
 
     scope: Scope
     receive: Receive
     spent: Claim | None = None
+    bought: str | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Hearing:
             self.call.scope_for_app(self.scope, principal=principal),
             self.receive,
             None if admission is None else admission.spend,
+            None if admission is None else admission.bought,
         )
 
     def refusal(self, problem: Problem) -> Reply:
