@@ -37,6 +37,8 @@ class Decision:
         principal: who was charged; None for nobody.
         method: HTTP's or MCP's, as the caller wrote it.
         name: path or tool, as the caller wrote it.
+        traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
+            as the caller wrote it; None without one.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Decision:
     principal: str | None
     method: str
     name: str
+    traceparent: str | None = None
 
 
 Recorder = Callable[[Decision], None]
