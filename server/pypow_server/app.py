@@ -128,7 +128,13 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     telemetry = _telemetry(settings, keys)
     ledger = telemetry.ledger(_open_ledger(settings.store_url))
     return App(
-        gate=Gate(telemetry.upstream(front), rails=(rail,), ledger=ledger, policy=policy),
+        gate=Gate(
+            telemetry.upstream(front),
+            rails=(rail,),
+            ledger=ledger,
+            policy=policy,
+            recorders=telemetry.recorders,
+        ),
         api=create_api(rail=rail, policy=policy, ledger=ledger, clock=wall_clock_ms),
         ledger=ledger,
         telemetry=telemetry,
