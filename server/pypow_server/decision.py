@@ -41,6 +41,8 @@ class Decision:
         principal: who was charged; None for nobody.
         method: HTTP's or MCP's, as the caller wrote it.
         name: path or tool, as the caller wrote it.
+        traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
+            as the caller wrote it; None without one.
         limiter_failed: whether a limiter was asked that could not tell, and held nothing back.
     """
 
@@ -56,6 +58,7 @@ class Decision:
     principal: str | None
     method: str
     name: str
+    traceparent: str | None = None
     limiter_failed: bool = False
 
 

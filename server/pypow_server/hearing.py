@@ -118,5 +118,6 @@ class Hearing:
             principal=None if self.admission is None else self.admission.principal,
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
+            traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
             limiter_failed=self.limiter_failed,
         )
