@@ -85,8 +85,7 @@ class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        epoch = await self._ledger.epoch()
-        judged = await self._judge(hearing, call, price, epoch=epoch)
+        judged = await self._judge(hearing, call, price)
         return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
 
 
@@ -115,7 +114,7 @@ class BrokenRail:
 
     name = "broken"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
@@ -127,8 +126,8 @@ class OpenRail:
 
     name = "open"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        return Admit("someone", Claim(b"open", epoch, now_ms + 1000))
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         return Offer("open", None, {"rail": "open"}, "ask")
@@ -137,7 +136,7 @@ class OpenRail:
 class DeafRail(OpenRail):
     """Sees no credential, ever."""
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Absent()
 
 
