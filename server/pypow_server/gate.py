@@ -156,7 +156,7 @@ class Gate:
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
-        call = read_call(hearing.scope)
+        call = read_call(hearing.scope, hearing.rulebook.policy.trusted)
         if isinstance(call, Problem):
             return call
         hearing.call = call
@@ -279,13 +279,3 @@ def _preflight(call: Call) -> Reply:
             (b"access-control-max-age", b"600"),
         ),
     )
-
-
-async def _close_websocket(
-    scope: Scope,  # noqa: ARG001 - ASGI's signature
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Refuse a WebSocket before it opens; servers answer the handshake with 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "proof of work is required"})

@@ -12,6 +12,7 @@ from pypow.errors import InvalidInputError
 
 from .access import Access
 from .call import Call
+from .client_address import NOBODY, TrustedProxies
 from .match import Match
 from .mcp_message import Kind
 from .resource import Resource, is_canonical
@@ -127,6 +128,7 @@ class Policy:
         hosts: names by which callers may call the gate; None for any. An IP address is always
             one: no page of another site can be made to send it.
         observe: decide, and let everything through.
+        trusted: proxies whose word on the client's address is taken.
     """
 
     default: Price = DEFAULT_PRICE
@@ -137,6 +139,7 @@ class Policy:
     free_limit: Quota | None = None
     hosts: frozenset[str] | None = None
     observe: bool = False
+    trusted: TrustedProxies = NOBODY
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
