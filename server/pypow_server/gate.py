@@ -18,7 +18,7 @@ from typing import assert_never
 from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
-from .decision import Recorder, log_refusal
+from .decision import Recorder
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
 from .policy import FREE, Policy, Price
@@ -56,7 +56,7 @@ class Gate:
         ledger: Ledger,
         policy: Policy,
         limiter: Limiter | None = None,
-        recorders: Sequence[Recorder] = (log_refusal,),
+        recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
@@ -137,7 +137,7 @@ class Gate:
             refusal = problem.reply()
         self._record(hearing, problem, seconds=time.perf_counter() - began)
         if refusal is not None and not hearing.is_observed:
-            return _close_websocket if scope["type"] == "websocket" else refusal
+            return refusal
         call = hearing.call
         if call is not None and call.method == "OPTIONS" and not hearing.is_observed:
             return _preflight(call)

@@ -119,4 +119,5 @@ class Hearing:
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
             limiter_failed=self.limiter_failed,
+            traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
         )

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pypow_server.decision import Decision, Recorder, log_refusal
+from pypow_server import logs
+from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
@@ -127,7 +128,7 @@ class Bench:
             clock=self.clock,
             body_limit=body_limit,
             limiter=limiter,
-            recorders=(log_refusal, self.decisions.append, *recorders),
+            recorders=(logs.record, self.decisions.append, *recorders),
         )
 
     def send(
