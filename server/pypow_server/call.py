@@ -81,6 +81,7 @@ class Call:
         headers: what may travel on: without our credentials and ``X-PoW-*``.
         presented: the credentials found in headers and cookies.
         accepts: of ``X-PoW-Accept``; None when it was not sent.
+        hosts: every ``Host`` header.
         routing: the MCP headers that mirror the body.
         content_length: as declared; None when it was not.
         body_format: every ``Content-Type`` and ``Content-Encoding``, with its name.
@@ -94,6 +95,7 @@ class Call:
     headers: tuple[Header, ...]
     presented: tuple[Presented, ...] = ()
     accepts: Accepts | None = None
+    hosts: tuple[bytes, ...] = ()
     routing: RoutingHeaders = field(default_factory=RoutingHeaders)
     content_length: int | None = None
     body_format: tuple[Header, ...] = ()
@@ -167,6 +169,7 @@ def read_call(scope: Scope) -> Call | Problem:
         headers=tuple(scan.kept),
         presented=tuple(scan.presented),
         accepts=accepts,
+        hosts=tuple(scan.hosts),
         routing=RoutingHeaders(
             version=tuple(scan.routing[b"mcp-protocol-version"]),
             method=tuple(scan.routing[b"mcp-method"]),
@@ -178,6 +181,19 @@ def read_call(scope: Scope) -> Call | Problem:
     )
 
 
+def without_ours(scope: Scope) -> Scope:
+    """The scope without our credentials, though its headers cannot be read as a call's."""
+    scan = _Scan()
+    for name, value in scope["headers"]:
+        try:
+            scan.take(name.lower(), value)
+        except InvalidInputError:
+            scan.kept.append((name, value))
+    passed = {**scope, "headers": scan.kept}
+    passed.pop(PRINCIPAL_KEY, None)
+    return passed
+
+
 class _Scan:
     """One pass over the headers: sorts them into what is ours and what travels on."""
 
@@ -186,6 +202,7 @@ class _Scan:
         self.kept: list[Header] = []
         self.presented: list[Presented] = []
         self.accepts: list[bytes] = []
+        self.hosts: list[bytes] = []
         self.authorizations: list[bytes] = []
         self.routing: dict[bytes, list[str]] = {
             b"mcp-protocol-version": [],
@@ -247,6 +264,8 @@ class _Scan:
     def _take_plain(self, name: bytes, value: bytes) -> None:
         if name in self.routing:
             self.routing[name].append(value.decode("latin-1"))
+        elif name == b"host":
+            self.hosts.append(value)
         elif name == b"content-length":
             self.content_length = _content_length(value, before=self.content_length)
         elif name in (b"content-type", b"content-encoding"):

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pypow_server.call import Call, read_call
-from pypow_server.gate import Gate, Passage
+from pypow_server.call import Call
+from pypow_server.gate import Gate
+from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
+from pypow_server.problems import Problem
 from pypow_server.rails import Absent, Admit, Claim, Offer, Verdict
-from pypow_server.reply import Reply
-from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call, http_scope
@@ -75,24 +76,17 @@ def test_only_a_spend_that_won_admits(answer: Spend | Exception, status: int, na
 class GateThatFailsOpen(Gate):
     """A wrong twin: serves when the ledger cannot tell."""
 
-    async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        decision = await super()._decide(scope, receive)
-        unsure = isinstance(decision, Reply) and decision.status == 503
-        return Passage(scope, receive) if unsure else decision
+    async def _decide(self, hearing: Hearing) -> Problem | None:
+        problem = await super()._decide(hearing)
+        return None if problem is not None and problem.status == 503 else problem
 
 
 class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
-    async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        asked = read_call(scope)
-        assert isinstance(asked, Call)
-        price = self._policy.price(asked)
-        if price is not FREE:
-            judged = await self._judge(asked, price, now_ms=self._clock())
-            if isinstance(judged, Admit):
-                return Passage(scope, receive)
-        return await super()._decide(scope, receive)
+    async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        judged = await self._judge(hearing, call, price)
+        return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
 
 
 def admits_only_what_won(gate: type[Gate]) -> bool:
