@@ -18,6 +18,7 @@ from typing import assert_never
 from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
+from .client_address import NOBODY, TrustedProxies
 from .decision import Recorder, log_refusal
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
@@ -60,6 +61,7 @@ class Gate:
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
+        trusted: TrustedProxies = NOBODY,
     ) -> None:
         """Put a gate in front of ``app``.
 
@@ -74,6 +76,7 @@ class Gate:
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
+            trusted: proxies whose word on the client's address is taken.
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
@@ -83,6 +86,7 @@ class Gate:
         self._clock = clock
         self._body_limit = body_limit
         self._body_deadline_s = body_deadline_s
+        self._trusted = trusted
 
     def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
         """Judge requests that begin from now on by these."""
@@ -137,7 +141,7 @@ class Gate:
             refusal = problem.reply()
         self._record(hearing, problem, seconds=time.perf_counter() - began)
         if refusal is not None and not hearing.is_observed:
-            return _close_websocket if scope["type"] == "websocket" else refusal
+            return refusal
         call = hearing.call
         if call is not None and call.method == "OPTIONS" and not hearing.is_observed:
             return _preflight(call)
@@ -156,7 +160,7 @@ class Gate:
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
-        call = read_call(hearing.scope)
+        call = read_call(hearing.scope, self._trusted)
         if isinstance(call, Problem):
             return call
         hearing.call = call
@@ -207,9 +211,10 @@ class Gate:
         return await self._earn(hearing, call, price)
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        now_ms = hearing.now_ms
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
+            problem = await settle(self._ledger, judged.spend, now_ms=now_ms)
             if problem is None:
                 hearing.admission = judged
         elif judged.status == 402 and await has_free_call(
@@ -226,7 +231,7 @@ class Gate:
             _LOG.exception("the ledger does not tell its epoch")
             return store_unavailable()
         hearing.offers = [
-            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch)
+            await rail.offer(call, price, now_ms=now_ms, epoch=epoch)
             for rail in hearing.rulebook.rails
         ]
         return problem
@@ -276,13 +281,3 @@ def _preflight(call: Call) -> Reply:
             (b"access-control-max-age", b"600"),
         ),
     )
-
-
-async def _close_websocket(
-    scope: Scope,  # noqa: ARG001 - ASGI's signature
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Refuse a WebSocket before it opens; servers answer the handshake with 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "proof of work is required"})

@@ -81,13 +81,12 @@ class Hearing:
         if self.call is None:
             return Passage(without_ours(self.scope), self.receive)
         admission = self.admission
-        if admission is None:
-            return Passage(self.call.scope_for_app(self.scope, principal=None), self.receive)
+        principal = None if admission is None else admission.principal
         return Passage(
-            self.call.scope_for_app(self.scope, principal=admission.principal),
+            self.call.scope_for_app(self.scope, principal=principal),
             self.receive,
-            admission.spend,
-            admission.bought,
+            None if admission is None else admission.spend,
+            None if admission is None else admission.bought,
         )
 
     def refusal(self, problem: Problem) -> Reply:
