@@ -54,7 +54,7 @@ def headers(octets: bytes) -> None:
     assert isinstance(again, Call)
     assert (again.headers, again.presented, again.accepts) == (call.headers, (), None)
     assert not any(_is_ours(*field) for field in call.headers), "a credential travels on"
-    verdict = _finished(RAIL.judge(call, PRICE, now_ms=NOW_MS, epoch=EPOCH))
+    verdict = _finished(RAIL.judge(call, PRICE, now_ms=NOW_MS))
     if isinstance(verdict, Admit):
         assert verdict.spend is not None
         assert verdict.spend.key == bytes(16), "nobody issued this"
