@@ -76,7 +76,7 @@ class Fault:
         self._library.fiu_disable(point.encode())
 
     def _decide(self, _name: bytes, _code: int, info: Any, _flags: int) -> int:
-        ours = threading.current_thread().name in ("opener", "pypow-ledger")
+        ours = threading.current_thread().name in ("opener", "pypow-store")
         if not (self.armed and ours):
             return 0
         self._left -= 1
