@@ -11,6 +11,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import uvicorn
 import uvloop
@@ -18,8 +19,11 @@ import uvloop
 from pypow import InvalidInputError
 
 from .address import Address
-from .bounded_http import BoundedHttp
+from .bounded_http import bounded
+from .connection_limits import ConnectionLimits, within_open_files
 from .scope import ASGIApp
+
+DEFAULT_LIMITS = ConnectionLimits()
 
 DRAIN_S = 10
 """How long calls in flight may take to end after SIGTERM or Ctrl-C, in seconds."""
@@ -67,6 +71,7 @@ def run(
     admin: tuple[socket.socket, ASGIApp],
     *,
     ready: Callable[[], None],
+    limits: ConnectionLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
 
@@ -76,17 +81,23 @@ def run(
         public: the socket and the app of callers; its lifespan is run.
         admin: the socket and the app of operators.
         ready: called once both are being served.
+        limits: of each of the two; no more connections than the process may have files open.
     """
+    limits = replace(limits, connections=within_open_files(limits))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(public, admin, ready))
+        runner.run(_serve(public, admin, ready, limits))
 
 
 async def _serve(
     public: tuple[socket.socket, ASGIApp],
     admin: tuple[socket.socket, ASGIApp],
     ready: Callable[[], None],
+    limits: ConnectionLimits,
 ) -> None:
-    servers = (_Server(_config(public[1], lifespan=True)), _Server(_config(admin[1])))
+    servers = (
+        _Server(_config(public[1], limits, lifespan=True)),
+        _Server(_config(admin[1], limits)),
+    )
 
     def stop() -> None:
         for server in servers:
@@ -119,10 +130,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(app: ASGIApp, *, lifespan: bool = False) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: ConnectionLimits, *, lifespan: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHttp,
+        http=bounded(limits),
         ws="none",
         lifespan="on" if lifespan else "off",
         log_config=None,
