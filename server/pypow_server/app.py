@@ -106,7 +106,13 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     ledger = _open_ledger(settings.store_url)
     return App(
         gate=Gate(front, rails=(rail,), ledger=ledger, policy=policy),
-        api=create_api(rail=rail, policy=policy, ledger=ledger, clock=wall_clock_ms),
+        api=create_api(
+            rail=rail,
+            policy=policy,
+            ledger=ledger,
+            clock=wall_clock_ms,
+            secure_cookies=settings.url.startswith("https:"),
+        ),
         ledger=ledger,
     )
 

@@ -1,29 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate: pure ASGI, in front of any ASGI app.
 
-Checks go from cheap to dear: shape, path, MCP message, price, credential, work, and last the
-ledger. The app is called from exactly one line; every other way through refuses, and whatever
-fails on the way refuses too. The app finds who was charged in ``scope["pypow.principal"]``.
+Checks go from cheap to dear: shape, host, path, lists, MCP message, price, credential, work, and
+last the ledger. The app is called from exactly one line; every other way through refuses, and
+whatever fails on the way refuses too, unless the policy only observes. The app finds who was
+charged in ``scope["pypow.principal"]``.
 """
 
 import logging
 import re
+import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
-from . import carriers, problems
+from . import problems
+from .allowance import has_free_call, over_limit
 from .call import Call, read_call
+from .client_address import NOBODY, TrustedProxies
+from .decision import Recorder, log_refusal
+from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
 from .policy import FREE, Policy, Price
 from .problems import Problem
-from .rails import Absent, Admit, Claim, Offer, Rail, Refuse
+from .rails import Absent, Admit, Rail, Refuse
 from .reply import Reply
-from .request_body import read_body, replay
+from .request_body import Rewindable, read_body, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release, settle, store_unavailable
-from .stores import Ledger
+from .stores import Ledger, Limiter
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -33,15 +39,6 @@ BODY_DEADLINE_S = 30.0
 
 _LOG = logging.getLogger("pypow_server.gate")
 _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """The right to reach the app: what it gets, and what was spent for it."""
-
-    scope: Scope
-    receive: Receive
-    spent: Claim | None = None
 
 
 def wall_clock_ms() -> int:
@@ -59,9 +56,12 @@ class Gate:
         rails: Sequence[Rail],
         ledger: Ledger,
         policy: Policy,
+        limiter: Limiter | None = None,
+        recorders: Sequence[Recorder] = (log_refusal,),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
+        trusted: TrustedProxies = NOBODY,
     ) -> None:
         """Put a gate in front of ``app``.
 
@@ -69,22 +69,35 @@ class Gate:
             app: what is guarded.
             rails: ways to earn admission; the first that admits is charged.
             ledger: remembers what is spent.
-            policy: the price list.
+            policy: what is asked of whom.
+            limiter: counts free calls; without one nothing is held back, and no priced call is
+                free.
+            recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
+            trusted: proxies whose word on the client's address is taken.
         """
         self._app = app
-        self._rails = tuple(rails)
+        self._rulebook = Rulebook(policy, tuple(rails))
         self._ledger = ledger
-        self._policy = policy
+        self._limiter = limiter
+        self._recorders = tuple(recorders)
         self._clock = clock
         self._body_limit = body_limit
         self._body_deadline_s = body_deadline_s
+        self._trusted = trusted
+
+    def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
+        """Judge requests that begin from now on by these."""
+        self._rulebook = Rulebook(policy, tuple(rails))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        passage = await self._decide(scope, receive)
+        if scope["type"] == "lifespan":
+            passage: Passage | ASGIApp = Passage(scope, receive)
+        else:
+            passage = await self._answer(scope, receive)
         if not isinstance(passage, Passage):
             await passage(scope, receive, send)
             return
@@ -107,6 +120,7 @@ class Gate:
         async def send_after_release(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await give_back()
+                message = _with_pass(passage, message)
             await send(message)
 
         try:
@@ -114,78 +128,122 @@ class Gate:
         finally:
             await give_back()
 
-    async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        if scope["type"] == "lifespan":
-            return Passage(scope, receive)
+    async def _answer(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
+        """What this request gets: a passage, or the app that answers it."""
+        began = time.perf_counter()
+        hearing = Hearing(scope, receive, self._rulebook, self._clock())
         try:
-            answer = await self._decide_request(scope, receive)
+            problem = await self._decide(hearing)
+            refusal = None if problem is None else hearing.refusal(problem)
         except Exception:  # noqa: BLE001 - whatever failed, nothing was proven: refuse
             problem = problems.internal_error("the gate failed; try again later")
             _LOG.exception("decision=%s problem=%s", problem.decision, problem.name)
-            answer = problem.reply()
-        if scope["type"] == "websocket" and isinstance(answer, Reply):
-            return _close_websocket
-        return answer
-
-    async def _decide_request(self, scope: Scope, receive: Receive) -> Passage | Reply:
-        call = read_call(scope)
-        if isinstance(call, Problem):
-            _log_refusal(call, None)
-            return call.reply()
-        if call.method == "OPTIONS":
+            refusal = problem.reply()
+        self._record(hearing, problem, seconds=time.perf_counter() - began)
+        if refusal is not None and not hearing.is_observed:
+            return refusal
+        call = hearing.call
+        if call is not None and call.method == "OPTIONS" and not hearing.is_observed:
             return _preflight(call)
-        if call.method == "POST" and self._policy.is_mcp(call):
-            read = await self._read_mcp(call, receive)
-            if isinstance(read, Reply):
-                return read
-            assert read.mcp is not None
-            call, receive = read, replay(read.mcp.body, receive)
-        price = self._policy.price(call)
-        if price is FREE:
-            return Passage(call.scope_for_app(scope, principal=None), receive)
-        return await self._earn(call, price, scope, receive)
+        return hearing.passage()
 
-    async def _read_mcp(self, call: Call, receive: Receive) -> Call | Reply:
+    def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
+        if not self._recorders:
+            return
+        identity = secrets.token_hex(8) if problem is None else problem.decision
+        decision = hearing.decision(identity, problem, seconds=seconds)
+        for record in self._recorders:
+            try:
+                record(decision)
+            except Exception:  # noqa: BLE001 - who counts must not keep anybody waiting or out
+                _LOG.exception("decision=%s was not recorded", identity)
+
+    async def _decide(self, hearing: Hearing) -> Problem | None:
+        """What keeps this request from the app; None for nothing."""
+        call = read_call(hearing.scope, self._trusted)
+        if isinstance(call, Problem):
+            return call
+        hearing.call = call
+        policy = hearing.rulebook.policy
+        if not policy.is_named(call):
+            return problems.misdirected(
+                "expected a Host header with a name of this gate; operators: add it to hosts"
+            )
+        if call.method == "OPTIONS":
+            hearing.entry = "free"
+            return None
+        if call.method == "POST" and policy.is_mcp(call):
+            problem = await self._read_mcp(hearing, call)
+            if problem is not None:
+                return problem
+        return await self._price(hearing, hearing.call)
+
+    async def _read_mcp(self, hearing: Hearing, call: Call) -> Problem | None:
+        observed = Rewindable(hearing.receive) if hearing.is_observed else None
+        receive = observed or hearing.receive
         body = await read_body(
             call, receive, limit=self._body_limit, deadline_s=self._body_deadline_s
         )
         message = Fault(body) if isinstance(body, Problem) else read_message(body, call.routing)
         if isinstance(message, Fault):
-            _log_refusal(message.problem, call)
-            return carriers.answer_fault(message)
-        return replace(call, mcp=message)
+            hearing.fault = message
+            hearing.receive = hearing.receive if observed is None else observed.again()
+            return message.problem
+        hearing.call = replace(call, mcp=message)
+        hearing.receive = replay(message.body, hearing.receive)
+        return None
 
-    async def _earn(
-        self, call: Call, price: Price, scope: Scope, receive: Receive
-    ) -> Passage | Reply:
-        now_ms = self._clock()
+    async def _price(self, hearing: Hearing, call: Call) -> Problem | None:
+        policy = hearing.rulebook.policy
+        if policy.denies(call):
+            hearing.entry = "deny"
+            return problems.denied("the operator of this server does not take this call")
+        allowing = policy.allowing(call)
+        if allowing is not None:
+            hearing.entry = "allow"
+            limited = not allowing.networks
+            return await over_limit(self._limiter, hearing, call.client) if limited else None
+        price = policy.price(call)
+        if price is FREE:
+            hearing.entry = "free"
+            return await over_limit(self._limiter, hearing, call.client)
+        hearing.entry, hearing.price = price.name, price
+        return await self._earn(hearing, call, price)
+
+    async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        now_ms = hearing.now_ms
+        judged = await self._judge(hearing, call, price)
+        if isinstance(judged, Admit):
+            problem = await settle(self._ledger, judged.spend, now_ms=now_ms)
+            if problem is None:
+                hearing.admission = judged
+        elif judged.status == 402 and await has_free_call(
+            self._limiter, hearing, price, call.client
+        ):
+            problem = None
+        else:
+            problem = judged
+        if problem is None or problem.status != 402 or hearing.is_observed:
+            return problem
         try:
             epoch = await self._ledger.epoch()
-        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is judged
+        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
             _LOG.exception("the ledger does not tell its epoch")
-            return _refuse(call, store_unavailable())
-        judged = await self._judge(call, price, now_ms=now_ms, epoch=epoch)
-        problem = (
-            await settle(self._ledger, judged.spend, now_ms=now_ms)
-            if isinstance(judged, Admit)
-            else judged
-        )
-        if problem is None:
-            assert isinstance(judged, Admit)
-            passed = call.scope_for_app(scope, principal=judged.principal)
-            return Passage(passed, receive, judged.spend)
-        if problem.status != 402:
-            return _refuse(call, problem)
-        offers = [await rail.offer(call, price, now_ms=now_ms, epoch=epoch) for rail in self._rails]
-        return _refuse(call, problem, offers)
+            return store_unavailable()
+        hearing.offers = [
+            await rail.offer(call, price, now_ms=now_ms, epoch=epoch)
+            for rail in hearing.rulebook.rails
+        ]
+        return problem
 
-    async def _judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Admit | Problem:
+    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem:
         admission: Admit | None = None
-        for rail in self._rails:
-            verdict = await rail.judge(call, price, now_ms=now_ms, epoch=epoch)
+        for rail in hearing.rulebook.rails:
+            verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
             match verdict:
                 case Admit():
-                    admission = admission or verdict
+                    if admission is None:
+                        admission, hearing.rail = verdict, rail.name
                 case Refuse():
                     return verdict.problem
                 case Absent():
@@ -197,21 +255,16 @@ class Gate:
         )
 
 
-def _refuse(call: Call, problem: Problem, offers: Sequence[Offer] = ()) -> Reply:
-    _log_refusal(problem, call)
-    return carriers.select(call)(call, problem, offers)
-
-
-def _log_refusal(problem: Problem, call: Call | None) -> None:
-    """One line for each refusal. Details quote what callers sent, so they stay out of it."""
-    _LOG.info(
-        "refused decision=%s problem=%s status=%d client=%s call=%s",
-        problem.decision,
-        problem.name,
-        problem.status,
-        "-" if call is None else call.client,
-        "-" if call is None else ascii(f"{call.resource.method} {call.resource.name}"[:200]),
+def _with_pass(passage: Passage, message: Message) -> Message:
+    """The start of a response, with the pass that the caller bought; it is for no cache to keep."""
+    if passage.bought is None or passage.scope.get(UPSTREAM_REACHED) is False:
+        return message
+    added = (
+        (b"x-pow-pass", passage.bought.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"access-control-expose-headers", b"X-PoW-Pass"),
     )
+    return {**message, "headers": [*message.get("headers", ()), *added]}
 
 
 def _preflight(call: Call) -> Reply:
@@ -228,13 +281,3 @@ def _preflight(call: Call) -> Reply:
             (b"access-control-max-age", b"600"),
         ),
     )
-
-
-async def _close_websocket(
-    scope: Scope,  # noqa: ARG001 - ASGI's signature
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Refuse a WebSocket before it opens; servers answer the handshake with 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "proof of work is required"})

@@ -134,7 +134,9 @@ def _config(app: ASGIApp, limits: ConnectionLimits, *, lifespan: bool = False) -
     return uvicorn.Config(
         app,
         http=bounded(limits),
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=4 * 1024 * 1024,
+        ws_per_message_deflate=False,
         lifespan="on" if lifespan else "off",
         log_config=None,
         # Malformed requests are logged as warnings, as many as anybody cares to send.

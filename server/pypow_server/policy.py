@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call costs: the first matching entry, else free by nature, else the default price."""
 
+import ipaddress
 import math
 import re
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from typing import Final
 from pypow import difficulty
 from pypow.errors import InvalidInputError
 
+from .access import Access
 from .call import Call
+from .match import Match
 from .mcp_message import Kind
 from .resource import Resource, is_canonical
 from .stores import Quota
@@ -48,6 +51,7 @@ class Price:
         weight: cost in units of the default price's work, 1 to 65535.
         free: what each principal may use of it without paying; None for nothing.
         sells: the pass that a proof of this price buys; None for a pass for one call.
+        observe: decide about it, and let every call through.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Price:
     weight: int = 1
     free: Quota | None = None
     sells: PassTerms | None = None
+    observe: bool = False
 
     def __post_init__(self) -> None:
         if not difficulty.MIN_Q <= self.q <= difficulty.MAX_SUB_Q:
@@ -75,53 +80,50 @@ class Entry:
     """One row of a price list.
 
     Attributes:
-        match: ``tools/call search_*`` (MCP method and name) or ``POST /v1/*`` (HTTP method and
-            path); a method alone is any name. ``*`` stands for any characters, case counts, and
-            GET covers HEAD. A price on a path covers its other cases, with and without a slash at
-            the end, because many servers route them alike; `FREE` covers what is written.
+        match: as `Match` has it. A price on a path covers its other cases, with and without a
+            slash at the end, because many servers route them alike; `FREE` covers what is written.
         price: what matching calls cost, or `FREE`.
     """
 
     match: str
     price: Price | None
-    _method: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
-    _folded_name: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _match: Match = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        method, _, name = self.match.partition(" ")
-        if not method or self.match != self.match.strip():
-            raise InvalidInputError(
-                f'expected an entry like "tools/call search_*" or "POST /v1/*", got {self.match!r}'
-            )
-        object.__setattr__(self, "_method", _glob(method))
-        object.__setattr__(self, "_name", _glob(name or "*"))
-        object.__setattr__(self, "_folded_name", _glob(name.lower() or "*"))
+        object.__setattr__(self, "_match", Match(self.match))
 
     def matches(self, resource: Resource) -> bool:
         """Whether this row is about ``resource``."""
-        if self._method.fullmatch(resource.method) is None:
-            return False
-        if resource.kind != "http" or self.price is FREE:
-            return self._name.fullmatch(resource.name) is not None
-        path = resource.name.lower().rstrip("/")
-        return any(self._folded_name.fullmatch(spelling) for spelling in (path, path + "/"))
+        if self.price is FREE:
+            return self._match.is_written(resource)
+        return self._match.covers(resource)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The price list of a gate.
+    """What a gate asks of whom.
 
     Attributes:
         default: what everything costs that no entry names and that is not free by nature.
         entries: first match wins.
         mcp_paths: where POST bodies are MCP messages, in any case, with or without a slash at the
             end.
+        denied: who is kept out, whatever a call would cost.
+        allowed: who is let in for nothing.
+        free_limit: how many calls that cost nothing each network may make; None for any number.
+        hosts: names by which callers may call the gate; None for any. An IP address is always
+            one: no page of another site can be made to send it.
+        observe: decide, and let everything through.
     """
 
     default: Price = DEFAULT_PRICE
     entries: tuple[Entry, ...] = ()
     mcp_paths: tuple[str, ...] = ("/mcp",)
+    denied: tuple[Access, ...] = ()
+    allowed: tuple[Access, ...] = ()
+    free_limit: Quota | None = None
+    hosts: frozenset[str] | None = None
+    observe: bool = False
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +137,23 @@ class Policy:
     def is_mcp_path(self, path: bytes) -> bool:
         """Whether MCP is spoken at this path, which has one reading."""
         return _folded(path) in self._mcp_paths
+
+    def is_named(self, call: Call) -> bool:
+        """Whether the call's one Host header names this gate, on whatever port."""
+        if self.hosts is None:
+            return True
+        if len(call.hosts) != 1:
+            return False
+        name = _hostname(call.hosts[0])
+        return name in self.hosts or _is_ip(name)
+
+    def denies(self, call: Call) -> bool:
+        """Whether a row keeps this call out."""
+        return any(row.denies(call) for row in self.denied)
+
+    def allowing(self, call: Call) -> Access | None:
+        """The row that lets this call in for nothing."""
+        return next((row for row in self.allowed if row.allows(call)), None)
 
     @property
     def dearest(self) -> Price:
@@ -194,15 +213,25 @@ def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
     return Entry(match, Price(match, q, relative_weight(q, default=default)))
 
 
-def _glob(text: str) -> re.Pattern[str]:
-    # What stands between two stars is looked for once, at its first place, and never again: with
-    # backtracking, a name as long as a body may be would be matched for hours.
-    first, *rest = (re.escape(part) for part in text.split("*"))
-    if not rest:
-        return re.compile(first)
-    between = "".join(f"(?>.*?{part})" for part in rest[:-1])
-    return re.compile(f"{first}{between}.*{rest[-1]}", re.DOTALL)
-
-
 def _folded(path: bytes) -> bytes:
     return path.lower().rstrip(b"/") or b"/"
+
+
+def _hostname(host: bytes) -> str:
+    """The name in a Host header, without its port.
+
+    >>> _hostname(b"Gate.example:8402"), _hostname(b"[::1]:8402")
+    ('gate.example', '::1')
+    """
+    found = re.fullmatch(rb"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?", host)
+    if found is None:
+        return ""
+    return (found[1] or found[2]).decode("latin-1").lower()
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

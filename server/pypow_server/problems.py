@@ -152,6 +152,21 @@ def stale_epoch(detail: str) -> Problem:
     return Problem("stale-epoch", "The challenge is from before the ledger's renewal", 402, detail)
 
 
+def denied(detail: str) -> Problem:
+    """A row of the operator's deny list keeps the call out."""
+    return Problem("denied", "The call is not let in", 403, detail)
+
+
+def misdirected(detail: str) -> Problem:
+    """The Host header names another server than this gate."""
+    return Problem("misdirected", "The request is for another host", 421, detail)
+
+
+def rate_limited(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The network made more free calls than it may."""
+    return Problem("rate-limited", "Too many free calls", 429, detail, retry_after_s=retry_after_s)
+
+
 def store_unavailable(detail: str) -> Problem:
     """The ledger cannot tell whether the credential is spent; nothing is admitted."""
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)

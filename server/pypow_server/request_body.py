@@ -61,5 +61,28 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
+class Rewindable:
+    """A ``receive`` that remembers what it gave, so that all of it can be given again."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._given: list[Message] = []
+
+    async def __call__(self) -> Message:
+        """The next message of the connection."""
+        message = await self._receive()
+        self._given.append(message)
+        return message
+
+    def again(self) -> Receive:
+        """A ``receive`` that begins with what was given, and goes on with the connection."""
+        pending = self._given[::-1]
+
+        async def receive_again() -> Message:
+            return pending.pop() if pending else await self._receive()
+
+        return receive_again
+
+
 def _too_large(limit: int) -> Problem:
     return problems.too_large(f"expected a body of at most {limit} octets; send less")

@@ -5,21 +5,23 @@ import asyncio
 import base64
 import json
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pypow_server.call import Call, read_call
-from pypow_server.gate import Gate, Passage
+from pypow_server.call import Call
+from pypow_server.gate import Gate
+from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
+from pypow_server.problems import Problem
 from pypow_server.rails import Absent, Admit, Claim, Offer, Verdict
-from pypow_server.reply import Reply
-from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call, http_scope
-from support.gated import EASY, Bench, document, offers, solution, solved
+from support.gated import EASY, Bench, Headers, document, offers, solution, solved
 from support.ledger_twins import AsksThenMarks
 
 
@@ -75,25 +77,17 @@ def test_only_a_spend_that_won_admits(answer: Spend | Exception, status: int, na
 class GateThatFailsOpen(Gate):
     """A wrong twin: serves when the ledger cannot tell."""
 
-    async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        decision = await super()._decide(scope, receive)
-        unsure = isinstance(decision, Reply) and decision.status == 503
-        return Passage(scope, receive) if unsure else decision
+    async def _decide(self, hearing: Hearing) -> Problem | None:
+        problem = await super()._decide(hearing)
+        return None if problem is not None and problem.status == 503 else problem
 
 
 class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
-    async def _decide(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        asked = read_call(scope)
-        assert isinstance(asked, Call)
-        price = self._policy.price(asked)
-        if price is not FREE:
-            epoch = await self._ledger.epoch()
-            judged = await self._judge(asked, price, now_ms=self._clock(), epoch=epoch)
-            if isinstance(judged, Admit):
-                return Passage(scope, receive)
-        return await super()._decide(scope, receive)
+    async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        judged = await self._judge(hearing, call, price)
+        return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
 
 
 def admits_only_what_won(gate: type[Gate]) -> bool:
@@ -121,7 +115,7 @@ class BrokenRail:
 
     name = "broken"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
@@ -133,8 +127,8 @@ class OpenRail:
 
     name = "open"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        return Admit("someone", Claim(b"open", epoch, now_ms + 1000))
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         return Offer("open", None, {"rail": "open"}, "ask")
@@ -143,7 +137,7 @@ class OpenRail:
 class DeafRail(OpenRail):
     """Sees no credential, ever."""
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Absent()
 
 
@@ -469,30 +463,43 @@ def test_lifespan_passes_through() -> None:
     assert seen == ["lifespan"]
 
 
-def open_websocket(bench: Bench, path: bytes) -> list[str]:
-    sent: list[str] = []
+def open_websocket(bench: Bench, path: bytes, headers: Headers = (), **more: Any) -> list[Message]:
+    sent: list[Message] = []
 
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
     async def send(message: Message) -> None:
-        sent.append(message["type"])
+        sent.append(message)
 
-    scope = {**http_scope("GET", path), "type": "websocket"}
+    scope = {**http_scope("GET", path, headers=headers), "type": "websocket", **more}
     del scope["method"]
     asyncio.run(bench.gate(scope, receive, send))
     return sent
 
 
-def test_a_websocket_is_closed_unless_the_policy_says_that_it_is_free() -> None:
-    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.accept"})
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "websocket.accept"})
 
-    policy = Policy(default=EASY, entries=(Entry("WEBSOCKET /free", FREE),))
+
+def test_a_websocket_is_closed_unless_the_policy_says_that_it_is_free() -> None:
+    policy = Policy(default=EASY, entries=(Entry("GET /free", FREE),))
     bench = Bench(app=echo, policy=policy)
-    assert open_websocket(bench, b"/free") == ["websocket.accept"]
-    assert open_websocket(bench, b"/mcp") == ["websocket.close"]
-    assert open_websocket(bench, b"/.well-known/x") == ["websocket.close"]
+    closed: list[Message] = [{"type": "websocket.close", "code": 1008}]
+    assert open_websocket(bench, b"/free") == [{"type": "websocket.accept"}]
+    for path in (b"/mcp", b"/.well-known/x", b"/%66ree"):
+        assert open_websocket(bench, path) == closed
+
+
+def test_a_websocket_costs_what_a_get_costs_and_is_told_so_where_a_server_can() -> None:
+    bench = Bench(app=echo)
+    can: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+    start, body = open_websocket(bench, b"/x", (), **can)
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 402)
+    offer = json.loads(body["body"])["offers"][0]
+    paid = solution(solved(offer))
+    assert open_websocket(bench, b"/x", paid) == [{"type": "websocket.accept"}]
+    assert open_websocket(bench, b"/x", paid, **can)[0]["status"] == 402
 
 
 def test_a_refusal_is_logged_in_one_line_under_its_decision_and_without_the_proof(

@@ -107,10 +107,11 @@ class Bench:
         app: ASGIApp | None = None,
         rails: Sequence[Rail] | None = None,
         gate: type[Gate] = Gate,
+        ledger: CountingLedger | None = None,
         body_limit: int = 4096,
     ) -> None:
         self.app = RecordingApp()
-        self.ledger = CountingLedger()
+        self.ledger = ledger or CountingLedger()
         self.clock = Clock()
         self.rail = WorkRail(KEYRING, public_host=HOST)
         self.policy = policy or Policy(default=EASY)

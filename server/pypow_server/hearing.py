@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One request before the gate: what it is judged by, and what has been found of it so far."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from . import carriers
+from .call import Call, without_ours
+from .decision import Decision, Outcome
+from .mcp_message import Fault
+from .policy import Policy, Price
+from .problems import Problem
+from .rails import Admit, Claim, Offer, Rail
+from .reply import Reply
+from .scope import Receive, Scope
+
+UNPRICED: Final = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What a gate decides by. Replaced as a whole: a request is judged by the one it began with.
+
+    Attributes:
+        policy: what is asked of whom.
+        rails: ways to earn admission; the first that admits is charged.
+    """
+
+    policy: Policy
+    rails: tuple[Rail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The right to reach the app: what it gets, what was spent for it, and what that bought."""
+
+    scope: Scope
+    receive: Receive
+    spent: Claim | None = None
+    bought: str | None = None
+
+
+@dataclass(slots=True)
+class Hearing:
+    """One request. The gate fills it in, step by step.
+
+    Attributes:
+        scope: as the server gave it.
+        receive: what the app is to read, if it is reached.
+        rulebook: what the request is judged by.
+        now_ms: Unix milliseconds.
+        call: None until the head is read.
+        entry: what a `Decision` calls the price.
+        price: None until there is one.
+        admission: what was admitted, and by which rail; its spend was won.
+        offers: what would earn admission.
+        fault: what is wrong with the MCP message.
+        limiter_failed: whether a limiter was asked and could not tell.
+    """
+
+    scope: Scope
+    receive: Receive
+    rulebook: Rulebook
+    now_ms: int
+    call: Call | None = None
+    entry: str = UNPRICED
+    price: Price | None = None
+    admission: Admit | None = None
+    rail: str | None = None
+    offers: list[Offer] = field(default_factory=list)
+    fault: Fault | None = None
+    limiter_failed: bool = False
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the policy lets this request through, whatever is found."""
+        return self.rulebook.policy.observe or (self.price is not None and self.price.observe)
+
+    def passage(self) -> Passage:
+        """The request as the app gets it."""
+        if self.call is None:
+            return Passage(without_ours(self.scope), self.receive)
+        admission = self.admission
+        principal = None if admission is None else admission.principal
+        return Passage(
+            self.call.scope_for_app(self.scope, principal=principal),
+            self.receive,
+            None if admission is None else admission.spend,
+            None if admission is None else admission.bought,
+        )
+
+    def refusal(self, problem: Problem) -> Reply:
+        """The problem in the envelope that fits this caller."""
+        if self.fault is not None:
+            return carriers.answer_fault(self.fault)
+        if self.call is None:
+            return problem.reply()
+        return carriers.select(self.call)(self.call, problem, self.offers)
+
+    def decision(self, identity: str, problem: Problem | None, *, seconds: float) -> Decision:
+        """What was decided, for those who count and record."""
+        if problem is not None:
+            outcome = Outcome.OBSERVED if self.is_observed else Outcome.REFUSED
+        else:
+            outcome = Outcome.FREE if self.admission is None else Outcome.ADMITTED
+        call = self.call
+        resource = None if call is None else call.resource
+        return Decision(
+            id=identity,
+            outcome=outcome,
+            at_ms=self.now_ms,
+            seconds=seconds,
+            entry=self.entry,
+            rail=None if problem is not None else self.rail,
+            problem=None if problem is None else problem.name,
+            status=None if problem is None else problem.status,
+            client="-" if call is None else call.client,
+            principal=None if self.admission is None else self.admission.principal,
+            method="-" if resource is None else resource.method,
+            name="-" if resource is None else resource.name,
+            limiter_failed=self.limiter_failed,
+        )
