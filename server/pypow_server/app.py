@@ -2,16 +2,18 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 from collections.abc import Callable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from pypow import InvalidInputError, difficulty
+from pypow import InvalidInputError, chosen_kernel, difficulty
+from pypow.challenge import Keyring, hkdf_sha256
 
-from . import keyfile, problems
-from .admin import create_admin
+from . import configuration, keyfile, problems, tracing
+from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
@@ -24,6 +26,7 @@ from .settings import Settings
 from .stores import Ledger, StoreError
 from .stores.memory import MemoryLedger
 from .stores.sqlite import SqliteLedger
+from .telemetry import AUDIT_PURPOSE, Telemetry
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
@@ -55,13 +58,30 @@ class App:
 
     Attributes:
         admin: the operators' app; serve it where callers cannot reach it.
+        readiness: to be told when the gate is to stop.
+        telemetry: to be told when log files were moved away.
     """
 
-    def __init__(self, *, gate: ASGIApp, api: FastAPI, ledger: Ledger) -> None:
-        self._gate = gate
+    def __init__(
+        self,
+        *,
+        gate: ASGIApp,
+        api: FastAPI,
+        ledger: Ledger,
+        telemetry: Telemetry,
+        settings: Settings,
+    ) -> None:
+        self._gate = telemetry.gate(gate)
         self._api = api
         self._ledger = ledger
-        self.admin: FastAPI = create_admin(api=api, ledger=ledger)
+        self.telemetry = telemetry
+        self.readiness = Readiness(ledger)
+        self.admin: FastAPI = create_admin(
+            api=api,
+            readiness=self.readiness,
+            telemetry=telemetry,
+            configuration=lambda: configuration.shown(settings),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -73,11 +93,12 @@ class App:
             await self._gate(scope, receive, send)
 
     def _closing(self, send: Send) -> Send:
-        """Closes the ledger once the guarded app has shut down, before the server is told."""
+        """Closes ledger and logs once the guarded app has shut down, before the server is told."""
 
         async def send_after_closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
                 await self._ledger.aclose()
+                self.telemetry.close()
             await send(message)
 
         return send_after_closing
@@ -94,8 +115,9 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
     """
     front = around if around is not None else _proxy(settings)
+    keys = keyfile.load_or_create(settings.key_file)
     rail = WorkRail(
-        keyfile.load_or_create(settings.key_file),
+        keys,
         public_host=urlsplit(settings.url).netloc,
         lifetime_s=settings.lifetime_s,
     )
@@ -103,11 +125,37 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
         default=Price("default", difficulty.from_bits(settings.bits)),
         mcp_paths=settings.mcp_paths,
     )
-    ledger = _open_ledger(settings.store_url)
+    telemetry = _telemetry(settings, keys)
+    ledger = telemetry.ledger(_open_ledger(settings.store_url))
     return App(
-        gate=Gate(front, rails=(rail,), ledger=ledger, policy=policy),
-        api=create_api(rail=rail, policy=policy, ledger=ledger, clock=wall_clock_ms),
+        gate=Gate(
+            telemetry.upstream(front),
+            rails=(rail,),
+            ledger=ledger,
+            policy=policy,
+            recorders=telemetry.recorders,
+        ),
+        api=create_api(
+            rail=rail,
+            policy=policy,
+            ledger=ledger,
+            clock=wall_clock_ms,
+            secure_cookies=settings.url.startswith("https:"),
+        ),
         ledger=ledger,
+        telemetry=telemetry,
+        settings=settings,
+    )
+
+
+def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
+    return Telemetry(
+        version=resources.files("pypow").joinpath("VERSION").read_text("ascii").strip(),
+        kernel=chosen_kernel().name,
+        store_url=settings.store_url,
+        audit_file=settings.audit,
+        audit_key=hkdf_sha256(keys.signing.secret, info=AUDIT_PURPOSE),
+        tracing=tracing.configured(),
     )
 
 

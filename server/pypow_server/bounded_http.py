@@ -43,6 +43,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     max_head_octets: ClassVar[int] = 32 * 1024
 
+    linger_s: ClassVar[float] = 0.5
+    """How long an idle connection is kept once the server is to stop: a request may be on its way,
+    and its caller could not know whether it was served."""
+
+    _draining = False
     _deadline: asyncio.TimerHandle | None = None
     _head_octets = 0
     _refused_with: bytes | None = None
@@ -89,6 +94,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._refused_with is not None:
             raise RefusedHeadError
         super().on_headers_complete()
+        if self._draining:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Hand on a part of the body."""
@@ -103,6 +110,27 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_is_complete()
         self.transport.write(self._refused_with)
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """Answer the request that is here or on its way, and close."""
+        self._draining = True
+        if self._is_idle():
+            self.loop.call_later(self.linger_s, self._close_if_idle)
+        elif self._has_cycle():
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        """Whether every request that has begun is answered."""
+        if not self._has_cycle():
+            return self.scope is None
+        return self.cycle.response_complete and self.cycle.scope is self.scope
+
+    def _has_cycle(self) -> bool:
+        return self.cycle is not None
 
     def _has_body(self) -> bool:
         return any(

@@ -47,6 +47,7 @@ class Form(enum.Enum):
     SOLUTION_HEADER = "X-PoW-Solution"
     AUTHORIZATION = "Authorization: PoW"
     PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
+    COOKIE = "Cookie: pypow_pass"
     META = '_meta["io.pypow/proof"]'
 
 
@@ -130,7 +131,9 @@ class Call:
 
         A pass shows nothing: stock clients send it as a header that somebody else set.
         """
-        return self.accepts is not None or any(one.form is not Form.PASS for one in self.presented)
+        return self.accepts is not None or any(
+            one.form not in (Form.PASS, Form.COOKIE) for one in self.presented
+        )
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
@@ -258,7 +261,7 @@ class _Scan:
         for pair in value.split(b";"):
             name, _, content = pair.strip(b" \t").partition(b"=")
             if name.strip(b" \t") == PASS_COOKIE.encode():
-                self.presented.append(Presented(Form.PASS, content.strip(b" \t")))
+                self.presented.append(Presented(Form.COOKIE, content.strip(b" \t")))
             else:
                 foreign.append(pair)
         if len(foreign) == value.count(b";") + 1:

@@ -87,7 +87,7 @@ def test_a_server_without_raw_paths_is_read_by_its_path() -> None:
         ((b"authorization", b"PoW anything"), Form.AUTHORIZATION),
         ((b"authorization", b"pow  anything"), Form.AUTHORIZATION),
         ((b"authorization", b"bEARER pyp_anything"), Form.PASS),
-        ((b"cookie", b"a=b; pypow_pass=pyp_x"), Form.PASS),
+        ((b"cookie", b"a=b; pypow_pass=pyp_x"), Form.COOKIE),
     ],
 )
 def test_credentials_are_found_in_every_header_and_taken_out(

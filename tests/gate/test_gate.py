@@ -86,8 +86,7 @@ class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        epoch = await self._ledger.epoch()
-        judged = await self._judge(hearing, call, price, epoch=epoch)
+        judged = await self._judge(hearing, call, price)
         return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
 
 
@@ -116,7 +115,7 @@ class BrokenRail:
 
     name = "broken"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
@@ -128,8 +127,8 @@ class OpenRail:
 
     name = "open"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        return Admit("someone", Claim(b"open", epoch, now_ms + 1000))
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         return Offer("open", None, {"rail": "open"}, "ask")
@@ -138,7 +137,7 @@ class OpenRail:
 class DeafRail(OpenRail):
     """Sees no credential, ever."""
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Absent()
 
 
@@ -509,10 +508,10 @@ def test_a_refusal_is_logged_in_one_line_under_its_decision_and_without_the_proo
     bench = Bench()
     proof = bench.proof("GET", "/x")
     bench.send("GET", headers=solution(proof))
-    with caplog.at_level(logging.INFO, logger="pypow_server.gate"):
+    with caplog.at_level(logging.INFO, logger="pypow_server.decisions"):
         answer = bench.send("GET", headers=solution(proof))
     (record,) = caplog.records
-    line = record.getMessage()
+    line = str(vars(record))
     assert document(answer)["decision"] in line
     assert "already-spent" in line
     assert proof[10:34] not in line
