@@ -5,7 +5,7 @@ Everything else that a caller sends is for the upstream and goes through the gat
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,8 +16,8 @@ from starlette.requests import ClientDisconnect
 from pypow import InvalidInputError, difficulty, strict_json, wire
 
 from . import problems
-from .call import read_accepts
-from .policy import FREE, Policy
+from .call import PASS_COOKIE, read_accepts
+from .policy import FREE, Policy, Price
 from .problems import Problem
 from .rails import Refuse
 from .reply import Reply, json_reply
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CHALLENGE_PATH: Final = "/api/challenge"
 VERIFY_PATH: Final = "/api/verify"
 
+MAX_RESOURCE: Final = 2000
+
 _MAX_BODY_OCTETS = 4096
 
 
@@ -41,7 +43,7 @@ class ChallengeQuery(BaseModel):
 
     resource: str | None = Field(
         None,
-        max_length=2000,
+        max_length=MAX_RESOURCE,
         description="The call it is for, such as `tools/call search` or `POST /v1/items`; "
         "any call of the default price where it is left out.",
     )
@@ -78,13 +80,34 @@ class SentProof(BaseModel):
 
     challenge: str
     nonce: str = Field(description="One for each sub-puzzle, joined by dots.")
+    resource: str | None = Field(
+        None,
+        max_length=MAX_RESOURCE,
+        description="The call that the challenge was for, such as `tools/call search`: where its "
+        "price sells passes of several calls, this buys one. Not needed for a challenge for any "
+        "call.",
+    )
+
+
+class VerifyQuery(BaseModel):
+    """How a caller wants its pass."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cookie: Literal["1"] | None = Field(
+        None, description="`1`: as the cookie `pypow_pass`, which no script can read."
+    )
 
 
 class BoughtPass(BaseModel):
-    """A bearer credential for one call of what the challenge was for."""
+    """A bearer credential for what the proof paid for."""
 
-    text: str = Field(alias="pass", description="Send it as `Authorization: Bearer <pass>`.")
-    calls: int
+    text: str | None = Field(
+        None,
+        alias="pass",
+        description="Send it as `Authorization: Bearer <pass>`. Left out where it is a cookie.",
+    )
+    calls: int = Field(description="0: as many as fit in its time.")
     expires_at: int = Field(description="Unix seconds.")
 
 
@@ -107,7 +130,12 @@ class RefusedError(Exception):
 
 
 def create_api(
-    *, rail: "WorkRail", policy: Policy, ledger: Ledger, clock: Callable[[], int]
+    *,
+    rail: "WorkRail",
+    policy: Policy,
+    ledger: Ledger,
+    clock: Callable[[], int],
+    secure_cookies: bool = False,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
@@ -116,6 +144,7 @@ def create_api(
         policy: what calls cost.
         ledger: where a redeemed proof is spent.
         clock: Unix milliseconds.
+        secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
     problem_response: dict[int | str, dict[str, object]] = {"default": {"model": ProblemDocument}}
@@ -124,18 +153,7 @@ def create_api(
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
         """Get a challenge. Costs nothing and is remembered nowhere."""
         resource, puzzles = _wanted(request, query)
-        if resource is not None and _is_envelope(resource, policy):
-            raise RefusedError(
-                problems.bad_request(
-                    "MCP calls are paid for one by one: expected a resource like "
-                    f'"tools/call search", got {query.resource!a}'
-                )
-            )
-        price = policy.default if resource is None else policy.price_of(resource)
-        if price is FREE:
-            raise RefusedError(
-                problems.bad_request(f"{query.resource} is free; call it without a challenge")
-            )
+        price = _price(resource, policy)
         issued = rail.challenge(
             resource, price, puzzles=puzzles, now_ms=clock(), epoch=await ledger.epoch()
         )
@@ -152,23 +170,30 @@ def create_api(
             }
         },
     )
-    async def verify(request: Request) -> Response:
-        """Redeem a proof: it is spent, and buys a pass for one call."""
-        proof = await _read_proof(request)
+    async def verify(request: Request, query: Annotated[VerifyQuery, Query()]) -> Response:
+        """Redeem a proof: it is spent, and buys a pass."""
+        proof, resource = await _read_proof(request)
         now_ms = clock()
-        exchange = rail.exchange(proof, now_ms=now_ms, epoch=await ledger.epoch())
+        exchange = rail.exchange(proof, resource, _price(resource, policy), now_ms=now_ms)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
         problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         if problem is not None:
             raise RefusedError(problem)
         bought = exchange.bought
-        document = {
-            "pass": bought.text,
-            "calls": bought.calls,
-            "expires_at": bought.expires_at_ms // 1000,
-        }
-        return _response(json_reply(200, document))
+        document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
+        if query.cookie is None:
+            return _response(json_reply(200, {"pass": bought.text, **document}))
+        response = _response(json_reply(200, document))
+        response.set_cookie(
+            PASS_COOKIE,
+            bought.text,
+            max_age=(bought.expires_at_ms - now_ms) // 1000,
+            secure=secure_cookies,
+            httponly=True,
+            samesite="lax",
+        )
+        return response
 
     api.add_exception_handler(RefusedError, _answer_refused)
     api.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -191,13 +216,33 @@ def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, i
     return resource, puzzles
 
 
+def _price(resource: Resource | None, policy: Policy) -> Price:
+    """What a resource costs, or (None) any call of the default price."""
+    if resource is None:
+        return policy.default
+    if _is_envelope(resource, policy):
+        raise RefusedError(
+            problems.bad_request(
+                'MCP calls are paid for one by one: expected a resource like "tools/call search", '
+                f"got {resource.text!a}"
+            )
+        )
+    price = policy.price_of(resource)
+    if price is FREE:
+        raise RefusedError(
+            problems.bad_request(f"{resource.text!a} is free; call it without a challenge")
+        )
+    return price
+
+
 def _is_envelope(resource: Resource, policy: Policy) -> bool:
     """Whether a resource is the POST that carries MCP calls, which itself has no price."""
     named = (resource.kind, resource.method) == ("http", "POST")
     return named and policy.is_mcp_path(resource.name.encode())
 
 
-async def _read_proof(request: Request) -> wire.Proof:
+async def _read_proof(request: Request) -> tuple[wire.Proof, Resource | None]:
+    """The proof in a body, and the call that it says its challenge was for."""
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -211,9 +256,19 @@ async def _read_proof(request: Request) -> wire.Proof:
             problems.bad_request("the connection was closed before the body was complete")
         ) from None
     try:
-        return wire.proof_from_json(strict_json.loads(bytes(body)))
+        document = strict_json.loads(bytes(body))
+        said = document.pop("resource", None) if isinstance(document, dict) else None
+        return wire.proof_from_json(document), _read_resource(said)
     except InvalidInputError as error:
         raise RefusedError(problems.malformed_proof(str(error))) from None
+
+
+def _read_resource(said: object) -> Resource | None:
+    if said is None:
+        return None
+    if not isinstance(said, str) or len(said) > MAX_RESOURCE:
+        raise InvalidInputError(f"resource: expected a text of at most {MAX_RESOURCE} characters")
+    return Resource.parse(said)
 
 
 def _response(reply: Reply) -> Response:

@@ -7,7 +7,6 @@ that some servers fold into a header that was judged. Decisions are made on the 
 """
 
 import enum
-import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from . import problems
+from .client_address import NOBODY, TrustedProxies, client_network
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .problems import Problem
@@ -47,6 +47,7 @@ class Form(enum.Enum):
     SOLUTION_HEADER = "X-PoW-Solution"
     AUTHORIZATION = "Authorization: PoW"
     PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
+    COOKIE = "Cookie: pypow_pass"
     META = '_meta["io.pypow/proof"]'
 
 
@@ -76,7 +77,7 @@ class Call:
     Attributes:
         method: HTTP method; ``WEBSOCKET`` for a WebSocket handshake.
         path: as it came, without the query.
-        client: the caller's network, IPv4 /32 or IPv6 /64, by the connection alone.
+        client: the caller's network, IPv4 /32 or IPv6 /64.
         headers: what may travel on: without our credentials and ``X-PoW-*``.
         presented: the credentials found in headers and cookies.
         accepts: of ``X-PoW-Accept``; None when it was not sent.
@@ -108,10 +109,13 @@ class Call:
 
     @property
     def resource(self) -> Resource:
-        """What is asked for. HEAD is the same as GET: servers run the same handler."""
+        """What is asked for.
+
+        HEAD is the same as GET: servers run the same handler. A WebSocket begins as a GET.
+        """
         if self.mcp is not None:
             return Resource("mcp", self.mcp.method, self.mcp.name)
-        method = "GET" if self.method == "HEAD" else self.method
+        method = "GET" if self.method in ("HEAD", "WEBSOCKET") else self.method
         return Resource("http", method, self.path.decode("latin-1"))
 
     @property
@@ -127,7 +131,9 @@ class Call:
 
         A pass shows nothing: stock clients send it as a header that somebody else set.
         """
-        return self.accepts is not None or any(one.form is not Form.PASS for one in self.presented)
+        return self.accepts is not None or any(
+            one.form not in (Form.PASS, Form.COOKIE) for one in self.presented
+        )
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
@@ -144,8 +150,13 @@ class Call:
         return passed
 
 
-def read_call(scope: Scope) -> Call | Problem:
-    """Scan an HTTP or WebSocket scope, once."""
+def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
+    """Scan an HTTP or WebSocket scope, once.
+
+    Args:
+        scope: of the request.
+        trusted: whose headers say where it comes from.
+    """
     scan = _Scan()
     try:
         for name, value in scope["headers"]:
@@ -162,7 +173,7 @@ def read_call(scope: Scope) -> Call | Problem:
     return Call(
         method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
         path=raw_path(scope),
-        client=network(scope.get("client")),
+        client=client_network(scope.get("client"), scope["headers"], trusted),
         headers=tuple(scan.kept),
         presented=tuple(scan.presented),
         accepts=accepts,
@@ -250,7 +261,7 @@ class _Scan:
         for pair in value.split(b";"):
             name, _, content = pair.strip(b" \t").partition(b"=")
             if name.strip(b" \t") == PASS_COOKIE.encode():
-                self.presented.append(Presented(Form.PASS, content.strip(b" \t")))
+                self.presented.append(Presented(Form.COOKIE, content.strip(b" \t")))
             else:
                 foreign.append(pair)
         if len(foreign) == value.count(b";") + 1:
@@ -298,22 +309,3 @@ def read_accepts(values: Iterable[bytes]) -> Accepts | None:
                     f"expected X-PoW-Accept: 1 or puzzles=16, got {member[:40]!a}"
                 )
     return Accepts(puzzles) if seen else None
-
-
-def network(client: tuple[str, int] | None) -> str:
-    """The network that a connection comes from: IPv4 /32, IPv6 /64; ``local`` without one.
-
-    >>> network(("203.0.113.9", 1)), network(("2001:db8::1", 1)), network(("::ffff:203.0.113.9", 1))
-    ('203.0.113.9/32', '2001:db8::/64', '203.0.113.9/32')
-    """
-    try:
-        address = ipaddress.ip_address(client[0]) if client else None
-    except ValueError:
-        address = None
-    if address is None:
-        return "local"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return str(ipaddress.ip_network((address.packed, 64), strict=False))
-        address = address.ipv4_mapped
-    return f"{address}/32"

@@ -18,7 +18,7 @@ from typing import assert_never
 from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
-from .decision import Recorder, log_refusal
+from .decision import Recorder
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
 from .policy import FREE, Policy, Price
@@ -56,7 +56,7 @@ class Gate:
         ledger: Ledger,
         policy: Policy,
         limiter: Limiter | None = None,
-        recorders: Sequence[Recorder] = (log_refusal,),
+        recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
@@ -116,6 +116,7 @@ class Gate:
         async def send_after_release(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await give_back()
+                message = _with_pass(passage, message)
             await send(message)
 
         try:
@@ -136,7 +137,7 @@ class Gate:
             refusal = problem.reply()
         self._record(hearing, problem, seconds=time.perf_counter() - began)
         if refusal is not None and not hearing.is_observed:
-            return _close_websocket if scope["type"] == "websocket" else refusal
+            return refusal
         call = hearing.call
         if call is not None and call.method == "OPTIONS" and not hearing.is_observed:
             return _preflight(call)
@@ -155,7 +156,7 @@ class Gate:
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
-        call = read_call(hearing.scope)
+        call = read_call(hearing.scope, hearing.rulebook.policy.trusted)
         if isinstance(call, Problem):
             return call
         hearing.call = call
@@ -206,15 +207,9 @@ class Gate:
         return await self._earn(hearing, call, price)
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        now_ms = hearing.now_ms
-        try:
-            epoch = await self._ledger.epoch()
-        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is judged
-            _LOG.exception("the ledger does not tell its epoch")
-            return store_unavailable()
-        judged = await self._judge(hearing, call, price, epoch=epoch)
+        judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await settle(self._ledger, judged.spend, now_ms=now_ms)
+            problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
             if problem is None:
                 hearing.admission = judged
         elif judged.status == 402 and await has_free_call(
@@ -224,18 +219,25 @@ class Gate:
         else:
             problem = judged
         if problem is not None and problem.status == 402 and not hearing.is_observed:
-            hearing.offers = [
-                await rail.offer(call, price, now_ms=now_ms, epoch=epoch)
-                for rail in hearing.rulebook.rails
-            ]
+            return await self._offer(hearing, call, price, problem)
         return problem
 
-    async def _judge(
-        self, hearing: Hearing, call: Call, price: Price, *, epoch: int
-    ) -> Admit | Problem:
+    async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:
+        try:
+            epoch = await self._ledger.epoch()
+        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
+            _LOG.exception("the ledger does not tell its epoch")
+            return store_unavailable()
+        hearing.offers = [
+            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch)
+            for rail in hearing.rulebook.rails
+        ]
+        return problem
+
+    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem:
         admission: Admit | None = None
         for rail in hearing.rulebook.rails:
-            verdict = await rail.judge(call, price, now_ms=hearing.now_ms, epoch=epoch)
+            verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
             match verdict:
                 case Admit():
                     if admission is None:
@@ -249,6 +251,18 @@ class Gate:
         return admission or problems.work_required(
             "this call has a price and came without a proof or pass"
         )
+
+
+def _with_pass(passage: Passage, message: Message) -> Message:
+    """The start of a response, with the pass that the caller bought; it is for no cache to keep."""
+    if passage.bought is None or passage.scope.get(UPSTREAM_REACHED) is False:
+        return message
+    added = (
+        (b"x-pow-pass", passage.bought.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"access-control-expose-headers", b"X-PoW-Pass"),
+    )
+    return {**message, "headers": [*message.get("headers", ()), *added]}
 
 
 def _preflight(call: Call) -> Reply:
@@ -265,13 +279,3 @@ def _preflight(call: Call) -> Reply:
             (b"access-control-max-age", b"600"),
         ),
     )
-
-
-async def _close_websocket(
-    scope: Scope,  # noqa: ARG001 - ASGI's signature
-    receive: Receive,
-    send: Send,
-) -> None:
-    """Refuse a WebSocket before it opens; servers answer the handshake with 403."""
-    await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": "proof of work is required"})

@@ -32,11 +32,12 @@ class Rulebook:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The right to reach the app: what it gets, and what was spent for it."""
+    """The right to reach the app: what it gets, what was spent for it, and what that bought."""
 
     scope: Scope
     receive: Receive
     spent: Claim | None = None
+    bought: str | None = None
 
 
 @dataclass(slots=True)
@@ -79,12 +80,13 @@ class Hearing:
         """The request as the app gets it."""
         if self.call is None:
             return Passage(without_ours(self.scope), self.receive)
-        admission = self.admission
-        principal = None if admission is None else admission.principal
+        if self.admission is None:
+            return Passage(self.call.scope_for_app(self.scope, principal=None), self.receive)
         return Passage(
-            self.call.scope_for_app(self.scope, principal=principal),
+            self.call.scope_for_app(self.scope, principal=self.admission.principal),
             self.receive,
-            None if admission is None else admission.spend,
+            self.admission.spend,
+            self.admission.bought,
         )
 
     def refusal(self, problem: Problem) -> Reply:
@@ -116,6 +118,6 @@ class Hearing:
             principal=None if self.admission is None else self.admission.principal,
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
-            traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
             limiter_failed=self.limiter_failed,
+            traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
         )

@@ -162,7 +162,9 @@ def _config(app: ASGIApp, *, drain_s: int, lifespan: bool = False) -> uvicorn.Co
     return uvicorn.Config(
         app,
         http=BoundedHttp,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=4 * 1024 * 1024,
+        ws_per_message_deflate=False,
         lifespan="on" if lifespan else "off",
         log_config=None,
         # Malformed requests are logged as warnings, as many as anybody cares to send.

@@ -153,12 +153,12 @@ def decode(text: str) -> Pass:
 
 
 def check(
-    text: str, keyring: Keyring, expected: Expected, *, thumbprint: bytes = UNBOUND
+    given: Pass, keyring: Keyring, expected: Expected, *, thumbprint: bytes = UNBOUND
 ) -> Pass | Refusal:
     """Hold a pass against what was signed and what is asked for. Reaches no store.
 
     Args:
-        text: as it was presented.
+        given: as it was presented and decoded.
         keyring: the secrets that may have signed it.
         expected: what is asked for; its epoch is not looked at, since a pass outlives a ledger.
         thumbprint: of the key that the caller has proven to hold; `UNBOUND` for none.
@@ -166,10 +166,6 @@ def check(
     Returns:
         The pass, whose calls have yet to be spent, or the reason that is found first.
     """
-    try:
-        given = decode(text)
-    except WireError as error:
-        return Refusal(Reason.MALFORMED, str(error))
     key = keyring.find(given.key)
     if key is None:
         return Refusal(Reason.UNKNOWN_KEY, f"key {given.key} is not known here; get a new pass")

@@ -24,23 +24,24 @@ class Reply:
     headers: tuple[Header, ...] = ()
     body: bytes = b""
 
-    async def __call__(
-        self,
-        scope: Scope,
-        receive: Receive,  # noqa: ARG002 - ASGI's signature
-        send: Send,
-    ) -> None:
-        """Answer ``scope``; the request body is not read."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer ``scope``; the request body is not read.
+
+        A WebSocket handshake gets the same answer instead of being opened, where the server can
+        send one (ASGI's "WebSocket Denial Response"), and otherwise its 403.
+        """
+        event = "http.response"
+        if scope["type"] == "websocket":
+            event = "websocket.http.response"
+            await receive()
+            if event not in (scope.get("extensions") or ()):
+                await send({"type": "websocket.close", "code": 1008})
+                return
         length = () if self.status == 204 else ((b"content-length", b"%d" % len(self.body)),)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": self.status,
-                "headers": [*self.headers, *length],
-            }
-        )
-        body = b"" if scope["method"] == "HEAD" else self.body
-        await send({"type": "http.response.body", "body": body})
+        headers = [*self.headers, *length]
+        await send({"type": f"{event}.start", "status": self.status, "headers": headers})
+        body = b"" if scope.get("method") == "HEAD" else self.body
+        await send({"type": f"{event}.body", "body": body})
 
 
 def json_reply(

@@ -29,6 +29,11 @@ class Resource:
         """The octets that a resource digest covers."""
         return (self.kind.encode(), self.method.encode(), self.name.encode())
 
+    @property
+    def text(self) -> str:
+        """How callers write it: ``tools/call search`` or ``POST /v1/items``."""
+        return f"{self.method} {self.name}" if self.name else self.method
+
     @classmethod
     def parse(cls, text: str) -> "Resource":
         """Read ``tools/call search`` or ``POST /v1/items``; a path comes without its query.

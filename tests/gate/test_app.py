@@ -179,6 +179,27 @@ def test_a_pass_is_good_for_what_its_challenge_was_for_only(tmp_path: Path) -> N
     assert upstream.calls == ["GET /x"]
 
 
+def test_a_proof_buys_as_a_cookie_what_no_script_can_read(tmp_path: Path) -> None:
+    cookies = {}
+    for public_url in ("http://gate.example", "https://gate.example"):
+        with gated(tmp_path, public_url=public_url) as (url, upstream):
+            published = ask(f"{url}/api/challenge").json
+            proof = json.dumps({"challenge": published["challenge"], "nonce": solve(published)})
+            bought = ask(f"{url}/api/verify?cookie=1", method="POST", body=proof.encode())
+            name, _, attributes = bought.headers["Set-Cookie"].partition("; ")
+            admitted = ask(f"{url}/x", headers={"Cookie": f"theme=dark; {name}"})
+        cookies[public_url] = sorted(attributes.split("; "))
+        assert name.startswith("pypow_pass=pyp_")
+        assert bought.json.keys() == {"calls", "expires_at"}
+        assert (admitted.status, upstream.calls) == (200, ["GET /x"])
+
+    plain = ["HttpOnly", "Max-Age=120", "Path=/", "SameSite=lax"]
+    assert cookies == {
+        "http://gate.example": plain,
+        "https://gate.example": sorted([*plain, "Secure"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("query", "headers"), [("?puzzles=16", {}), ("", {"X-PoW-Accept": "puzzles=16"})]
 )

@@ -5,6 +5,7 @@ import asyncio
 import base64
 import json
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call, http_scope
-from support.gated import EASY, Bench, document, offers, solution, solved
+from support.gated import EASY, Bench, Headers, document, offers, solution, solved
 from support.ledger_twins import AsksThenMarks
 
 
@@ -85,8 +86,7 @@ class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        epoch = await self._ledger.epoch()
-        judged = await self._judge(hearing, call, price, epoch=epoch)
+        judged = await self._judge(hearing, call, price)
         return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
 
 
@@ -115,7 +115,7 @@ class BrokenRail:
 
     name = "broken"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
@@ -127,8 +127,8 @@ class OpenRail:
 
     name = "open"
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        return Admit("someone", Claim(b"open", epoch, now_ms + 1000))
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         return Offer("open", None, {"rail": "open"}, "ask")
@@ -137,7 +137,7 @@ class OpenRail:
 class DeafRail(OpenRail):
     """Sees no credential, ever."""
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Absent()
 
 
@@ -463,30 +463,43 @@ def test_lifespan_passes_through() -> None:
     assert seen == ["lifespan"]
 
 
-def open_websocket(bench: Bench, path: bytes) -> list[str]:
-    sent: list[str] = []
+def open_websocket(bench: Bench, path: bytes, headers: Headers = (), **more: Any) -> list[Message]:
+    sent: list[Message] = []
 
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
     async def send(message: Message) -> None:
-        sent.append(message["type"])
+        sent.append(message)
 
-    scope = {**http_scope("GET", path), "type": "websocket"}
+    scope = {**http_scope("GET", path, headers=headers), "type": "websocket", **more}
     del scope["method"]
     asyncio.run(bench.gate(scope, receive, send))
     return sent
 
 
-def test_a_websocket_is_closed_unless_the_policy_says_that_it_is_free() -> None:
-    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "websocket.accept"})
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "websocket.accept"})
 
-    policy = Policy(default=EASY, entries=(Entry("WEBSOCKET /free", FREE),))
+
+def test_a_websocket_is_closed_unless_the_policy_says_that_it_is_free() -> None:
+    policy = Policy(default=EASY, entries=(Entry("GET /free", FREE),))
     bench = Bench(app=echo, policy=policy)
-    assert open_websocket(bench, b"/free") == ["websocket.accept"]
-    assert open_websocket(bench, b"/mcp") == ["websocket.close"]
-    assert open_websocket(bench, b"/.well-known/x") == ["websocket.close"]
+    closed: list[Message] = [{"type": "websocket.close", "code": 1008}]
+    assert open_websocket(bench, b"/free") == [{"type": "websocket.accept"}]
+    for path in (b"/mcp", b"/.well-known/x", b"/%66ree"):
+        assert open_websocket(bench, path) == closed
+
+
+def test_a_websocket_costs_what_a_get_costs_and_is_told_so_where_a_server_can() -> None:
+    bench = Bench(app=echo)
+    can: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+    start, body = open_websocket(bench, b"/x", (), **can)
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 402)
+    offer = json.loads(body["body"])["offers"][0]
+    paid = solution(solved(offer))
+    assert open_websocket(bench, b"/x", paid) == [{"type": "websocket.accept"}]
+    assert open_websocket(bench, b"/x", paid, **can)[0]["status"] == 402
 
 
 def test_a_refusal_is_logged_in_one_line_under_its_decision_and_without_the_proof(
@@ -495,10 +508,10 @@ def test_a_refusal_is_logged_in_one_line_under_its_decision_and_without_the_proo
     bench = Bench()
     proof = bench.proof("GET", "/x")
     bench.send("GET", headers=solution(proof))
-    with caplog.at_level(logging.INFO, logger="pypow_server.gate"):
+    with caplog.at_level(logging.INFO, logger="pypow_server.decisions"):
         answer = bench.send("GET", headers=solution(proof))
     (record,) = caplog.records
-    line = record.getMessage()
+    line = str(vars(record))
     assert document(answer)["decision"] in line
     assert "already-spent" in line
     assert proof[10:34] not in line

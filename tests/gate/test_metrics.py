@@ -148,7 +148,8 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
     text, media_type = fresh().exposition("application/openmetrics-text; version=1.0.0")
 
     assert media_type.startswith("application/openmetrics-text")
-    assert "pypow_decisions" in {family.name for family in parse_openmetrics(text.decode())}
+    families = parse_openmetrics(text.decode())  # type: ignore[no-untyped-call]
+    assert "pypow_decisions" in {family.name for family in families}
 
 
 def complaints(families: Iterable[Metric]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from pypow.errors import InvalidInputError
 from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.fronts.proxy import Proxy
-from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
+from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
 from support.asgi_client import Answer, call, http_scope
 from support.proxying import failure, proxying
 from support.raw_upstream import RawUpstream, raw_upstream
@@ -266,26 +266,6 @@ def test_an_answer_without_a_body_promises_none(status: bytes) -> None:
 def test_interim_answers_are_not_taken_for_the_answer() -> None:
     answer, _ = _through(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + _OK)
     assert (answer.status, answer.body) == (200, b"ok")
-
-
-def test_a_websocket_is_declined_before_it_opens() -> None:
-    scope: Scope = {"type": "websocket"}
-
-    async def story() -> list[Message]:
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "websocket.connect"}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        async with proxying("http://127.0.0.1:1") as proxy:
-            await proxy(scope, receive, send)
-        return sent
-
-    assert asyncio.run(story()) == [{"type": "websocket.close", "code": 1008}]
-    assert scope[UPSTREAM_REACHED] is False
 
 
 @pytest.mark.parametrize(

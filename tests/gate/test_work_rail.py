@@ -48,10 +48,9 @@ def judge(
     *presented: Presented,
     price: Price = EASY,
     now_ms: int = NOW_MS,
-    epoch: int = EPOCH,
     rail: WorkRail = RAIL,
 ) -> Verdict:
-    return asyncio.run(rail.judge(presenting(*presented), price, now_ms=now_ms, epoch=epoch))
+    return asyncio.run(rail.judge(presenting(*presented), price, now_ms=now_ms))
 
 
 def header(proof: Proof) -> Presented:
@@ -106,13 +105,12 @@ def test_a_proof_for_another_call_or_another_host_is_refused() -> None:
         assert refused(judge(header(proof_for(challenge)))) == "wrong-resource"
 
 
-def test_time_and_epoch_bound_a_proof() -> None:
+def test_time_bounds_a_proof() -> None:
     challenge = challenge_for(CALL.resource)
     proof = header(proof_for(challenge))
     assert isinstance(judge(proof, now_ms=challenge.expires_at_ms - 1), Admit)
     assert refused(judge(proof, now_ms=challenge.expires_at_ms)) == "expired"
     assert refused(judge(proof, now_ms=NOW_MS - 5_001)) == "not-yet-valid"
-    assert refused(judge(proof, epoch=EPOCH + 1)) == "stale-epoch"
 
 
 def test_a_nonce_that_does_not_win_is_refused() -> None:
@@ -164,7 +162,7 @@ def test_what_cannot_be_read_is_malformed(presented: Presented) -> None:
 
 def test_a_proof_and_a_pass_are_two_credentials() -> None:
     proof = proof_for(challenge_for(CALL.resource))
-    bought = RAIL.exchange(proof, now_ms=NOW_MS, epoch=EPOCH)
+    bought = RAIL.exchange(proof, None, EASY, now_ms=NOW_MS)
     assert isinstance(bought, Exchange)
     as_pass = Presented(Form.PASS, bought.bought.text.encode())
     assert refused(judge(header(proof), as_pass)) == "conflicting-credentials"
@@ -172,10 +170,10 @@ def test_a_proof_and_a_pass_are_two_credentials() -> None:
 
 def test_a_proof_buys_a_pass_for_one_call_of_what_its_challenge_was_for() -> None:
     challenge = challenge_for(CALL.resource)
-    exchange = RAIL.exchange(proof_for(challenge), now_ms=NOW_MS, epoch=EPOCH)
+    exchange = RAIL.exchange(proof_for(challenge), None, EASY, now_ms=NOW_MS)
     assert isinstance(exchange, Exchange)
     assert exchange.spend.key == challenge.id
-    verdict = judge(Presented(Form.PASS, exchange.bought.text.encode()), epoch=EPOCH + 1)
+    verdict = judge(Presented(Form.PASS, exchange.bought.text.encode()))
     assert isinstance(verdict, Admit)
     assert verdict.spend is not None
     assert (verdict.spend.key, verdict.spend.epoch, verdict.spend.limit) == (
@@ -186,8 +184,8 @@ def test_a_proof_buys_a_pass_for_one_call_of_what_its_challenge_was_for() -> Non
 def test_a_proof_that_does_not_stand_buys_nothing() -> None:
     challenge = challenge_for(CALL.resource)
     proof = proof_for(challenge)
-    assert isinstance(RAIL.exchange(proof, now_ms=challenge.expires_at_ms, epoch=EPOCH), Refuse)
-    assert isinstance(RAIL.exchange(Proof((b"0",), "x"), now_ms=NOW_MS, epoch=EPOCH), Refuse)
+    assert isinstance(RAIL.exchange(proof, None, EASY, now_ms=challenge.expires_at_ms), Refuse)
+    assert isinstance(RAIL.exchange(Proof((b"0",), "x"), None, EASY, now_ms=NOW_MS), Refuse)
 
 
 def test_every_reason_of_the_engine_has_a_problem() -> None:
@@ -237,7 +235,7 @@ def test_the_offer_says_in_every_form_how_to_pay() -> None:
 def test_a_pass_bought_while_keys_rotate_is_good_for_what_was_paid() -> None:
     proof = proof_for(challenge_for(CALL.resource))
     rotated = WorkRail(Keyring([Key(2, bytes(32)), KEY]), public_host=HOST)
-    exchange = rotated.exchange(proof, now_ms=NOW_MS, epoch=EPOCH)
+    exchange = rotated.exchange(proof, None, EASY, now_ms=NOW_MS)
     assert isinstance(exchange, Exchange)
     presented = Presented(Form.PASS, exchange.bought.text.encode())
     assert isinstance(judge(presented, rail=rotated), Admit)

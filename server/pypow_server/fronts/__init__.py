@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fronts: the ways in which an admitted request reaches its upstream."""
+"""Fronts: ways for a gate to stand before a server that runs elsewhere."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pypow_server.scope import ASGIApp
+
+Failure: TypeAlias = Callable[[int, str], ASGIApp]
+"""Makes the answer of a front itself: status (400, 403, 413, 501, 502 or 504) and detail."""
+
+ADDED_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""What aiohttp would add to a request that came without."""

@@ -8,26 +8,24 @@ redirected or kept. The request target is forwarded exactly as it was received.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
 
 from pypow.errors import InvalidInputError, PowError
-from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 
-Failure: TypeAlias = Callable[[int, str], ASGIApp]
-"""Makes the answer of the proxy itself: status (400, 501, 502 or 504) and detail."""
+from . import ADDED_BY_AIOHTTP, Failure, websocket
+from .fields import request_fields, response_fields
 
 # Shorter than the 5 s after which uvicorn and Node close an idle connection: were they the first
 # to close, a request that must not be repeated would now and then meet a closed connection.
 _IDLE_CONNECTION_S: Final = 4.0
 _MAX_FIELD_OCTETS: Final = 64 * 1024
-_ADDED_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # Visible ASCII without the delimiters that would end the path or the query early.
 _PATH: Final = re.compile(rb"/[!\"$->@-~]*")
 _QUERY: Final = re.compile(rb"[!\"$-~]*")
@@ -63,6 +61,7 @@ class Proxy:
         """
         self._upstream = _parse_upstream(upstream)
         self._failure = failure
+        self._connect_timeout_s = connect_timeout_s
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -76,9 +75,7 @@ class Proxy:
             case "http":
                 await self._serve(scope, receive, send)
             case "websocket":
-                scope[UPSTREAM_REACHED] = False
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
+                await self._carry(scope, receive, send)
             case "lifespan":
                 await self._live(receive, send)
             case other:
@@ -124,6 +121,24 @@ class Proxy:
             exchange.cancel()
             departure.cancel()
             await asyncio.gather(exchange, departure, return_exceptions=True)
+
+    async def _carry(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[UPSTREAM_REACHED] = False
+        try:
+            url = self._url(scope)
+            fields = request_fields(scope)
+        except InvalidInputError as error:
+            await self._failure(400, str(error))(scope, receive, send)
+            return
+        await websocket.relay(
+            scope,
+            receive,
+            send,
+            url=url,
+            fields=fields,
+            failure=self._failure,
+            connect_timeout_s=self._connect_timeout_s,
+        )
 
     async def _exchange(
         self, scope: Scope, url: URL, fields: list[tuple[str, str]], caller: "_Caller", send: Send
@@ -181,7 +196,7 @@ class Proxy:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 timeout=self._timeout,
-                skip_auto_headers=_ADDED_BY_AIOHTTP,
+                skip_auto_headers=ADDED_BY_AIOHTTP,
                 max_line_size=_MAX_FIELD_OCTETS,
                 max_field_size=_MAX_FIELD_OCTETS,
                 trace_configs=[reached],

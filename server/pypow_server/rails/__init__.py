@@ -2,7 +2,7 @@
 """Rails: ways to earn admission. One module per rail; this is the seam they share with the gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from pypow_server.call import Call
@@ -30,10 +30,18 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """The credential stands; the call may pass once ``spend`` is spent (None: nothing to spend)."""
+    """The credential stands; the call may pass once ``spend`` is spent.
+
+    Attributes:
+        principal: who is charged.
+        spend: what the gate must win first; None for nothing.
+        bought: the text of the pass that the credential buys beside this call; None for none. The
+            caller is told in ``X-PoW-Pass``.
+    """
 
     principal: str
     spend: Claim | None
+    bought: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,12 @@ class Rail(Protocol):
         """What offers and logs call this rail."""
         ...
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
-        """Hold what the call presents against its price. At most one credential per rail."""
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        """Hold what the call presents against its price. At most one credential per rail.
+
+        No epoch: the ledger compares a challenge's with its own as it spends, so that a credential
+        with nothing to spend is judged while no store can be reached.
+        """
         ...
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:

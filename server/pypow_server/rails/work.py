@@ -2,9 +2,9 @@
 """The work rail: a solved challenge admits one call; a pass bought with one admits what it says."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from pypow import challenge, difficulty, wire
 from pypow.challenge import Checked, Expected, Key, Keyring, Reason, Refusal
@@ -35,9 +35,16 @@ _PROBLEMS: Final[dict[Reason, Callable[[str], Problem]]] = {
 }
 
 
+Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
+
+
+async def nobody(_identity: bytes) -> None:
+    """The denial of a rail whose passes are never revoked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A proof that stands, and the one-call pass that it buys once ``spend`` is spent."""
+    """A proof that stands, and the pass that it buys once ``spend`` is spent."""
 
     spend: Claim
     bought: Pass
@@ -54,6 +61,7 @@ class WorkRail:
         *,
         public_host: str,
         lifetime_s: int = challenge.DEFAULT_LIFETIME_S,
+        denial: Denial = nobody,
         fresh_id: Callable[[], bytes] = lambda: os.urandom(16),
     ) -> None:
         """Set up the rail.
@@ -62,11 +70,13 @@ class WorkRail:
             keyring: the deployment's secrets.
             public_host: host of the public URL; a proof made for another host is worth nothing.
             lifetime_s: how long a challenge is good for, 1 to 600 seconds.
+            denial: why a pass with this id is refused though it stands; None for no reason.
             fresh_id: 16 random bytes at each call.
         """
         self._keyring = keyring
         self._host = public_host.lower().encode("utf-8")
         self._lifetime_s = lifetime_s
+        self._denial = denial
         self._fresh_id = fresh_id
 
     def challenge(
@@ -101,7 +111,7 @@ class WorkRail:
             resource=ANY_RESOURCE if resource is None else self._digest(key, resource),
         )
 
-    async def judge(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Verdict:
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         """Read the credential that the call presents, if any, and hold it against the price."""
         credential = _read(call.credentials)
         match credential:
@@ -110,9 +120,9 @@ class WorkRail:
             case Problem():
                 return Refuse(credential)
             case Proof():
-                return self._judge_proof(credential, call, price, now_ms=now_ms, epoch=epoch)
-            case str():
-                return self._judge_pass(credential, call, price, now_ms=now_ms, epoch=epoch)
+                return self._judge_proof(credential, call, price, now_ms=now_ms)
+            case Pass():
+                return await self._judge_pass(credential, call, price, now_ms=now_ms)
             case _:
                 assert_never(credential)
 
@@ -128,7 +138,14 @@ class WorkRail:
         published = offered.published()
         solve = f"pypow solve --challenge {offered.text}"
         proof = f"challenge={offered.text},nonce=<nonce>"
-        body = {"rail": self.name, **published, "solve": solve, "send": f"X-PoW-Solution: {proof}"}
+        body: dict[str, object] = {"rail": self.name, **published, "solve": solve}
+        body["send"] = f"X-PoW-Solution: {proof}"
+        if price.sells is not None:
+            body["pass"] = {
+                "calls": price.sells.calls,
+                "lifetime": price.sells.lifetime_s,
+                "resource": call.resource.text,
+            }
         if call.mcp is not None:
             body["send_mcp"] = {"_meta": {PROOF_META: proof}}
         return Offer(
@@ -144,83 +161,113 @@ class WorkRail:
             ),
         )
 
-    def exchange(self, proof: Proof, *, now_ms: int, epoch: int) -> Exchange | Refuse:
-        """Turn a proof into a pass for one call of what its challenge was for.
+    def exchange(
+        self, proof: Proof, resource: Resource | None, price: Price, *, now_ms: int
+    ) -> Exchange | Refuse:
+        """Turn a proof into a pass.
 
-        The pass lives as long as a challenge does, from now.
+        Where the price sells passes, the pass is one of those. Otherwise it is good for one call
+        of what the challenge was for, and lives as long as a challenge does, from now.
+
+        Args:
+            proof: a challenge and its nonces.
+            resource: the call that the challenge was made for. A digest does not tell, so without
+                it a challenge that is for one call buys that call only.
+            price: of ``resource``; the default price without one.
+            now_ms: Unix milliseconds.
         """
         try:
             terms = wire.decode_challenge(proof.challenge or "")
         except WireError as error:
             return Refuse(problems.malformed_proof(str(error)))
-        expected = Expected(now_ms=now_ms, epoch=epoch, resource=terms.resource)
-        checked = challenge.check(proof, self._keyring, expected)
-        match checked:
-            case Refusal():
-                return Refuse(problem_of(checked))
-            case Checked():
-                # The key of the challenge made its resource digest, so it signs the pass as well.
-                bought = passes.issue(
-                    self._keyring.find(terms.key) or self._keyring.signing,
-                    identity=self._fresh_id(),
-                    calls=1,
-                    weight=terms.weight,
-                    expires_at_ms=now_ms + 1000 * self._lifetime_s,
-                    resource=terms.resource,
-                )
-                return Exchange(_claim(checked.challenge), bought)
-            case _:
-                assert_never(checked)
-
-    def _judge_proof(
-        self, proof: Proof, call: Call, price: Price, *, now_ms: int, epoch: int
-    ) -> Verdict:
-        try:
-            key_id = wire.decode_challenge(proof.challenge or "").key
-        except WireError as error:
-            return Refuse(problems.malformed_proof(str(error)))
-        expected = self._expected(key_id, call, price, now_ms=now_ms, epoch=epoch)
-        checked = challenge.check(proof, self._keyring, expected)
-        match checked:
-            case Refusal():
-                return Refuse(problem_of(checked))
-            case Checked():
-                return Admit(call.client, _claim(checked.challenge))
-            case _:
-                assert_never(checked)
-
-    def _judge_pass(
-        self, text: str, call: Call, price: Price, *, now_ms: int, epoch: int
-    ) -> Verdict:
-        try:
-            key_id = passes.decode(text).key
-        except WireError as error:
-            return Refuse(problems.malformed_proof(str(error)))
-        expected = self._expected(key_id, call, price, now_ms=now_ms, epoch=epoch)
-        checked = passes.check(text, self._keyring, expected)
-        match checked:
-            case Refusal():
-                return Refuse(problem_of(checked))
-            case Pass():
-                spend = Claim(checked.id, None, checked.expires_at_ms, checked.calls)
-                return Admit(f"pass:{checked.id.hex()}", spend if checked.calls else None)
-            case _:
-                assert_never(checked)
-
-    def _expected(
-        self, key_id: int, call: Call, price: Price, *, now_ms: int, epoch: int
-    ) -> Expected:
-        # The digest is made with the key that signed, so that rotating keys voids no proof.
-        key = self._keyring.find(key_id) or self._keyring.signing
-        return Expected(
-            now_ms=now_ms,
-            epoch=epoch,
-            resource=self._digest(key, call.resource),
-            weight=price.weight,
+        checked = self._check_proof(proof, terms, resource, price, now_ms=now_ms)
+        if isinstance(checked, Refusal):
+            return Refuse(problem_of(checked))
+        if resource is not None or terms.resource == ANY_RESOURCE:
+            sold = self._sell(price, now_ms=now_ms, used=0)
+            if sold is not None:
+                return Exchange(_claim(terms), sold)
+        bought = passes.issue(
+            # The key of the challenge made its resource digest, so it signs the pass as well.
+            self._keyring.find(terms.key) or self._keyring.signing,
+            identity=self._fresh_id(),
+            calls=1,
+            weight=terms.weight,
+            expires_at_ms=now_ms + 1000 * self._lifetime_s,
+            resource=terms.resource,
         )
+        return Exchange(_claim(terms), bought)
+
+    def _judge_proof(self, proof: Proof, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        try:
+            terms = wire.decode_challenge(proof.challenge or "")
+        except WireError as error:
+            return Refuse(problems.malformed_proof(str(error)))
+        checked = self._check_proof(proof, terms, call.resource, price, now_ms=now_ms)
+        if isinstance(checked, Refusal):
+            return Refuse(problem_of(checked))
+        sold = self._sell(price, now_ms=now_ms, used=1)
+        return Admit(call.client, _claim(terms), sold.text if sold is not None else None)
+
+    def _check_proof(
+        self,
+        proof: Proof,
+        terms: Challenge,
+        resource: Resource | None,
+        price: Price,
+        *,
+        now_ms: int,
+    ) -> Checked | Refusal:
+        # The digest is made with the key that signed, so that rotating keys voids no proof.
+        key = self._keyring.find(terms.key) or self._keyring.signing
+        expected = Expected(
+            now_ms=now_ms,
+            # The ledger compares the epoch, in the transaction that spends.
+            epoch=terms.epoch,
+            resource=terms.resource if resource is None else self._digest(key, resource),
+            weight=1 if resource is None else price.weight,
+        )
+        return challenge.check(proof, self._keyring, expected)
+
+    def _sell(self, price: Price, *, now_ms: int, used: int) -> Pass | None:
+        """The pass that a proof of this price buys, less the calls that the proof itself makes."""
+        terms = price.sells
+        if terms is None or 0 < terms.calls <= used:
+            return None
+        key = self._keyring.signing
+        return passes.issue(
+            key,
+            identity=self._fresh_id(),
+            calls=terms.calls - used if terms.calls else 0,
+            weight=price.weight,
+            expires_at_ms=now_ms + 1000 * terms.lifetime_s,
+            resource=self._entry_digest(key, price),
+        )
+
+    async def _judge_pass(self, given: Pass, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        key = self._keyring.find(given.key) or self._keyring.signing
+        of_entry = given.resource == self._entry_digest(key, price)
+        expected = Expected(
+            now_ms=now_ms,
+            epoch=0,
+            resource=given.resource if of_entry else self._digest(key, call.resource),
+            # Calls of the entry were bought, so they are owed though its price has risen since.
+            weight=1 if of_entry else price.weight,
+        )
+        checked = passes.check(given, self._keyring, expected)
+        if isinstance(checked, Refusal):
+            return Refuse(problem_of(checked))
+        denied = await self._denial(checked.id)
+        if denied is not None:
+            return Refuse(denied)
+        spend = Claim(checked.id, None, checked.expires_at_ms, checked.calls)
+        return Admit(f"pass:{checked.id.hex()}", spend if checked.calls else None)
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
         return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
+
+    def _entry_digest(self, key: Key, price: Price) -> bytes:
+        return challenge.scope_digest(key.resource_mac, self._host, b"entry", price.name.encode())
 
 
 def problem_of(refusal: Refusal) -> Problem:
@@ -232,14 +279,20 @@ def _claim(solved: Challenge) -> Claim:
     return Claim(solved.id, solved.epoch, solved.expires_at_ms)
 
 
-def _read(presented: tuple[Presented, ...]) -> Proof | str | Problem | None:
-    """The one credential that a call presents: a proof, the text of a pass, or what is wrong."""
-    found: set[Proof | str] = set()
-    for one in presented:
+def _read(presented: tuple[Presented, ...]) -> Proof | Pass | Problem | None:
+    """The one credential that a call presents: a proof, a pass, or what is wrong.
+
+    A browser sends its cookie along whatever the caller means. So a cookie gives way to what was
+    sent on purpose, and one that cannot be read counts as none.
+    """
+    meant = tuple(one for one in presented if one.form is not Form.COOKIE)
+    found: set[Proof | Pass] = set()
+    for one in meant or presented:
         try:
             found.add(_parse(one))
         except WireError as error:
-            return problems.malformed_proof(f"{one.form.value}: {error}")
+            if one.form is not Form.COOKIE:
+                return problems.malformed_proof(f"{one.form.value}: {error}")
     if len(found) > 1:
         return problems.conflicting_credentials(
             f"expected one proof or pass, got {len(found)} different ones; send one"
@@ -247,7 +300,7 @@ def _read(presented: tuple[Presented, ...]) -> Proof | str | Problem | None:
     return found.pop() if found else None
 
 
-def _parse(presented: Presented) -> Proof | str:
+def _parse(presented: Presented) -> Proof | Pass:
     value = presented.value
     if presented.form is Form.META:
         return wire.proof_from_json(value)
@@ -261,9 +314,7 @@ def _parse(presented: Presented) -> Proof | str:
             return wire.proof_from_header(text)
         case Form.AUTHORIZATION:
             return wire.proof_from_authorization(text)
-        case Form.PASS:
-            if not text.startswith(passes.PREFIX):
-                raise WireError(f"expected a pass that begins with {passes.PREFIX}")
-            return text
+        case Form.PASS | Form.COOKIE:
+            return passes.decode(text)
         case _:
             assert_never(presented.form)

@@ -189,3 +189,13 @@ def check_spend(key: bytes, *, expires_at_ms: int, now_ms: int, limit: int) -> N
         raise InvalidInputError(
             f"expected Unix milliseconds; got expires_at_ms={expires_at_ms}, now_ms={now_ms}"
         )
+
+
+def check_calls(calls: int) -> None:
+    """Refuses to take no call, or fewer: that would give some back.
+
+    Raises:
+        InvalidInputError: Fewer calls than 1.
+    """
+    if calls < 1:
+        raise InvalidInputError(f"expected at least 1 call to take; got {calls}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ledger for one process: exact and fast, and forgotten when the process ends.
+"""A store for one process: exact and fast, and forgotten when the process ends.
 
 Forgetting is safe for challenges, because the next process has another epoch; passes and payments
 that outlive the process need a durable store.
@@ -10,7 +10,17 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from pypow_server.stores import SKEW_MS, Spend, StoreError, check_spend
+from pypow_server.stores import (
+    SKEW_MS,
+    Allowance,
+    Quota,
+    Spend,
+    Store,
+    StoreError,
+    check_calls,
+    check_spend,
+)
+from pypow_server.stores.gcra import Level, take
 
 _DROPS_PER_SPEND: Final = 64
 
@@ -107,3 +117,59 @@ class MemoryLedger:
                 del self._records[key]
             else:
                 heapq.heappush(self._droppable, (drop_at_ms, key))
+
+
+class MemoryLimiter:
+    """A `Limiter` in a dictionary, kept in the order of last use."""
+
+    def __init__(self, *, max_entries: int = 200_000) -> None:
+        """Starts empty.
+
+        Args:
+            max_entries: Levels kept at most, about 300 octets each. One more, and the one that
+                was used longest ago is forgotten.
+        """
+        self._max_entries = max_entries
+        self._levels: dict[bytes, Level] = {}
+
+    async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
+        """Takes `calls` from the quota of `key`; see `Limiter.take`."""
+        check_calls(calls)
+        level, allowance = take(self._levels.pop(key, None), quota, now_ms=now_ms, calls=calls)
+        if len(self._levels) >= self._max_entries:
+            del self._levels[next(iter(self._levels))]
+        self._levels[key] = level
+        return allowance
+
+    async def aclose(self) -> None:
+        """Forgets everything."""
+        self._levels.clear()
+
+
+class MemoryRevocations:
+    """`Revocations` in a dictionary, until the process ends."""
+
+    def __init__(self) -> None:
+        """Starts empty."""
+        self._expiries: dict[bytes, int] = {}
+
+    async def revoke(self, identity: bytes, *, expires_at_ms: int, now_ms: int) -> None:
+        """Revokes a pass; see `Revocations.revoke`."""
+        for old in [key for key, end in self._expiries.items() if end + SKEW_MS <= now_ms]:
+            del self._expiries[old]
+        self._expiries[identity] = max(expires_at_ms, self._expiries.get(identity, 0))
+
+    async def revoked(self, *, now_ms: int) -> frozenset[bytes]:
+        """The ids revoked; see `Revocations.revoked`."""
+        return frozenset(key for key, end in self._expiries.items() if end + SKEW_MS > now_ms)
+
+
+def open_store(rest: str) -> Store:
+    """Opens what ``memory:`` names.
+
+    Raises:
+        StoreError: something after the colon.
+    """
+    if rest:
+        raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
+    return Store(MemoryLedger(), MemoryLimiter(), MemoryRevocations())

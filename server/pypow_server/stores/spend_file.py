@@ -10,21 +10,26 @@ whether spends were lost with a wipe, a restore or a failover, and so begins a n
 heartbeat cannot show is a copy younger than `FRESH_MS` put back at once.
 """
 
-import os
 import secrets
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from pypow_server.stores import SKEW_MS, Spend, StoreError
+from pypow_server.stores.operations import (
+    Claim,
+    LedgerOperation,
+    LedgerOutcome,
+    ListRevoked,
+    Probe,
+    Release,
+    Revoke,
+)
+from pypow_server.stores.sqlite_file import SqliteFile
 
 SCHEMA_VERSION: Final = 1
 FRESH_MS: Final = 5_000
-_WAL_RETRY_S: Final = 0.01
 
 # Expired records dropped per transaction: more than can come in, so that the table shrinks, and
 # few enough that no batch waits for a purge.
@@ -47,48 +52,38 @@ _DROP: Final = (
     "DELETE FROM spends WHERE key IN"
     " (SELECT key FROM spends WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)"
 )
+# Beside the schema's version, because a file without this table is one that revoked nothing.
+_REVOCATIONS: Final = (
+    "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
+    " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
+)
+_REVOKE: Final = (
+    "INSERT INTO revocations VALUES (?1, ?2) ON CONFLICT (identity) DO UPDATE"
+    " SET expires_at_ms = max(expires_at_ms, ?2)"
+)
+_UNREVOKE: Final = "DELETE FROM revocations WHERE expires_at_ms <= ?"
+_REVOKED: Final = "SELECT identity FROM revocations WHERE expires_at_ms > ?"
 _BEAT: Final = "UPDATE meta SET epoch = ?, heartbeat_ms = ?, high_water_ms = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One spend, as `Ledger.spend` describes it."""
-
-    key: bytes
-    epoch: int | None
-    expires_at_ms: int
-    now_ms: int
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One use of a key to give back."""
-
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """Asks only that the transaction succeeds."""
-
-
-Operation: TypeAlias = Claim | Release | Probe
-
-Outcome: TypeAlias = Spend | None
-"""How a `Claim` went; None for the operations that have nothing to tell."""
 
 
 class SpendFile:
     """An open ledger file. `epoch` and `high_water_ms` are those of the last transaction."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], int], busy_timeout_ms: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], int],
+        busy_timeout_ms: int,
+        high_water_ms: int = 0,
+    ) -> None:
         """Opens the file, creating it readable by its owner only, and settles the epoch.
 
         Args:
             path: An absolute path.
             clock: Unix ms, for the heartbeat.
             busy_timeout_ms: How long to wait while another process writes.
+            high_water_ms: The file's clock as this process last saw it.
 
         Raises:
             StoreError: It cannot be opened, or is not a ledger of this version.
@@ -96,19 +91,20 @@ class SpendFile:
         self._path = path
         self._clock = clock
         self.epoch = 0
-        self.high_water_ms = 0
-        with self._explaining():
-            self._db = _connect(path, busy_timeout_ms=busy_timeout_ms)
-            self._identity = _identity(path)
-            try:
-                self._require_soundness(busy_timeout_ms=busy_timeout_ms)
-                with self._transaction():
-                    self._settle_epoch()
-            except BaseException:
-                self.close()
-                raise
+        self.high_water_ms = high_water_ms
+        self._file = SqliteFile(
+            path, kind="ledger", synchronous="FULL", busy_timeout_ms=busy_timeout_ms
+        )
+        self._db = self._file.db
+        try:
+            with self._file.explaining(), self._file.transaction():
+                self._settle_epoch()
+                self._db.execute(_REVOCATIONS)
+        except BaseException:
+            self.close()
+            raise
 
-    def apply(self, operations: Sequence[Operation]) -> list[Outcome]:
+    def apply(self, operations: Sequence[LedgerOperation]) -> list[LedgerOutcome]:
         """Does all of `operations` in one durable transaction, or none of them.
 
         Returns:
@@ -117,10 +113,9 @@ class SpendFile:
         Raises:
             StoreError: The transaction failed, and what it did is unknown.
         """
-        with self._explaining():
-            if _identity(self._path) != self._identity:
-                raise StoreError(f"the ledger {self._path} was replaced while it was open")
-            with self._transaction():
+        with self._file.explaining():
+            self._file.require_unreplaced()
+            with self._file.transaction():
                 latest_ms = max((o.now_ms for o in operations if isinstance(o, Claim)), default=0)
                 epoch, high_water_ms = self._beat(latest_ms)
                 outcomes = [
@@ -134,31 +129,7 @@ class SpendFile:
 
     def close(self) -> None:
         """Closes the file; what was committed stays."""
-        with suppress(sqlite3.Error):
-            self._db.close()
-
-    def _require_soundness(self, *, busy_timeout_ms: int) -> None:
-        mode = self._switch_to_wal(deadline=time.monotonic() + busy_timeout_ms / 1000)
-        if mode != "wal":
-            raise StoreError(
-                f"{self._path} is on a file system without SQLite's write-ahead log (journal mode "
-                f"{mode}); put it on a local disk"
-            )
-        self._db.execute("PRAGMA synchronous = FULL")
-        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise StoreError(_explain(self._path, str(verdict), sqlite3.SQLITE_CORRUPT))
-
-    def _switch_to_wal(self, *, deadline: float) -> str:
-        # SQLite's own timeout does not cover this lock, and processes that open together collide.
-        while True:
-            try:
-                return str(self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-            except sqlite3.OperationalError as error:
-                busy = _primary_code(error) == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > deadline:
-                    raise
-            time.sleep(_WAL_RETRY_S)
+        self._file.close()
 
     def _settle_epoch(self) -> None:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
@@ -167,21 +138,22 @@ class SpendFile:
             for statement in _SCHEMA:
                 self._db.execute(statement)
             self.epoch = secrets.randbits(32)
-            row = (SCHEMA_VERSION, self.epoch, now_ms)
-            self._db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 0)", row)
+            row = (SCHEMA_VERSION, self.epoch, now_ms, self.high_water_ms)
+            self._db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, ?)", row)
             return
         if not {"meta", "spends"} <= tables:
             raise StoreError(
                 f"{self._path} is a database of another application; name a file of its own"
             )
-        version, epoch, heartbeat_ms, self.high_water_ms = self._read_meta()
+        version, epoch, heartbeat_ms, high_water_ms = self._read_meta()
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"expected a ledger of schema version {SCHEMA_VERSION} in {self._path}; got "
                 f"version {version}: use the release of pypow that wrote it, or name a new file"
             )
-        fresh = abs(now_ms - heartbeat_ms) <= FRESH_MS
+        fresh = abs(now_ms - heartbeat_ms) <= FRESH_MS and high_water_ms >= self.high_water_ms
         self.epoch = epoch if fresh else secrets.randbits(32)
+        self.high_water_ms = max(high_water_ms, self.high_water_ms)
         self._db.execute(_BEAT, (self.epoch, now_ms, self.high_water_ms))
 
     def _beat(self, latest_ms: int) -> tuple[int, int]:
@@ -202,88 +174,35 @@ class SpendFile:
             and isinstance(heartbeat_ms, int)
             and isinstance(high_water_ms, int)
         ):
-            raise StoreError(_explain(self._path, "no clock in it", sqlite3.SQLITE_CORRUPT))
+            raise self._file.fault("no clock in it", sqlite3.SQLITE_CORRUPT)
         return version, epoch, heartbeat_ms, high_water_ms
 
-    def _perform(self, operation: Operation, *, epoch: int, high_water_ms: int) -> Outcome:
+    def _perform(
+        self, operation: LedgerOperation, *, epoch: int, high_water_ms: int
+    ) -> LedgerOutcome:
         match operation:
             case Claim():
-                if operation.epoch is not None and operation.epoch != epoch:
-                    return Spend.STALE
-                if operation.expires_at_ms + SKEW_MS <= high_water_ms:
-                    return Spend.UNKNOWN
-                values = (operation.key, operation.expires_at_ms, operation.limit)
-                used = self._db.execute(_USE, values).rowcount == 1
-                return Spend.WON if used else Spend.LOST
-            case Release():
-                self._db.execute(_RELEASE, (operation.key,))
+                return self._claim(operation, epoch=epoch, high_water_ms=high_water_ms)
+            case Release(key):
+                self._db.execute(_RELEASE, (key,))
                 return None
             case Probe():
                 return None
+            case Revoke(identity, expires_at_ms, now_ms):
+                self._db.execute(_UNREVOKE, (now_ms - SKEW_MS,))
+                self._db.execute(_REVOKE, (identity, expires_at_ms))
+                return None
+            case ListRevoked(now_ms):
+                rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
+                return frozenset(identity for (identity,) in rows)
             case _:
                 assert_never(operation)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            # SQLite has rolled back by itself after some faults, and then refuses to do it again.
-            with suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            text = _explain(self._path, str(error), _primary_code(error))
-            raise StoreError(text) from error
-        except UnicodeDecodeError as error:
-            # The message about a damaged schema quotes the damaged octets.
-            text = _explain(self._path, "malformed schema", sqlite3.SQLITE_CORRUPT)
-            raise StoreError(text) from error
-        except OSError as error:
-            text = _explain(self._path, error.strerror or str(error), sqlite3.SQLITE_CANTOPEN)
-            raise StoreError(text) from error
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
-
-
-def _connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
-    # SQLite would create the file under the umask. An existing file is not touched: closing a
-    # second descriptor of it would drop the locks that this process holds on it.
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    return sqlite3.connect(
-        path, timeout=busy_timeout_ms / 1000, isolation_level=None, check_same_thread=False
-    )
-
-
-_REMEDIES: Final = {
-    sqlite3.SQLITE_CANTOPEN: "check that its folder exists and that this process may write to it",
-    sqlite3.SQLITE_READONLY: "give this process write permission to the file and to its folder",
-    sqlite3.SQLITE_PERM: "give this process write permission to the file and to its folder",
-    sqlite3.SQLITE_NOTADB: "it is not a SQLite file; name another, or move it away",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away and a new ledger is begun",
-    sqlite3.SQLITE_BUSY: "another process keeps it locked; end that process or its transaction",
-    sqlite3.SQLITE_LOCKED: "another process keeps it locked; end that process or its transaction",
-    sqlite3.SQLITE_FULL: "the disk is full; make room",
-    sqlite3.SQLITE_IOERR: "the disk failed or is full; make room, and check the system's log",
-}
-
-
-def _primary_code(error: sqlite3.Error) -> int:
-    # The low octet is the primary code; the rest refines it. Some errors carry no code.
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def _explain(path: Path, what: str, code: int) -> str:
-    remedy = _REMEDIES.get(code, "check that it is a ledger that pypow wrote")
-    return f"cannot use the ledger {path}: {what}; {remedy}"
+    def _claim(self, claim: Claim, *, epoch: int, high_water_ms: int) -> Spend:
+        if claim.epoch is not None and claim.epoch != epoch:
+            return Spend.STALE
+        if claim.expires_at_ms + SKEW_MS <= high_water_ms:
+            return Spend.UNKNOWN
+        values = (claim.key, claim.expires_at_ms, claim.limit)
+        used = self._db.execute(_USE, values).rowcount == 1
+        return Spend.WON if used else Spend.LOST

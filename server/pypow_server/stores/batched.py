@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the durable stores have in common: ledger and limiter over a connection that blocks."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from pypow_server.stores import (
+    SKEW_MS,
+    Allowance,
+    Quota,
+    Spend,
+    StoreError,
+    check_calls,
+    check_spend,
+)
+from pypow_server.stores.batches import Batches, Connection
+from pypow_server.stores.operations import (
+    Claim,
+    LedgerOperation,
+    LedgerOutcome,
+    ListRevoked,
+    Probe,
+    Release,
+    Revoke,
+    Take,
+)
+
+HEARTBEAT_S: Final = 1.0
+
+
+class Records(Connection[LedgerOperation, LedgerOutcome], Protocol):
+    """A ledger's records; `epoch` and `high_water_ms` stay readable after `close`."""
+
+    @property
+    def epoch(self) -> int:
+        """The ledger's epoch as of the last batch."""
+        ...
+
+    @property
+    def high_water_ms(self) -> int:
+        """The ledger's clock as of the last batch: the highest time that any spend brought."""
+        ...
+
+
+def wall_clock_ms() -> int:
+    """Unix time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class BatchedLedger:
+    """A `Ledger` and its `Revocations`. A fault is answered with `UNKNOWN`."""
+
+    def __init__(
+        self,
+        reopen: Callable[[int], Records],
+        *,
+        name: str,
+        clock: Callable[[], int] = wall_clock_ms,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        """Opens the records and starts the thread that owns them.
+
+        Args:
+            reopen: Opens the records. It is given the ledger's clock as it was last seen: records
+                whose clock is behind that are older ones, put back.
+            name: What the ledger is, for logs and errors.
+            clock: Unix ms.
+            heartbeat_s: The longest silence between two batches.
+
+        Raises:
+            StoreError: The records cannot be opened.
+        """
+        self._reopen = reopen
+        self._name = name
+        self._clock = clock
+        self._records = reopen(0)
+        self._batches: Batches[LedgerOperation, LedgerOutcome] = Batches(
+            self._records, self._opened_again, name=name, heartbeat_s=heartbeat_s
+        )
+
+    async def epoch(self) -> int:
+        """The ledger's epoch as of the last batch, at most a heartbeat ago."""
+        return self._records.epoch
+
+    async def spend(
+        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
+    ) -> Spend:
+        """Uses `key` once; see `Ledger.spend`. It is carried through, whoever still waits."""
+        check_spend(key, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit)
+        claim = Claim(key=key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit)
+        try:
+            outcome = await self._batches.submit(claim)
+        except StoreError:
+            return Spend.UNKNOWN
+        assert isinstance(outcome, Spend)
+        return outcome
+
+    async def release(self, key: bytes) -> None:
+        """Gives one use of `key` back.
+
+        Raises:
+            StoreError: The use could not be given back.
+        """
+        await self._batches.submit(Release(key))
+
+    async def revoke(self, identity: bytes, *, expires_at_ms: int, now_ms: int) -> None:
+        """Revokes a pass; see `Revocations.revoke`.
+
+        Raises:
+            StoreError: It was not recorded.
+        """
+        await self._batches.submit(Revoke(identity, expires_at_ms, now_ms))
+
+    async def revoked(self, *, now_ms: int) -> frozenset[bytes]:
+        """The ids revoked; see `Revocations.revoked`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(ListRevoked(now_ms))
+        assert isinstance(found, frozenset)
+        return found
+
+    async def probe(self) -> None:
+        """Returns when a write has just succeeded and the clock is sane.
+
+        Raises:
+            StoreError: What is wrong, and the fix.
+        """
+        await self._batches.submit(Probe())
+        behind_ms = self._records.high_water_ms - self._clock()
+        if behind_ms > SKEW_MS:
+            raise StoreError(
+                f"the clock is {behind_ms // 1000} s behind a time already recorded in "
+                f"{self._name}; set the clock right, or begin a new ledger if that time was wrong"
+            )
+
+    async def aclose(self) -> None:
+        """Completes what was submitted, closes the records and ends the thread."""
+        await self._batches.aclose()
+
+    def _opened_again(self) -> Records:
+        self._records = self._reopen(self._records.high_water_ms)
+        return self._records
+
+
+class BatchedLimiter:
+    """A `Limiter` over a connection that blocks."""
+
+    def __init__(self, reopen: Callable[[], Connection[Take, Allowance]], *, name: str) -> None:
+        """Opens the store and starts the thread that owns it.
+
+        Args:
+            reopen: Opens the store.
+            name: What the limiter is, for logs and errors.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        self._batches: Batches[Take, Allowance] = Batches(
+            reopen(), reopen, name=name, heartbeat_s=None
+        )
+
+    async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
+        """Takes `calls` from the quota of `key`; see `Limiter.take`.
+
+        Raises:
+            InvalidInputError: Fewer calls than 1.
+            StoreError: It cannot tell.
+        """
+        check_calls(calls)
+        return await self._batches.submit(Take(key, quota, now_ms, calls))
+
+    async def aclose(self) -> None:
+        """Completes what was submitted, closes the store and ends the thread."""
+        await self._batches.aclose()

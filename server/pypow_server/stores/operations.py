@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be asked of a store's records, as values that wait for the store's one writer."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pypow_server.stores import Quota, Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One spend, as `Ledger.spend` describes it."""
+
+    key: bytes
+    epoch: int | None
+    expires_at_ms: int
+    now_ms: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One use of a key to give back."""
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks only that the store takes a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """A pass to revoke, as `Revocations.revoke` describes it."""
+
+    identity: bytes
+    expires_at_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListRevoked:
+    """Asks for the ids revoked."""
+
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Calls to take from a quota, as `Limiter.take` describes it."""
+
+    key: bytes
+    quota: Quota
+    now_ms: int
+    calls: int
+
+
+LedgerOperation: TypeAlias = Claim | Release | Probe | Revoke | ListRevoked
+
+LedgerOutcome: TypeAlias = Spend | frozenset[bytes] | None
+"""How a `Claim` went, what a `ListRevoked` found; None where there is nothing to tell."""

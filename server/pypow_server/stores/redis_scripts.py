@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens inside Redis: one script for each decision, so that each is one transaction.
+
+A ledger is two keys. ``spends`` is a hash: the uses of each key spent, in a field with a colon
+before it; and ``seed``, ``beat`` and ``high``, so that nothing can lose the uses and keep the
+epoch. ``expiries`` is a sorted set that says which of them may be dropped. A limiter is ``levels``
+(a hash) and ``ends`` (a sorted set) in the same way, and ``revoked`` is a sorted set. Records have
+no expiry of Redis's: its clock is not the ledger's, and may be set forward.
+
+The epoch is made of ``seed``, which is random and lies with the data, and of the server's
+replication id, which does not: a server has a new one when it starts, and when it becomes master.
+So data that was flushed has another seed; data that was restored, or lags behind a failover, is on
+a server with another id; and what two masters hand out that each take the other for dead, can be
+spent on one of them only. The seed is also renewed when its heartbeat, by the server's clock, is
+not fresh, and when the ledger's clock is behind what a gate has seen of it: both are signs of a
+whole machine put back to an earlier state.
+
+Scripts that begin with ``#!lua`` are refused as a whole by a server that is a replica, out of
+memory or unable to persist; none stops halfway. Numbers above 2**53 are rounded in Lua, and are
+milliseconds some 285,000 years from now.
+"""
+
+from typing import Final
+
+from pypow_server.stores import SKEW_MS
+
+FRESH_MS: Final = 5_000
+_BEAT_MS: Final = 500
+_DROPS: Final = 3
+
+WON: Final = 1
+LOST: Final = 2
+STALE: Final = 3
+UNKNOWN: Final = 4
+
+# KEYS: spends, expiries. ARGV: a new seed, should one be needed; the ledger's clock as the gate
+# last saw it; the time of the spend, 0 for none.
+_SETTLE: Final = f"""#!lua
+local info = redis.call('INFO', 'replication')
+local replid = string.match(info, 'master_replid:(%x+)')
+if not (replid and string.find(info, 'role:master', 1, true)) then
+  return redis.error_reply('READONLY pypow needs a master and its replication id')
+end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local meta = redis.call('HMGET', KEYS[1], 'seed', 'beat', 'high')
+local seed, beat, high = meta[1], tonumber(meta[2] or 0), meta[3] or '0'
+local fresh = seed and math.abs(now - beat) <= {FRESH_MS} and tonumber(high) >= tonumber(ARGV[2])
+local latest = high
+if tonumber(ARGV[2]) > tonumber(latest) then latest = ARGV[2] end
+if tonumber(ARGV[3]) > tonumber(latest) then latest = ARGV[3] end
+if not fresh then seed = ARGV[1] end
+if not fresh or latest ~= high or math.abs(now - beat) >= {_BEAT_MS} then
+  redis.call('HSET', KEYS[1], 'seed', seed, 'beat', string.format('%.0f', now), 'high', latest)
+end
+high = latest
+local epoch = tonumber(string.sub(redis.sha1hex(seed .. replid), 1, 8), 16)
+"""
+
+BEAT: Final = f"""{_SETTLE}
+return {{0, epoch, high}}
+"""
+
+# ARGV besides: the key, the challenge's epoch or nothing, its expiry, the limit.
+CLAIM: Final = f"""{_SETTLE}
+local key, expiry = ARGV[4], ARGV[6]
+if ARGV[5] ~= '' and tonumber(ARGV[5]) ~= epoch then return {{{STALE}, epoch, high}} end
+local dropped = tonumber(high) - {SKEW_MS}
+if tonumber(expiry) <= dropped then return {{{UNKNOWN}, epoch, high}} end
+local uses = tonumber(redis.call('HGET', KEYS[1], ':' .. key) or 0)
+if uses >= tonumber(ARGV[7]) then return {{{LOST}, epoch, high}} end
+local due = redis.call(
+  'ZRANGE', KEYS[2], '-inf', string.format('%.0f', dropped), 'BYSCORE', 'LIMIT', 0, {_DROPS})
+for _, old in ipairs(due) do
+  if old ~= key then
+    redis.call('HDEL', KEYS[1], ':' .. old)
+    redis.call('ZREM', KEYS[2], old)
+  end
+end
+redis.call('HINCRBY', KEYS[1], ':' .. key, 1)
+redis.call('ZADD', KEYS[2], 'GT', expiry, key)
+return {{{WON}, epoch, high}}
+"""
+
+# KEYS: spends. ARGV: the key.
+RELEASE: Final = """#!lua
+local field = ':' .. ARGV[1]
+if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
+  redis.call('HINCRBY', KEYS[1], field, -1)
+end
+return 0
+"""
+
+# KEYS: revoked. ARGV: the pass, its expiry, before which expiry others are dropped.
+REVOKE: Final = """#!lua
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+return 0
+"""
+
+# KEYS: revoked. ARGV: the expiry after which a pass still counts.
+REVOKED: Final = """#!lua flags=no-writes
+return redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')
+"""
+
+# The rules of `gcra.take`. KEYS: levels, ends. ARGV: the key; the calls; the quota's calls and
+# period; the time; how many levels are kept.
+TAKE: Final = f"""#!lua
+local key, calls = ARGV[1], tonumber(ARGV[2])
+local quota, period, now = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local capacity = quota * period
+local at, used = now, 0
+local level = redis.call('HGET', KEYS[1], key)
+if level then
+  local was_at, was_used = string.match(level, '^(%d+) (%d+)$')
+  was_at, was_used = tonumber(was_at), math.min(tonumber(was_used), capacity)
+  if was_at - now <= period then
+    at = math.max(now, was_at)
+    used = math.max(0, was_used - (at - was_at) * quota)
+  end
+end
+local fit = used + calls * period <= capacity
+if fit then
+  used = used + calls * period
+  redis.call('HSET', KEYS[1], key, string.format('%.0f %.0f', at, used))
+  redis.call('ZADD', KEYS[2], string.format('%.0f', at + math.ceil(used / quota)), key)
+end
+local drop = redis.call(
+  'ZRANGE', KEYS[2], '-inf', string.format('%.0f', now), 'BYSCORE', 'LIMIT', 0, {_DROPS})
+if #drop == 0 and redis.call('ZCARD', KEYS[2]) > tonumber(ARGV[6]) then
+  drop = redis.call('ZRANGE', KEYS[2], 0, 0)
+end
+for _, old in ipairs(drop) do
+  redis.call('HDEL', KEYS[1], old)
+  redis.call('ZREM', KEYS[2], old)
+end
+return {{fit and 1 or 0, string.format('%.0f', at), string.format('%.0f', used)}}
+"""

