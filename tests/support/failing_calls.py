@@ -15,13 +15,12 @@ import os
 import sys
 import tempfile
 import threading
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pypow_server.stores import Spend, StoreError
+from pypow_server.stores import StoreError
 from pypow_server.stores.sqlite import SqliteLedger
+from support.fault_story import KEYS, Told, use, use_again
 from support.ledger_contract import NOW_MS, spend
 from support.ledger_twins import TakesDoubtForWon
 
@@ -42,10 +41,6 @@ POINTS: Final = {
     "posix/mm/mmap": (errno.ENOMEM,),
 }
 """What SQLite calls; ``reduce`` makes a call do less than it was asked."""
-
-_KEYS: Final = tuple(b"key %d" % number for number in range(12))
-_RELEASED: Final = _KEYS[0]
-
 
 class Fault:
     """Makes the nth call of one kind fail in this thread and in the ledger's, and no other."""
@@ -87,27 +82,6 @@ class Fault:
         return 1
 
 
-@dataclass(slots=True)
-class Told:
-    """What a ledger said while a call failed, and what it said afterwards."""
-
-    won: Counter[bytes] = field(default_factory=Counter)
-    unknown: int = 0
-    opened: bool = False
-    maybe_released: bool = False
-    recovered: bool = False
-
-    def count(self, keys: tuple[bytes, ...], outcomes: list[Spend]) -> None:
-        self.won.update(k for k, said in zip(keys, outcomes, strict=True) if said is Spend.WON)
-        self.unknown += outcomes.count(Spend.UNKNOWN)
-
-    @property
-    def kept(self) -> bool:
-        """Whether no key was won more often than it may have been, and the ledger works again."""
-        allowed = {key: 1 + (key == _RELEASED and self.maybe_released) for key in _KEYS}
-        return self.recovered and all(self.won[key] <= allowed[key] for key in _KEYS)
-
-
 def _open(kind: type[SqliteLedger], path: Path) -> SqliteLedger:
     return kind(path, clock=lambda: NOW_MS, busy_timeout_ms=20, heartbeat_s=60)
 
@@ -129,19 +103,6 @@ async def _opened(kind: type[SqliteLedger], path: Path) -> SqliteLedger:
     return found[0]
 
 
-async def _use(ledger: SqliteLedger, told: Told) -> None:
-    told.count(_KEYS[:1], [await spend(ledger, _KEYS[0])])
-    together = await asyncio.gather(*(spend(ledger, key) for key in _KEYS[1:]))
-    told.count(_KEYS[1:], together)
-    told.maybe_released = True
-    try:
-        await ledger.release(_RELEASED)
-        await ledger.probe()
-    except StoreError:
-        pass
-    told.count(_KEYS, [await spend(ledger, key) for key in _KEYS])
-
-
 async def _story(
     fault: Fault, kind: type[SqliteLedger], point: str, nth: int, number: int, *, lasting: bool
 ) -> Told:
@@ -157,13 +118,12 @@ async def _story(
         except StoreError:
             fault.disarm(point)
             ledger = await _opened(kind, path)
-        await _use(ledger, told)
+        await use(ledger, told)
         fault.disarm(point)
-        told.recovered = await spend(ledger, b"afterwards") is Spend.WON
-        told.count(_KEYS, [await spend(ledger, key) for key in _KEYS])
+        await use_again(ledger, told)
         await ledger.aclose()
         ledger = await _opened(kind, path)
-        told.count(_KEYS, [await spend(ledger, key) for key in _KEYS])
+        told.count(KEYS, [await spend(ledger, key) for key in KEYS])
         await ledger.aclose()
     return told
 
