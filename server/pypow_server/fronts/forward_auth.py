@@ -135,15 +135,15 @@ class ForwardAuth:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await live(receive, send)
-        elif not self._trusted.trust(address_of(scope.get("client"))):
-            detail = "only a proxy that the operator trusts may ask for decisions"
-            await self._failure(403, detail)(scope, receive, send)
         elif scope["type"] == "http":
             await self._dialect.answer(await self._decide(scope, receive))(scope, receive, send)
         else:
             await self._failure(404, "there is no WebSocket here")(scope, receive, send)
 
     async def _decide(self, scope: Scope, receive: Receive) -> Reply:
+        if not self._trusted.trust(address_of(scope.get("client"))):
+            detail = "only a proxy that the operator trusts may ask for decisions"
+            return await _collect(self._failure(403, detail), scope, receive)
         try:
             question = self._dialect.read(scope)
         except UnreadableError as error:
