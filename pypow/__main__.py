@@ -18,7 +18,18 @@ from .errors import InvalidInputError, KernelUnavailableError, PowError
 
 DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
-SERVER_EXTRA = frozenset({"aiohttp", "fastapi", "httptools", "pypow_server", "uvicorn", "uvloop"})
+SERVER_EXTRA = frozenset(
+    {
+        "aiohttp",
+        "fastapi",
+        "httptools",
+        "prometheus_client",
+        "pypow_server",
+        "structlog",
+        "uvicorn",
+        "uvloop",
+    }
+)
 """What `pypow gate` imports and a plain install lacks."""
 
 COMMANDS: dict[str, tuple[Callable[..., None], str]] = {

@@ -53,6 +53,11 @@ class BoundedHttp(HttpToolsProtocol):
     _head_began: float | None = None
     _body_is_open = False
     _body_octets = 0
+    linger_s: ClassVar[float] = 0.5
+    """How long an idle connection is kept once the server is to stop: a request may be on its way,
+    and its caller could not know whether it was served."""
+
+    _draining = False
     _head_octets = 0
     _requests = 0
     _refused_with: bytes | None = None
@@ -130,7 +135,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._body_is_open = True
         self._body_pace.rest()
         self._requests += 1
-        if self._requests >= self.limits.requests:
+        if self._draining or self._requests >= self.limits.requests:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -151,6 +156,27 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self.transport.write(self._refused_with)
         self.transport.close()
+
+    def shutdown(self) -> None:
+        """Answer the request that is here or on its way, and close."""
+        self._draining = True
+        if self._is_idle():
+            self.loop.call_later(self.linger_s, self._close_if_idle)
+        elif self._has_cycle():
+            self.cycle.keep_alive = False
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        """Whether every request that has begun is answered."""
+        if not self._has_cycle():
+            return self.scope is None
+        return self.cycle.response_complete and self.cycle.scope is self.scope
+
+    def _has_cycle(self) -> bool:
+        return self.cycle is not None
 
     def _look_after_body(self, now: float) -> None:
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:

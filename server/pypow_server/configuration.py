@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration in effect, as operators may see it: complete, but for what is secret."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from .address import Address
+
+HIDDEN: Final = "***"
+
+# RFC 3986 section 3.2.1; everything up to the last "@" before the path, as passwords hold "@" too.
+_USER_INFORMATION: Final = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY: Final = re.compile(r"\?.*", re.DOTALL)
+
+
+def shown(configuration: object) -> dict[str, object]:
+    """A dataclass as JSON members, without passwords in URLs and fields that its repr hides."""
+    assert dataclasses.is_dataclass(configuration)
+    return {
+        field.name: _shown(getattr(configuration, field.name)) if field.repr else HIDDEN
+        for field in dataclasses.fields(configuration)
+    }
+
+
+def without_secrets(url: str) -> str:
+    """A URL without user, password and query.
+
+    >>> without_secrets("redis://:hunter2@127.0.0.1:6379/0?password=hunter2")
+    'redis://***@127.0.0.1:6379/0?***'
+    """
+    return _QUERY.sub(f"?{HIDDEN}", _USER_INFORMATION.sub(f"{HIDDEN}@", url))
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        return without_secrets(value) if "://" in value else value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Address | Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _shown(member) for key, member in value.items()}
+    if isinstance(value, tuple | list | frozenset | set):
+        return [_shown(member) for member in value]
+    return shown(value) if _is_value(value) else HIDDEN
+
+
+def _is_value(value: object) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
