@@ -85,7 +85,5 @@ def report(findings: "list[Finding]") -> str:
 
 
 def _as_json(findings: "list[Finding]", *, fails: bool) -> str:
-    shown = [
-        dataclasses.asdict(finding) | {"level": finding.level.value} for finding in findings
-    ]
+    shown = [dataclasses.asdict(finding) | {"level": finding.level.value} for finding in findings]
     return json.dumps({"ok": not fails, "findings": shown})

@@ -24,7 +24,9 @@ def check(now_ms: int, ahead_s: dict[str, float]) -> list[Finding]:
     if now_ms < _BUILT_MS:
         return [fail("clock", "this machine's clock is before this version's release", fix=_FIX)]
     found = [
-        fail("clock", f"{name} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}", fix=_FIX)
+        fail(
+            "clock", f"{name} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}", fix=_FIX
+        )
         for name, ahead in ahead_s.items()
         if abs(ahead) > _TOLERATED_S
     ]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pypow import Keyring
 from pypow.challenge import hkdf_sha256
+from pypow_server import keyfile
 
-from .. import keyfile
 from . import Finding, fail, ok, warn
 
 

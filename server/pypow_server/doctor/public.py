@@ -128,7 +128,7 @@ class PublicUrl:
             return fail(
                 "public",
                 "the refusal arrives without its body",
-                fix="let the proxy pass the bodies of errors on (nginx: proxy_intercept_errors off)",
+                fix="let the proxy pass the bodies of errors on; nginx: proxy_intercept_errors off",
             )
         if refusal.status == 421:
             return self._misdirected()
@@ -237,9 +237,7 @@ def _is_ours(answer: Answer, keys: Keyring) -> bool:
     unsolved = Proof((b"0",) * challenge.puzzles, text)
     expected = Expected(now_ms=challenge.issued_at_ms, epoch=challenge.epoch)
     found = check(unsolved, keys, expected)
-    return not (
-        isinstance(found, Refusal) and found.reason in (Reason.UNKNOWN_KEY, Reason.BAD_MAC)
-    )
+    return not (isinstance(found, Refusal) and found.reason in (Reason.UNKNOWN_KEY, Reason.BAD_MAC))
 
 
 def _contains(network: str, address: str) -> bool:

@@ -4,8 +4,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from ..configuration import without_secrets
-from ..stores import Store, StoreError
+from pypow import PowError
+from pypow_server.stores import Store, without_secrets
+
 from . import Finding, fail, ok, warn
 
 
@@ -14,7 +15,7 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
 
     Args:
         url: of the store.
-        open_store: opens it; raises `StoreError`.
+        open_store: opens it; raises `PowError`.
     """
     shown = without_secrets(url)
     scheme, _, rest = url.partition(":")
@@ -26,7 +27,7 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
                 fix="give --store sqlite:PATH, or redis://HOST for several machines",
             )
         ]
-    if scheme == "sqlite" and not Path(rest).expanduser().exists():
+    if scheme == "sqlite" and not _exists(rest):
         return [
             warn(
                 "store",
@@ -36,19 +37,22 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
         ]
     try:
         store = open_store(url)
-    except StoreError as error:
-        return [_failure(shown, error)]
+    except PowError as error:
+        return [_failure(error)]
     try:
         await store.ledger.probe()
-    except StoreError as error:
-        return [_failure(shown, error)]
+    except PowError as error:
+        return [_failure(error)]
     finally:
         await store.ledger.aclose()
         await store.limiter.aclose()
     return [ok("store", f"{shown} takes spends")]
 
 
-def _failure(url: str, error: StoreError) -> Finding:
+def _exists(path: str) -> bool:
+    return Path(path).expanduser().exists()
+
+
+def _failure(error: PowError) -> Finding:
     text, _, remedy = str(error).rpartition("; ")
-    advice = "see docs/operations.md under store" if not text else remedy
-    return fail("store", f"{url}: {text or error}", fix=advice)
+    return fail("store", text or str(error), fix=remedy if text else "see docs/stores.md")

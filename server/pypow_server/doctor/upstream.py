@@ -65,9 +65,7 @@ async def _mcp(exchange: Exchange, url: str, path: str) -> Finding:
     version = _result(handshake).get("protocolVersion")
     if isinstance(version, str):
         return ok("upstream", f"{url}{path} speaks MCP {version[:20]}, by a handshake")
-    said = (
-        handshake.why if isinstance(handshake, Unreachable) else f"it answers {handshake.status}"
-    )
+    said = handshake.why if isinstance(handshake, Unreachable) else f"it answers {handshake.status}"
     return warn(
         "upstream",
         f"{url} is up, and no MCP server answers at {path}: {said}",
