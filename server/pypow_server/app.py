@@ -34,9 +34,9 @@ _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 def _redis(scheme: str, rest: str) -> Store:
     # Imported when it is asked for: the redis package is an extra.
-    from .stores.redis_store import open_store
+    from .stores import redis_store
 
-    return open_store(rest, scheme=scheme)
+    return redis_store.open_store(rest, scheme=scheme)
 
 
 _STORES: Final[Mapping[str, Callable[[str], Store]]] = {
@@ -132,7 +132,7 @@ def create_app(
         mcp_paths=settings.mcp_paths,
     )
     telemetry = _telemetry(settings, keys)
-    opened = _open_store(settings.store_url)
+    opened = open_store(settings.store_url)
     store = replace(opened, ledger=telemetry.ledger(opened.ledger))
     return App(
         gate=Gate(
@@ -176,7 +176,12 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_store(url: str) -> Store:
+def open_store(url: str) -> Store:
+    """Open the store of a URL.
+
+    Raises:
+        InvalidInputError: no such store, or one that cannot be had; one line.
+    """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(
