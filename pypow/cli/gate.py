@@ -2,7 +2,6 @@
 """`pypow gate`: guard a server, so that callers earn their way in."""
 
 import json
-import logging
 import os
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +29,6 @@ Every option can be given in the environment too: PYPOW_UPSTREAM, PYPOW_LISTEN a
 Exit codes: 0 stopped by SIGTERM or Ctrl-C, 2 wrong use, or a port, file or store it cannot have.
 """
 
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 
 def gate(
     *,
@@ -44,7 +41,7 @@ def gate(
     ] = None,
     admin: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Health and API pages. [127.0.0.1:8403]"),
+        typer.Option(metavar="HOST:PORT", help="Health, metrics, API pages. [127.0.0.1:8403]"),
     ] = None,
     public_url: Annotated[
         str | None,
@@ -69,13 +66,28 @@ def gate(
         str | None,
         typer.Option(metavar="DIR", help="Keys and ledger. [~/.local/state/pypow]"),
     ] = None,
+    audit: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Gets a JSON line for each paid or refused call."),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(metavar="LEVEL", help="debug, info, warning or error. [info]"),
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="FORMAT", help="logfmt, json or console. [logfmt]")
+    ] = None,
+    drain: Annotated[
+        str | None,
+        typer.Option(metavar="S", help="Seconds for calls in flight at the end. [30]"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Stand in front of a server: each call costs a little work, done once and never reused.
 
     Keys and the ledger are made on the first run and kept. Serves until Ctrl-C.
     """
-    from pypow_server import listeners
+    from pypow_server import listeners, logs
     from pypow_server.app import create_app
     from pypow_server.settings import Settings
 
@@ -91,14 +103,17 @@ def gate(
             "mcp_paths": ",".join(mcp_path) if mcp_path else None,
             "lifetime_s": lifetime,
             "state_dir": state_dir,
+            "audit": audit,
+            "log_level": log_level,
+            "log_format": log_format,
+            "drain_s": drain,
         },
     )
     if settings.upstream is None:
         raise InvalidInputError(
             "expected --upstream URL, the server to guard, such as http://127.0.0.1:8000"
         )
-    logging.basicConfig(format=_LOG_FORMAT)
-    logging.getLogger("pypow_server").setLevel(logging.INFO)
+    logs.configure(level=settings.log_level, form=settings.log_format)
     with (
         listeners.bind(settings.listen, option="--listen") as public_socket,
         listeners.bind(settings.admin, option="--admin") as admin_socket,
@@ -111,6 +126,8 @@ def gate(
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
+            draining=gated.readiness.drain,
+            drain_s=settings.drain_s,
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

@@ -1,25 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What operators see, on a listener of their own: health, and the documentation of the API.
+"""What operators see, on a listener of their own: health, figures, configuration, documentation.
 
 None of it is on the callers' side: a health route there would be a way around the gate, and
 documentation a map for whoever looks for one.
 """
 
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from .stores import Ledger, StoreError
+from .telemetry import Telemetry
 
 
-def create_admin(*, api: FastAPI, ledger: Ledger) -> FastAPI:
+class Readiness:
+    """Whether callers should be sent here; they should not once the gate is to stop."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._draining = False
+
+    def drain(self) -> None:
+        """From now on, and for good: not ready."""
+        self._draining = True
+
+    async def hindrance(self) -> str | None:
+        """Why callers should not be sent here; None when they should."""
+        if self._draining:
+            return "draining: calls in flight end, and no new ones are taken"
+        try:
+            await self._ledger.probe()
+        except StoreError as error:
+            return str(error)
+        return None
+
+
+def create_admin(
+    *,
+    api: FastAPI,
+    readiness: Readiness,
+    telemetry: Telemetry,
+    configuration: Callable[[], Mapping[str, object]],
+) -> FastAPI:
     """The operators' app.
 
     Args:
         api: the callers' API, documented here.
-        ledger: asked whether it takes spends.
+        readiness: what ``/readyz`` answers.
+        telemetry: what ``/metrics`` and ``/decisions`` answer.
+        configuration: what is in effect now, without its secrets.
     """
     admin = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -29,11 +62,26 @@ def create_admin(*, api: FastAPI, ledger: Ledger) -> FastAPI:
 
     @admin.get("/readyz")
     async def readyz() -> PlainTextResponse:
-        try:
-            await ledger.probe()
-        except StoreError as error:
-            return PlainTextResponse(f"{error}\n", status_code=503)
+        hindrance = await readiness.hindrance()
+        if hindrance is not None:
+            return PlainTextResponse(f"{hindrance}\n", status_code=503)
         return PlainTextResponse("ready\n")
+
+    @admin.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        text, media_type = telemetry.metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": media_type})
+
+    @admin.get("/config")
+    async def config() -> dict[str, object]:
+        return dict(configuration())
+
+    @admin.get("/decisions/{decision_id}", response_model=None)
+    async def decision(decision_id: str) -> dict[str, object] | Response:
+        found = telemetry.recent.find(decision_id)
+        if found is None:
+            return PlainTextResponse("none of the last refusals has this id\n", status_code=404)
+        return dataclasses.asdict(found) | {"outcome": found.outcome.value}
 
     @admin.get("/openapi.json")
     async def openapi() -> dict[str, Any]:

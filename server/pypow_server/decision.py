@@ -2,11 +2,8 @@
 """What the gate decided about one request: what metrics, logs, audit and traces are made from."""
 
 import enum
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-
-_LOG = logging.getLogger("pypow_server.gate")
 
 
 class Outcome(enum.Enum):
@@ -42,6 +39,8 @@ class Decision:
         method: HTTP's or MCP's, as the caller wrote it.
         name: path or tool, as the caller wrote it.
         limiter_failed: whether a limiter was asked that could not tell, and held nothing back.
+        traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
+            as the caller wrote it; None without one.
     """
 
     id: str
@@ -57,22 +56,8 @@ class Decision:
     method: str
     name: str
     limiter_failed: bool = False
+    traceparent: str | None = None
 
 
 Recorder = Callable[[Decision], None]
 """Takes each decision; is called in the event loop, so it must be quick, and must not raise."""
-
-
-def log_refusal(decision: Decision) -> None:
-    """A `Recorder`: one line for each refusal. What callers sent is quoted as ASCII, and cut."""
-    if decision.problem is not None:
-        _LOG.info(
-            "%s decision=%s problem=%s status=%d entry=%s client=%s call=%s",
-            decision.outcome.value,
-            decision.id,
-            decision.problem,
-            decision.status,
-            ascii(decision.entry),
-            decision.client,
-            ascii(f"{decision.method} {decision.name}"[:200]),
-        )

@@ -18,11 +18,10 @@ from typing import assert_never
 from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
-from .client_address import NOBODY, TrustedProxies
-from .decision import Recorder, log_refusal
+from .decision import Recorder
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
-from .policy import FREE, Policy, Price
+from .policy import FREE, Entry, Policy, Price
 from .problems import Problem
 from .rails import Absent, Admit, Rail, Refuse
 from .reply import Reply
@@ -57,11 +56,10 @@ class Gate:
         ledger: Ledger,
         policy: Policy,
         limiter: Limiter | None = None,
-        recorders: Sequence[Recorder] = (log_refusal,),
+        recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
         body_deadline_s: float = BODY_DEADLINE_S,
-        trusted: TrustedProxies = NOBODY,
     ) -> None:
         """Put a gate in front of ``app``.
 
@@ -76,7 +74,6 @@ class Gate:
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
-            trusted: proxies whose word on the client's address is taken.
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
@@ -86,11 +83,30 @@ class Gate:
         self._clock = clock
         self._body_limit = body_limit
         self._body_deadline_s = body_deadline_s
-        self._trusted = trusted
 
     def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
         """Judge requests that begin from now on by these."""
         self._rulebook = Rulebook(policy, tuple(rails))
+
+    @property
+    def policy(self) -> Policy:
+        """What requests that begin now are judged by."""
+        return self._rulebook.policy
+
+    def around(self, app: ASGIApp, *, price: Price) -> "Gate":
+        """A gate in front of another app where all costs ``price``; the rest is as it is here."""
+        rulebook = self._rulebook
+        return Gate(
+            app,
+            rails=rulebook.rails,
+            ledger=self._ledger,
+            policy=replace(
+                rulebook.policy, default=price, entries=(Entry("*", price),), mcp_paths=()
+            ),
+            limiter=self._limiter,
+            recorders=self._recorders,
+            clock=self._clock,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -160,7 +176,7 @@ class Gate:
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
-        call = read_call(hearing.scope, self._trusted)
+        call = read_call(hearing.scope, hearing.rulebook.policy.trusted)
         if isinstance(call, Problem):
             return call
         hearing.call = call
@@ -211,10 +227,9 @@ class Gate:
         return await self._earn(hearing, call, price)
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        now_ms = hearing.now_ms
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await settle(self._ledger, judged.spend, now_ms=now_ms)
+            problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
             if problem is None:
                 hearing.admission = judged
         elif judged.status == 402 and await has_free_call(
@@ -223,15 +238,18 @@ class Gate:
             problem = None
         else:
             problem = judged
-        if problem is None or problem.status != 402 or hearing.is_observed:
-            return problem
+        if problem is not None and problem.status == 402 and not hearing.is_observed:
+            return await self._offer(hearing, call, price, problem)
+        return problem
+
+    async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:
         try:
             epoch = await self._ledger.epoch()
         except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
             _LOG.exception("the ledger does not tell its epoch")
             return store_unavailable()
         hearing.offers = [
-            await rail.offer(call, price, now_ms=now_ms, epoch=epoch)
+            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch)
             for rail in hearing.rulebook.rails
         ]
         return problem

@@ -80,13 +80,13 @@ class Hearing:
         """The request as the app gets it."""
         if self.call is None:
             return Passage(without_ours(self.scope), self.receive)
-        admission = self.admission
-        principal = None if admission is None else admission.principal
+        if self.admission is None:
+            return Passage(self.call.scope_for_app(self.scope, principal=None), self.receive)
         return Passage(
-            self.call.scope_for_app(self.scope, principal=principal),
+            self.call.scope_for_app(self.scope, principal=self.admission.principal),
             self.receive,
-            None if admission is None else admission.spend,
-            None if admission is None else admission.bought,
+            self.admission.spend,
+            self.admission.bought,
         )
 
     def refusal(self, problem: Problem) -> Reply:
@@ -119,4 +119,5 @@ class Hearing:
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
             limiter_failed=self.limiter_failed,
+            traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
         )

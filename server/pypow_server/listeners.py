@@ -11,6 +11,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import uvicorn
 import uvloop
@@ -18,11 +19,12 @@ import uvloop
 from pypow import InvalidInputError
 
 from .address import Address
-from .bounded_http import BoundedHttp
+from .bounded_http import bounded
+from .connection_limits import ConnectionLimits, within_open_files
 from .scope import ASGIApp
 
-DRAIN_S = 10
-"""How long calls in flight may take to end after SIGTERM or Ctrl-C, in seconds."""
+_ADMIN_DRAIN_S = 1
+DEFAULT_LIMITS = ConnectionLimits()
 
 _KEEP_ALIVE_S = 20
 _BACKLOG = 2048
@@ -67,6 +69,9 @@ def run(
     admin: tuple[socket.socket, ASGIApp],
     *,
     ready: Callable[[], None],
+    draining: Callable[[], None],
+    drain_s: int,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
 
@@ -76,30 +81,44 @@ def run(
         public: the socket and the app of callers; its lifespan is run.
         admin: the socket and the app of operators.
         ready: called once both are being served.
+        draining: called when the first signal came.
+        drain_s: how long calls in flight may take to end, in seconds.
+        limits: of each of the two; no more connections than the process may have files open.
     """
+    limits = replace(limits, connections=within_open_files(limits))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(public, admin, ready))
+        runner.run(_serve(public, admin, limits, ready=ready, draining=draining, drain_s=drain_s))
 
 
 async def _serve(
     public: tuple[socket.socket, ASGIApp],
     admin: tuple[socket.socket, ASGIApp],
+    limits: ConnectionLimits,
+    *,
     ready: Callable[[], None],
+    draining: Callable[[], None],
+    drain_s: int,
 ) -> None:
-    servers = (_Server(_config(public[1], lifespan=True)), _Server(_config(admin[1])))
+    callers = _Server(_config(public[1], limits, drain_s=drain_s, lifespan=True))
+    operators = _Server(_config(admin[1], limits, drain_s=_ADMIN_DRAIN_S))
 
     def stop() -> None:
-        for server in servers:
-            server.force_exit = server.should_exit
-            server.should_exit = True
+        draining()
+        callers.force_exit = callers.should_exit
+        callers.should_exit = True
+
+    async def serve_callers() -> None:
+        await callers.serve(sockets=[public[0]])
+        # Until here, readiness has told that no new calls are taken.
+        operators.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     async with asyncio.TaskGroup() as group:
-        for server, (listener, _) in zip(servers, (public, admin), strict=True):
-            group.create_task(server.serve(sockets=[listener]))
-        await asyncio.gather(*(server.up.wait() for server in servers))
+        group.create_task(serve_callers())
+        group.create_task(operators.serve(sockets=[admin[0]]))
+        await asyncio.gather(callers.up.wait(), operators.up.wait())
         ready()
 
 
@@ -114,15 +133,45 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, and serve whoever had connected by then.
+
+        Closing a listener resets the connections that wait in its backlog, so those are taken
+        first, with nothing in between in which more could come.
+        """
+        waiting = [accepted for listener in sockets or () for accepted in _accept_all(listener)]
+        for listening in (*self.servers, *(sockets or ())):
+            listening.close()
+        loop = asyncio.get_running_loop()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(self._protocol, accepted)
+        await super().shutdown()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # uvicorn's own protocols
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def _config(app: ASGIApp, *, lifespan: bool = False) -> uvicorn.Config:
+def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
+    listener.settimeout(0)
+    while True:
+        try:
+            yield listener.accept()[0]
+        except BlockingIOError:
+            return
+
+
+def _config(
+    app: ASGIApp, limits: ConnectionLimits, *, drain_s: int, lifespan: bool = False
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHttp,
+        http=bounded(limits),
         ws="websockets-sansio",
         ws_max_size=4 * 1024 * 1024,
         ws_per_message_deflate=False,
@@ -135,5 +184,5 @@ def _config(app: ASGIApp, *, lifespan: bool = False) -> uvicorn.Config:
         # X-Forwarded-* from a caller is worth nothing; nothing here reads it.
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=drain_s,
     )

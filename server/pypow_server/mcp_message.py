@@ -23,6 +23,7 @@ from .problems import Problem
 PROOF_META = "io.pypow/proof"
 REFUSAL_META = "io.pypow/refusal"
 VERSION_META = "io.modelcontextprotocol/protocolVersion"
+TRACE_META = "traceparent"
 CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 MODERN_SINCE = "2026-07-28"
 
@@ -74,6 +75,7 @@ class McpMessage:
         name: which tool, prompt or resource; empty where the method has none.
         modern: whether it speaks 2026-07-28 or later.
         proof: what ``_meta["io.pypow/proof"]`` held, unread; empty when it was absent.
+        traceparent: of ``_meta`` (W3C Trace Context), unread; None without one.
         body: what the upstream gets, without the proof; the original octets when there was none.
     """
 
@@ -84,6 +86,7 @@ class McpMessage:
     modern: bool
     proof: tuple[object, ...]
     body: bytes
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,7 @@ def read_message(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
         modern=headers.modern or (VERSION_META in meta and is_modern(str(meta[VERSION_META]))),
         proof=(meta[PROOF_META],) if PROOF_META in meta else (),
         body=_without_proof(document) if PROOF_META in meta else body,
+        traceparent=_traceparent(meta),
     )
 
 
@@ -239,6 +243,11 @@ def _name(document: Mapping[str, object]) -> str | None:
         return None
     name = params.get(parameter)
     return name if isinstance(name, str) and _is_text(name) else None
+
+
+def _traceparent(meta: Mapping[str, object]) -> str | None:
+    value = meta.get(TRACE_META)
+    return value if isinstance(value, str) and len(value) <= _MAX_QUOTED else None
 
 
 def _without_proof(document: Mapping[str, object]) -> bytes:

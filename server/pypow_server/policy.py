@@ -12,6 +12,7 @@ from pypow.errors import InvalidInputError
 
 from .access import Access
 from .call import Call
+from .client_address import NOBODY, TrustedProxies
 from .match import Match
 from .mcp_message import Kind
 from .resource import Resource, is_canonical
@@ -19,6 +20,8 @@ from .stores import Quota
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
+MAX_PASS_CALLS = 0xFFFF
+MAX_PASS_LIFETIME_S = 30 * 24 * 3600
 
 FREE: Final = None
 """The price of a call that anyone may make. Only ever said explicitly, never by omission."""
@@ -30,15 +33,26 @@ _FREE_METHODS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PassTerms:
-    """What one proof buys beside its own call.
+    """What one proof buys, its own call included.
 
     Attributes:
         calls: how many calls, 1 to 65535; 0 for as many as fit in its time.
-        lifetime_s: for how many seconds.
+        lifetime_s: for how many seconds, 1 to `MAX_PASS_LIFETIME_S`.
     """
 
     calls: int
     lifetime_s: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.calls <= MAX_PASS_CALLS:
+            raise InvalidInputError(
+                f"expected a pass of 1 to {MAX_PASS_CALLS} calls, or 0 for any number in its "
+                f"time, got {self.calls}"
+            )
+        if not 1 <= self.lifetime_s <= MAX_PASS_LIFETIME_S:
+            raise InvalidInputError(
+                f"expected a pass for 1 to {MAX_PASS_LIFETIME_S} seconds, got {self.lifetime_s}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,7 @@ class Policy:
         hosts: names by which callers may call the gate; None for any. An IP address is always
             one: no page of another site can be made to send it.
         observe: decide, and let everything through.
+        trusted: proxies whose word on the client's address is taken.
     """
 
     default: Price = DEFAULT_PRICE
@@ -124,6 +139,7 @@ class Policy:
     free_limit: Quota | None = None
     hosts: frozenset[str] | None = None
     observe: bool = False
+    trusted: TrustedProxies = NOBODY
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -203,14 +219,23 @@ def relative_weight(q: int, *, default: Price) -> int:
     return min(max(math.ceil(ratio), 1), MAX_WEIGHT)
 
 
+def priced(name: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Price:
+    """A price of ``bits`` of work (1 to 44), weighed against the default price.
+
+    Raises:
+        InvalidInputError: bits out of range.
+    """
+    q = difficulty.from_bits(bits)
+    return Price(name, q, relative_weight(q, default=default))
+
+
 def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
     """A row that costs ``bits`` of work (1 to 44), weighed against the default price.
 
     Raises:
         InvalidInputError: bits out of range, or a match that names nothing.
     """
-    q = difficulty.from_bits(bits)
-    return Entry(match, Price(match, q, relative_weight(q, default=default)))
+    return Entry(match, priced(match, bits=bits, default=default))
 
 
 def _folded(path: bytes) -> bytes:

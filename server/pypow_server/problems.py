@@ -112,6 +112,11 @@ def expired(detail: str) -> Problem:
     return Problem("expired", "The credential has expired", 402, detail)
 
 
+def revoked(detail: str) -> Problem:
+    """The operator has revoked the pass."""
+    return Problem("revoked", "The pass was revoked", 402, detail)
+
+
 def not_yet_valid(detail: str) -> Problem:
     """The challenge is dated in the future."""
     return Problem("not-yet-valid", "The credential is not valid yet", 402, detail)

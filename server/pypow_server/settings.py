@@ -19,6 +19,7 @@ from pypow.challenge import DEFAULT_LIFETIME_S
 from pypow.errors import InvalidInputError
 from pypow.wire import MAX_LIFETIME_S
 
+from . import logs
 from .address import Address
 from .resource import is_canonical
 from .stores import without_secrets
@@ -27,12 +28,14 @@ _T = TypeVar("_T")
 
 _ENGINE_VARIABLES = {"PYPOW_KERNEL"}
 _MAX_TEXT = 1000
+_MAX_DRAIN_S = 3600
 _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
 
 
 DEFAULT_LISTEN = Address("127.0.0.1", 8402)
 DEFAULT_ADMIN = Address("127.0.0.1", 8403)
 DEFAULT_BITS = 16.0
+DEFAULT_DRAIN_S = 30
 DEFAULT_MCP_PATHS = ("/mcp",)
 
 
@@ -51,6 +54,11 @@ class Settings:
         bits: price of a call in bits of expected work, 1 to 44.
         mcp_paths: the paths at which the upstream speaks MCP.
         lifetime_s: how long a challenge is good for, in seconds, 1 to 600.
+        log_level: one of `logs.LEVELS`.
+        log_format: one of `logs.FORMATS`.
+        audit: the file that gets a line for each decision; None for no such file.
+        drain_s: how long calls in flight may take to end once the gate is to stop, in seconds, 0
+            to 3600.
         state_dir: holds the keys, and the ledger unless `store` says otherwise.
 
     Raises:
@@ -66,6 +74,10 @@ class Settings:
     bits: float = DEFAULT_BITS
     mcp_paths: tuple[str, ...] = DEFAULT_MCP_PATHS
     lifetime_s: int = DEFAULT_LIFETIME_S
+    log_level: str = logs.DEFAULT_LEVEL
+    log_format: str = logs.DEFAULT_FORMAT
+    audit: Path | None = None
+    drain_s: int = DEFAULT_DRAIN_S
 
     def __post_init__(self) -> None:
         for name in ("upstream", "public_url"):
@@ -76,6 +88,9 @@ class Settings:
         _labelled("bits", _bits, self.bits)
         _labelled("mcp_paths", _mcp_paths, self.mcp_paths)
         _labelled("lifetime_s", _lifetime_s, self.lifetime_s)
+        _labelled("log_level", _one_of(logs.LEVELS), self.log_level)
+        _labelled("log_format", _one_of(logs.FORMATS), self.log_format)
+        _labelled("drain_s", _drain_s, self.drain_s)
 
     @classmethod
     def from_env(
@@ -107,6 +122,10 @@ class Settings:
             lifetime_s=given.read(
                 "lifetime_s", lambda text: _lifetime_s(_integer(text)), DEFAULT_LIFETIME_S
             ),
+            log_level=given.read("log_level", _one_of(logs.LEVELS), logs.DEFAULT_LEVEL),
+            log_format=given.read("log_format", _one_of(logs.FORMATS), logs.DEFAULT_FORMAT),
+            audit=given.read("audit", _path, None),
+            drain_s=given.read("drain_s", lambda text: _drain_s(_integer(text)), DEFAULT_DRAIN_S),
         )
 
     @property
@@ -135,7 +154,7 @@ def option(name: str) -> str:
     >>> option("mcp_paths")
     '--mcp-path'
     """
-    return {"mcp_paths": "--mcp-path", "lifetime_s": "--lifetime"}.get(
+    return {"mcp_paths": "--mcp-path", "lifetime_s": "--lifetime", "drain_s": "--drain"}.get(
         name, "--" + name.replace("_", "-")
     )
 
@@ -255,9 +274,24 @@ def _lifetime_s(lifetime_s: int) -> int:
     return lifetime_s
 
 
+def _drain_s(drain_s: int) -> int:
+    if not 0 <= drain_s <= _MAX_DRAIN_S:
+        raise InvalidInputError(f"expected 0 to {_MAX_DRAIN_S} seconds, got {drain_s!r}")
+    return drain_s
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in names:
+            raise InvalidInputError(f"expected one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return check
+
+
 def _path(text: str) -> Path:
     if not text or "\0" in text:
-        raise InvalidInputError(f"expected the path of a directory, got {text!r}")
+        raise InvalidInputError(f"expected a path, got {text!r}")
     return Path(text).expanduser().absolute()
 
 

@@ -508,10 +508,10 @@ def test_a_refusal_is_logged_in_one_line_under_its_decision_and_without_the_proo
     bench = Bench()
     proof = bench.proof("GET", "/x")
     bench.send("GET", headers=solution(proof))
-    with caplog.at_level(logging.INFO, logger="pypow_server.gate"):
+    with caplog.at_level(logging.INFO, logger="pypow_server.decisions"):
         answer = bench.send("GET", headers=solution(proof))
     (record,) = caplog.records
-    line = record.getMessage()
+    line = str(vars(record))
     assert document(answer)["decision"] in line
     assert "already-spent" in line
     assert proof[10:34] not in line

@@ -2,6 +2,7 @@
 """Passes: what was signed is what counts, and every other text is refused with a reason."""
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from pypow import challenge
 from pypow.challenge import Expected, Key, Keyring, Reason, Refusal
-from pypow.errors import WireError
+from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
+from pypow_server.api import create_api
 from pypow_server.passes import Pass
-from pypow_server.policy import Entry, PassTerms, Policy
+from pypow_server.policy import MAX_PASS_LIFETIME_S, Entry, PassTerms, Policy
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
 from pypow_server.stores import Spend
@@ -377,3 +379,124 @@ def test_hundreds_of_concurrent_uses_of_a_pass_admit_its_number_of_calls() -> No
 
     answers = asyncio.run(rush())
     assert kinds(answers).count("admitted") == left == 19
+
+
+@pytest.mark.parametrize(
+    "terms", [(-1, 60), (65_536, 60), (1, 0), (1, -1), (0, MAX_PASS_LIFETIME_S + 1)]
+)
+def test_a_price_cannot_sell_what_a_pass_cannot_hold(terms: tuple[int, int]) -> None:
+    with pytest.raises(InvalidInputError, match="expected a pass"):
+        PassTerms(*terms)
+
+
+def redeem(bench: Bench, proof: str, *, resource: object = None) -> Answer:
+    """What ``POST /api/verify`` answers."""
+    api = create_api(rail=bench.rail, policy=bench.policy, ledger=bench.ledger, clock=bench.clock)
+    text, _, nonce = proof.removeprefix("challenge=").partition(",nonce=")
+    body: dict[str, object] = {"challenge": text, "nonce": nonce}
+    if resource is not None:
+        body["resource"] = resource
+    return asyncio.run(call(api, "POST", b"/api/verify", body=json.dumps(body).encode()))
+
+
+def test_the_api_sells_all_the_calls_of_a_pass() -> None:
+    bench = Bench(policy=selling(20, 300))
+    answer = redeem(bench, bench.proof("GET", "/search/a"), resource="GET /search/a")
+    sold = document(answer)
+    assert (sold["calls"], sold["expires_at"]) == (20, bench.clock.now_ms // 1000 + 300)
+    uses = [bench.send("GET", f"/search/{n}", bearer(sold["pass"])) for n in range(21)]
+    assert kinds(uses) == ["admitted"] * 20 + ["already-spent"]
+
+
+def test_a_proof_buys_by_api_or_by_its_call_and_not_by_both() -> None:
+    bench = Bench(policy=selling(20))
+    by_call, by_api = (bench.proof("GET", "/search/a") for _ in range(2))
+    bench.send("GET", "/search/a", solution(by_call))
+    redeem(bench, by_api, resource="GET /search/a")
+    answers = [
+        redeem(bench, by_call, resource="GET /search/a"),
+        bench.send("GET", "/search/a", solution(by_api)),
+        redeem(bench, by_api, resource="GET /search/a"),
+    ]
+    assert kinds(answers) == ["already-spent"] * 3
+    assert answers[1].values(b"x-pow-pass") == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "status", "found"),
+    [
+        ("GET /search/b", 402, "wrong-resource"),
+        ("GET /x", 402, "wrong-resource"),
+        ("POST /mcp", 400, "bad-request"),
+        ("tools/list", 400, "bad-request"),
+        ("nonsense here", 402, "wrong-resource"),
+        ("", 400, "malformed-proof"),
+        ("GET search", 400, "malformed-proof"),
+        ("GET /" + "x" * 2000, 400, "malformed-proof"),
+        (7, 400, "malformed-proof"),
+        ([], 400, "malformed-proof"),
+    ],
+)
+def test_a_resource_that_the_challenge_was_not_for_buys_nothing(
+    resource: object, status: int, found: str
+) -> None:
+    bench = Bench(policy=selling(20))
+    proof = bench.proof("GET", "/search/a")
+    answer = redeem(bench, proof, resource=resource)
+    assert (answer.status, kinds([answer])) == (status, [found])
+    assert bench.ledger.spends == 0
+
+
+def test_a_challenge_for_one_call_that_says_no_resource_buys_that_call() -> None:
+    bench = Bench(policy=selling(20))
+    sold = document(redeem(bench, bench.proof("GET", "/search/a")))
+    assert sold["calls"] == 1
+    answers = [bench.send("GET", f"/search/{x}", bearer(sold["pass"])) for x in "bab"]
+    assert kinds(answers) == ["wrong-resource", "admitted", "wrong-resource"]
+
+
+def test_a_challenge_for_any_call_buys_what_the_default_price_sells_or_what_is_named() -> None:
+    default = replace(EASY, name="default", sells=PassTerms(5, 60))
+    bench = Bench(policy=Policy(default=default, entries=selling(20).entries))
+
+    def proof() -> str:
+        issued = bench.rail.challenge(
+            None, default, puzzles=None, now_ms=NOW_MS, epoch=asyncio.run(bench.ledger.epoch())
+        )
+        return solved(issued.published())
+
+    of_default = document(redeem(bench, proof()))
+    of_entry = document(redeem(bench, proof(), resource="GET /search/a"))
+    assert (of_default["calls"], of_entry["calls"]) == (5, 20)
+    answers = [
+        bench.send("GET", target, bearer(sold["pass"]))
+        for sold in (of_default, of_entry)
+        for target in ("/x", "/search/a")
+    ]
+    assert kinds(answers) == ["admitted", "wrong-resource", "wrong-resource", "admitted"]
+
+
+def test_a_cheap_challenge_buys_no_pass_of_a_dear_entry() -> None:
+    (cheap,) = selling(20).entries
+    assert cheap.price is not None
+    dear = replace(cheap, price=replace(cheap.price, weight=16))
+    bench = Bench(policy=Policy(default=EASY, entries=(dear,)))
+    issued = bench.rail.challenge(
+        None, EASY, puzzles=None, now_ms=NOW_MS, epoch=asyncio.run(bench.ledger.epoch())
+    )
+    answer = redeem(bench, solved(issued.published()), resource="GET /search/a")
+    assert kinds([answer]) == ["underweight"]
+
+
+def test_an_mcp_caller_is_told_of_its_pass_in_the_same_header() -> None:
+    bench = Bench(policy=selling(3, match="tools/call search_*"))
+    (offer,) = offers(bench.post_mcp("tools/call", {"name": "search_web"}))
+    assert offer["pass"]["resource"] == "tools/call search_web"
+    meta = {"io.pypow/proof": solved(offer)}
+    answer = bench.post_mcp("tools/call", {"name": "search_web", "_meta": meta})
+    (text,) = answer.values(b"x-pow-pass")
+    uses = [
+        bench.post_mcp("tools/call", {"name": f"search_{n}"}, headers=bearer(text.decode()))
+        for n in range(3)
+    ]
+    assert [answer.body == b"reached" for answer in uses] == [True, True, False]

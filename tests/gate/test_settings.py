@@ -52,6 +52,10 @@ SOUND = {
     "bits": ("18", "20.5", 20.5),
     "mcp_paths": ("/a", "/mcp,/v2/mcp", ("/mcp", "/v2/mcp")),
     "lifetime_s": ("60", "600", 600),
+    "log_level": ("debug", "error", "error"),
+    "log_format": ("json", "console", "console"),
+    "audit": ("/var/log/a", "/var/log/b", Path("/var/log/b")),
+    "drain_s": ("0", "3600", 3600),
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
 }
 
@@ -112,6 +116,10 @@ UNSOUND = {
     "store": ["", "ledger.db", ":memory"],
     "bits": ["", "sixteen", "nan", "inf", "0", "0.9", "44.1", "60", "-1", "1e999"],
     "mcp_paths": ["", "mcp", "/mcp,", "/m//p", "/m%2Fp", "/a/../mcp", "/m\u00e7p", "/m\ncp"],
+    "log_level": ["", "INFO", "trace"],
+    "log_format": ["", "xml"],
+    "audit": [""],
+    "drain_s": ["", "-1", "3601", "1.5"],
     "lifetime_s": ["", "0", "601", "-5", "1.5", "120s", "\u0661", "9" * 5000],
     "state_dir": ["", "a\0b"],
 }

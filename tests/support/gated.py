@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pypow_server import logs
+from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
-from pypow_server.stores import Ledger, Spend
+from pypow_server.stores import Ledger, Limiter, Spend
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
@@ -109,7 +111,10 @@ class Bench:
         gate: type[Gate] = Gate,
         ledger: CountingLedger | None = None,
         body_limit: int = 4096,
+        limiter: Limiter | None = None,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
+        self.decisions: list[Decision] = []
         self.app = RecordingApp()
         self.ledger = ledger or CountingLedger()
         self.clock = Clock()
@@ -122,15 +127,36 @@ class Bench:
             policy=self.policy,
             clock=self.clock,
             body_limit=body_limit,
+            limiter=limiter,
+            recorders=(logs.record, self.decisions.append, *recorders),
         )
 
     def send(
-        self, method: str, target: str = "/x", headers: Headers = (), body: bytes = b""
+        self,
+        method: str,
+        target: str = "/x",
+        headers: Headers = (),
+        body: bytes = b"",
+        *,
+        client: str = "192.0.2.7",
     ) -> Answer:
         """One request through the gate."""
         fields = [(b"host", HOST.encode()), *headers]
+        return self.send_bare(method, target, fields, body, client=client)
+
+    def send_bare(
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        body: bytes = b"",
+        *,
+        client: str = "192.0.2.7",
+    ) -> Answer:
+        """One request with these headers and no other."""
+        path = target.encode("latin-1")
         return asyncio.run(
-            call(self.gate, method, target.encode("latin-1"), headers=fields, body=body)
+            call(self.gate, method, path, headers=headers, body=body, client=(client, 50000))
         )
 
     def post_mcp(

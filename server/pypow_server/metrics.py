@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate counts, for Prometheus.
+
+Values of labels come from configuration and from this code, never from a request: no caller can
+make the list longer.
+"""
+
+import time
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from .decision import Decision
+from .scope import ASGIApp, Message, Receive, Scope, Send
+from .stores.watched import SPEND, StoreCall, Watcher
+
+_DECISION_BUCKETS_S: Final = (
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 30,
+)  # fmt: skip
+_SPEND_BUCKETS_S: Final = (
+    0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5,
+)  # fmt: skip
+_UPSTREAM_BUCKETS_S: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+)  # fmt: skip
+
+
+class Metrics:
+    """The figures of one gate, in a registry of their own."""
+
+    def __init__(self, *, version: str, kernel: str) -> None:
+        """Begin at zero.
+
+        Args:
+            version: of pypow.
+            kernel: what checks proofs on this machine.
+        """
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._decisions = Counter(
+            "pypow_decisions",
+            "What became of requests.",
+            ("entry", "outcome", "rail", "problem"),
+            registry=registry,
+        )
+        self._decision_seconds = Histogram(
+            "pypow_decision_seconds",
+            "Time from a request's headers, and body if it is priced by that, to its decision.",
+            buckets=_DECISION_BUCKETS_S,
+            registry=registry,
+        )
+        self._spend_seconds = Histogram(
+            "pypow_spend_seconds",
+            "Time that the ledger took for a spend.",
+            ("store",),
+            buckets=_SPEND_BUCKETS_S,
+            registry=registry,
+        )
+        self._store_errors = Counter(
+            "pypow_store_errors",
+            "Operations of the store that failed, or could not tell.",
+            ("store", "operation"),
+            registry=registry,
+        )
+        self._fail_open = Counter(
+            "pypow_limiter_fail_open",
+            "Calls whose quota was not counted because the limiter could not tell.",
+            registry=registry,
+        )
+        self._upstream_seconds = Histogram(
+            "pypow_upstream_seconds",
+            "Time from handing a call to the upstream to the beginning of its response.",
+            buckets=_UPSTREAM_BUCKETS_S,
+            registry=registry,
+        )
+        self._lost_audit_lines = Counter(
+            "pypow_audit_lines_lost",
+            "Lines that the audit log could not take.",
+            registry=registry,
+        )
+        self._reloaded = Gauge(
+            "pypow_config_reload_timestamp_seconds",
+            "When the configuration in use was read.",
+            registry=registry,
+        )
+        Gauge(
+            "pypow_build_info",
+            "Always 1; the labels tell the version and what checks proofs.",
+            ("version", "kernel"),
+            registry=registry,
+        ).labels(version, kernel).set(1)
+        ProcessCollector(registry=registry)
+        # Looking a child up by its labels costs more than counting.
+        self._children: dict[tuple[str, str, str, str], Counter] = {}
+        self.reloaded()
+
+    def record(self, decision: Decision) -> None:
+        """Count a decision. A `Recorder`."""
+        labels = (
+            decision.entry,
+            decision.outcome.value,
+            decision.rail or "",
+            decision.problem or "",
+        )
+        child = self._children.get(labels)
+        if child is None:
+            child = self._children[labels] = self._decisions.labels(*labels)
+        child.inc()
+        self._decision_seconds.observe(decision.seconds)
+        if decision.limiter_failed:
+            self._fail_open.inc()
+
+    def store_watcher(self, store: str) -> Watcher:
+        """Counts what a store does.
+
+        Args:
+            store: the store's kind, such as ``sqlite``.
+        """
+        spend_seconds = self._spend_seconds.labels(store)
+
+        def watch(call: StoreCall) -> None:
+            if call.operation == SPEND:
+                spend_seconds.observe((call.ended_ns - call.started_ns) / 1e9)
+            if call.failed:
+                self._store_errors.labels(store, call.operation).inc()
+
+        return watch
+
+    def watch_upstream(self, app: ASGIApp) -> ASGIApp:
+        """The same app, with the time to each response counted."""
+
+        async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            began = time.perf_counter()
+
+            async def send_and_count(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._upstream_seconds.observe(time.perf_counter() - began)
+                await send(message)
+
+            await app(scope, receive, send_and_count)
+
+        return watched
+
+    def lost_audit_lines(self, lines: int) -> None:
+        """Count lines that the audit log could not take."""
+        self._lost_audit_lines.inc(lines)
+
+    def reloaded(self) -> None:
+        """Note that the configuration in use was read just now."""
+        self._reloaded.set_to_current_time()
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All figures as text, and its media type.
+
+        Args:
+            accept: the ``Accept`` header of who asks.
+        """
+        encode, media_type = choose_encoder(accept)
+        return encode(self._registry), media_type

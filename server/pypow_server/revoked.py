@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The passes that were revoked, read once a second: no request waits for a store."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from . import problems
+from .problems import Problem
+from .stores import Revocations
+
+PERIOD_S: Final = 1.0
+"""How often the list is read: how long a revoked pass may live on."""
+
+GRACE_S: Final = 30.0
+"""How old the list may grow while the store cannot be read. Then no pass is admitted."""
+
+_READ_TIMEOUT_S = 5.0
+_LOG = logging.getLogger("pypow_server.gate")
+
+
+async def _pause() -> None:
+    await asyncio.sleep(PERIOD_S)
+
+
+class RevokedPasses:
+    """What the store knows of revoked passes, as of a moment ago.
+
+    One task reads the list for as long as its event loop runs. It is begun by `start`, or by the
+    first pass that comes.
+    """
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        *,
+        clock: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[], Awaitable[None]] = _pause,
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            revocations: the store's.
+            clock: Unix milliseconds.
+            monotonic: seconds, from any moment on.
+            pause: returns when it is time to read again.
+        """
+        self._revocations = revocations
+        self._clock = clock
+        self._monotonic = monotonic
+        self._pause = pause
+        self._ids: frozenset[bytes] = frozenset()
+        self._read_at: float | None = None
+        self._tried = asyncio.Event()
+        self._reading: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read in the running event loop, unless that has begun."""
+        if self._reading is None or self._reading.done():
+            self._tried = asyncio.Event()
+            self._reading = asyncio.create_task(self._keep_reading())
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    async def denial(self, identity: bytes) -> Problem | None:
+        """Why the pass of this id is refused though it stands; None for no reason."""
+        self.start()
+        await self._tried.wait()
+        if self._read_at is None or self._monotonic() - self._read_at > GRACE_S:
+            return problems.store_unavailable(
+                "the store does not tell which passes are revoked, so none is admitted; try again"
+            )
+        if identity in self._ids:
+            return problems.revoked("the pass was revoked; solve a fresh challenge")
+        return None
+
+    async def _keep_reading(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_READ_TIMEOUT_S):
+                    self._ids = await self._revocations.revoked(now_ms=self._clock())
+                self._read_at = self._monotonic()
+            except Exception:  # noqa: BLE001 - any store's fault; the list in hand grows older
+                _LOG.exception("the revoked passes cannot be read")
+            self._tried.set()
+            await self._pause()
