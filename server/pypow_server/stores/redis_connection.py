@@ -139,7 +139,7 @@ _REMEDIES: Final[Mapping[type[Exception], str]] = {
     BusyLoadingError: "it is reading its data; wait",
     OutOfMemoryError: "it is full; give it more maxmemory",
     ReadOnlyError: "it is a replica; name the master, or use redis+sentinel://",
-    MovedError: "it is a node of a cluster; use redis+cluster://",
+    MovedError: "another node of its cluster has the slot; redis+cluster:// follows it",
     ClusterDownError: "its cluster is down; bring it up",
     MasterNotFoundError: "check the sentinels' addresses and the master's name",
     redis.TimeoutError: f"it did not answer within {TIMEOUT_S:g} s",
@@ -197,10 +197,9 @@ def _find_node(address: RedisAddress) -> tuple[str, int]:
         try:
             ask: Callable[..., Any] = client.execute_command
             slot = ask("CLUSTER KEYSLOT", address.key(""))
-            for (first, last), nodes in ask("CLUSTER SLOTS").items():
+            for first, last, primary, *_ in ask("CLUSTER SLOTS"):
                 if first <= slot <= last:
-                    name, its_port = nodes["primary"][:2]
-                    return name or host, its_port
+                    return primary[0].decode() or host, primary[1]
             fault = ClusterDownError(f"no node has slot {slot}")
         except (RedisError, OSError) as error:
             fault = error
