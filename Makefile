@@ -11,10 +11,10 @@ SECONDS ?= 60
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures deep fuzz dist clean
+.PHONY: help venv build run demo check lint types test bench figures deep fuzz fuzzgate dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(BIN)/python ## Create .venv
 
@@ -50,6 +50,9 @@ deep: $(VENV)/installed-dev ## The long proofs
 
 fuzz: ## Feed the core hostile inputs for SECONDS on JOBS cores; needs clang
 	$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS) $(if $(JOBS),--jobs $(JOBS))
+
+fuzzgate: $(VENV)/installed-dev ## Feed the gate's parsers hostile inputs for SECONDS
+	PYTHONPATH=tests $(BIN)/python -m fuzz.gate_run --seconds $(SECONDS)
 
 dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
 	$(BIN)/python -m build

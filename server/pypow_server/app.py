@@ -31,19 +31,18 @@ from .telemetry import AUDIT_PURPOSE, Telemetry
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
-def _memory(_path: str) -> Ledger:
-    return MemoryLedger()
+def _redis(scheme: str, rest: str) -> Store:
+    # Imported when it is asked for: the redis package is an extra.
+    from .stores.redis_store import open_store
+
+    return open_store(rest, scheme=scheme)
 
 
-def _sqlite(path: str) -> Ledger:
-    if not path or path.startswith("//"):
-        raise StoreError(
-            f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {path!r}"
-        )
-    return SqliteLedger(Path(path).expanduser())
-
-
-_STORES: Final[Mapping[str, Callable[[str], Ledger]]] = {"memory": _memory, "sqlite": _sqlite}
+_STORES: Final[Mapping[str, Callable[[str], Store]]] = {
+    "memory": memory.open_store,
+    "sqlite": sqlite.open_store,
+    **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
+}
 
 _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
     400: problems.bad_request,
@@ -138,7 +137,7 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
         api=create_api(
             rail=rail,
             policy=policy,
-            ledger=ledger,
+            ledger=store.ledger,
             clock=wall_clock_ms,
             secure_cookies=settings.url.startswith("https:"),
         ),
@@ -168,17 +167,17 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_ledger(url: str) -> Ledger:
+def _open_store(url: str) -> Store:
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(
-            f"expected --store to be memory: or sqlite:PATH, got {url!r}; "
-            "this version has no other store"
+            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}; docs/stores.md lists them"
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {url}: {error}") from None
+        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
 
 
 def _is_api(scope: Scope) -> bool:

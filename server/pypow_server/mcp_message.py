@@ -7,7 +7,6 @@ must agree with it before any price is named.
 """
 
 import base64
-import binascii
 import enum
 import json
 import re
@@ -143,7 +142,7 @@ def decode_header(value: str) -> str | None:
     try:
         octets = base64.b64decode(wrapped[1], validate=True)
         decoded = octets.decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or octets that are not UTF-8
         return None
     # One text for each value: stray bits at the end would make a second.
     return decoded if base64.b64encode(octets).decode("ascii") == wrapped[1] else None

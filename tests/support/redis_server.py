@@ -82,7 +82,7 @@ class RedisServer:
     def ask(self, *words: str | int) -> Any:
         """The answer to one command."""
         with self.client() as client:
-            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return client.execute_command(*words)
 
     def start(self) -> None:
         """Starts the process, and returns when it takes commands."""
