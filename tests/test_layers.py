@@ -109,7 +109,7 @@ LAWS = [
     Law(
         "only the gate's command knows the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/gate\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),

@@ -2,14 +2,15 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from pypow import InvalidInputError, chosen_kernel, difficulty
+from pypow import InvalidInputError, chosen_kernel
 from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
@@ -17,15 +18,15 @@ from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
-from .policy import Policy, Price
+from .policy import Policy
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
+from .revoked import RevokedPasses
 from .scope import ASGIApp, Message, Receive, Scope, Send
 from .settings import Settings
-from .stores import Ledger, StoreError
-from .stores.memory import MemoryLedger
-from .stores.sqlite import SqliteLedger
+from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
@@ -52,6 +53,16 @@ _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """All that may change while the gate runs."""
+
+    settings: Settings
+    policy: Policy
+    rail: WorkRail
+    api: FastAPI
+
+
 class App:
     """A gate with its API: an ASGI app for callers, and another for operators.
 
@@ -61,42 +72,80 @@ class App:
         telemetry: to be told when log files were moved away.
     """
 
-    def __init__(
-        self,
-        *,
-        gate: ASGIApp,
-        api: FastAPI,
-        ledger: Ledger,
-        telemetry: Telemetry,
-        settings: Settings,
-    ) -> None:
-        self._gate = telemetry.gate(gate)
-        self._api = api
-        self._ledger = ledger
-        self.telemetry = telemetry
-        self.readiness = Readiness(ledger)
+    def __init__(self, settings: Settings, front: ASGIApp, *, keys: Keyring, store: Store) -> None:
+        """Put the parts together. `create_app` makes them.
+
+        Args:
+            settings: all of it.
+            front: the guarded app.
+            keys: sign and verify.
+            store: remembers; closed with the app.
+        """
+        self.telemetry = _telemetry(settings, keys)
+        self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
+        self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
+        self._rules = self._rules_of(settings, keys)
+        self._gate = Gate(
+            self.telemetry.upstream(front),
+            rails=(self._rules.rail,),
+            ledger=self._store.ledger,
+            policy=self._rules.policy,
+            limiter=self._store.limiter,
+            recorders=self.telemetry.recorders,
+        )
+        self._watched_gate = self.telemetry.gate(self._gate)
+        self.readiness = Readiness(self._store.ledger)
         self.admin: FastAPI = create_admin(
-            api=api,
+            api=self._rules.api,
             readiness=self.readiness,
-            telemetry=telemetry,
-            configuration=lambda: configuration.shown(settings),
+            telemetry=self.telemetry,
+            configuration=lambda: configuration.shown(self._rules.settings),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._gate(scope, receive, self._closing(send))
+            await self._watched_gate(scope, receive, self._closing(send))
         elif scope["type"] == "http" and _is_api(scope):
-            await self._api(scope, receive, send)
+            await self._rules.api(scope, receive, send)
         else:
-            await self._gate(scope, receive, send)
+            await self._watched_gate(scope, receive, send)
+
+    def reload(self, settings: Settings) -> None:
+        """Serve requests that begin from now on by these settings; `LIVE` ones, and keys, count.
+
+        Raises:
+            InvalidInputError: keys that cannot be read. Everything stays as it was.
+        """
+        rules = self._rules_of(settings, keyfile.load(settings.key_file))
+        self._gate.decide_by(policy=rules.policy, rails=(rules.rail,))
+        self._rules = rules
+
+    def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
+        rail = WorkRail(
+            keys,
+            public_host=urlsplit(settings.url).netloc,
+            lifetime_s=settings.lifetime_s,
+            denial=self._revoked.denial,
+        )
+        policy = settings.policy
+        api = create_api(
+            rail=rail,
+            policy=policy,
+            ledger=self._store.ledger,
+            clock=wall_clock_ms,
+            secure_cookies=settings.url.startswith("https:"),
+        )
+        return _Rules(settings, policy, rail, api)
 
     def _closing(self, send: Send) -> Send:
-        """Closes ledger and logs once the guarded app has shut down, before the server is told."""
+        """Closes store and logs once the guarded app has shut down, before the server is told."""
 
         async def send_after_closing(message: Message) -> None:
             if message["type"].startswith("lifespan.shutdown."):
-                await self._ledger.aclose()
+                await self._revoked.aclose()
+                await self._store.limiter.aclose()
+                await self._store.ledger.aclose()
                 self.telemetry.close()
             await send(message)
 
@@ -115,36 +164,7 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     """
     front = around if around is not None else _proxy(settings)
     keys = keyfile.load_or_create(settings.key_file)
-    rail = WorkRail(
-        keys,
-        public_host=urlsplit(settings.url).netloc,
-        lifetime_s=settings.lifetime_s,
-    )
-    policy = Policy(
-        default=Price("default", difficulty.from_bits(settings.bits)),
-        mcp_paths=settings.mcp_paths,
-    )
-    telemetry = _telemetry(settings, keys)
-    ledger = telemetry.ledger(_open_ledger(settings.store_url))
-    return App(
-        gate=Gate(
-            telemetry.upstream(front),
-            rails=(rail,),
-            ledger=ledger,
-            policy=policy,
-            recorders=telemetry.recorders,
-        ),
-        api=create_api(
-            rail=rail,
-            policy=policy,
-            ledger=store.ledger,
-            clock=wall_clock_ms,
-            secure_cookies=settings.url.startswith("https:"),
-        ),
-        ledger=ledger,
-        telemetry=telemetry,
-        settings=settings,
-    )
+    return App(settings, front, keys=keys, store=_open_store(settings.store_url))
 
 
 def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:

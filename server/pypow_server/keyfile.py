@@ -37,11 +37,26 @@ def load_or_create(path: Path) -> Keyring:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _create(path)
-        return _read(path)
     except OSError as error:
         raise KeyFileError(
             f"{error.filename or path}: {error.strerror}; the state directory must be a "
             "directory that this user can write to (--state-dir)"
+        ) from None
+    return load(path)
+
+
+def load(path: Path) -> Keyring:
+    """The keys in this file, which is there.
+
+    Raises:
+        KeyFileError: not readable, open to others, or not a key file.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise KeyFileError(
+            f"{error.filename or path}: {error.strerror}; the key file must be one that this user "
+            "can read (--keys, or keys.json in --state-dir)"
         ) from None
 
 

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from .decision import Decision
 from .scope import ASGIApp, Message, Receive, Scope, Send
-from .stores.watched import SPEND, TAKE, StoreCall, Watcher
+from .stores.watched import SPEND, StoreCall, Watcher
 
 _DECISION_BUCKETS_S: Final = (
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1, 5, 30,
@@ -65,7 +65,7 @@ class Metrics:
         )
         self._fail_open = Counter(
             "pypow_limiter_fail_open",
-            "Calls that passed uncounted because the limiter could not tell.",
+            "Calls whose quota was not counted because the limiter could not tell.",
             registry=registry,
         )
         self._upstream_seconds = Histogram(
@@ -108,6 +108,8 @@ class Metrics:
             child = self._children[labels] = self._decisions.labels(*labels)
         child.inc()
         self._decision_seconds.observe(decision.seconds)
+        if decision.limiter_failed:
+            self._fail_open.inc()
 
     def store_watcher(self, store: str) -> Watcher:
         """Counts what a store does.
@@ -122,8 +124,6 @@ class Metrics:
                 spend_seconds.observe((call.ended_ns - call.started_ns) / 1e9)
             if call.failed:
                 self._store_errors.labels(store, call.operation).inc()
-                if call.operation == TAKE:
-                    self._fail_open.inc()
 
         return watch
 

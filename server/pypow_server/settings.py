@@ -22,6 +22,7 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
+from .policy import Policy
 from .policy_rows import NO_ROWS, Rows
 from .stores import Quota
 
@@ -38,6 +39,12 @@ DEFAULT_BITS: Final = 16.0
 DEFAULT_DRAIN_S: Final = 30
 DEFAULT_FREE_LIMIT: Final = Quota(600, 60_000)
 DEFAULT_MCP_PATHS: Final = ("/mcp",)
+LIVE: Final = (
+    "bits", "client_header", "config", "free_limit", "hosts", "keys", "lifetime_s", "mcp_paths",
+    "mode", "public_url", "rows", "trusted_proxies",
+)  # fmt: skip
+"""Settings that a running gate takes over; all others need a restart."""
+
 MODES: Final = ("enforce", "observe")
 
 
@@ -210,9 +217,21 @@ class Settings:
         return self.keys or self.state_dir / "keys.json"
 
     @property
-    def trusted(self) -> TrustedProxies:
-        """Whose word on the client's address is taken, and where."""
-        return TrustedProxies.parse(self.trusted_proxies, self.client_header)
+    def policy(self) -> Policy:
+        """What the gate asks of whom."""
+        default = self.rows.default(self.bits)
+        any_host = self.hosts is None or "*" in self.hosts
+        return Policy(
+            default=default,
+            entries=self.rows.entries(default),
+            mcp_paths=self.mcp_paths,
+            denied=self.rows.denied,
+            allowed=self.rows.allowed,
+            free_limit=self.free_limit,
+            hosts=None if any_host else frozenset(name.lower() for name in self.hosts or ()),
+            observe=self.mode == "observe",
+            trusted=TrustedProxies.parse(self.trusted_proxies, self.client_header),
+        )
 
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":
         """The same settings with the ports that were really bound.
@@ -242,15 +261,22 @@ def _reader(name: str) -> Callable[[str], Any]:
     return read
 
 
+_OPTIONS: Final = {
+    "mcp_paths": "--mcp-path",
+    "lifetime_s": "--lifetime",
+    "drain_s": "--drain",
+    "hosts": "--host",
+    "trusted_proxies": "--trusted-proxy",
+}
+
+
 def option(name: str) -> str:
     """The command-line option of a field.
 
     >>> option("mcp_paths")
     '--mcp-path'
     """
-    return {"mcp_paths": "--mcp-path", "lifetime_s": "--lifetime", "drain_s": "--drain"}.get(
-        name, "--" + name.replace("_", "-")
-    )
+    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def variable(name: str) -> str:

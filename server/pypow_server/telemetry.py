@@ -11,8 +11,8 @@ from .decision import Recorder
 from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
-from .stores import Ledger, Limiter
-from .stores.watched import WatchedLedger, WatchedLimiter, Watcher
+from .stores import Ledger
+from .stores.watched import WatchedLedger, Watcher
 from .tracing import Tracing
 
 AUDIT_PURPOSE: Final = b"pypow 1 audit"
@@ -70,10 +70,6 @@ class Telemetry:
     def ledger(self, inner: Ledger) -> Ledger:
         """The ledger, watched."""
         return WatchedLedger(inner, self._watchers())
-
-    def limiter(self, inner: Limiter) -> Limiter:
-        """The limiter, watched."""
-        return WatchedLimiter(inner, self._watchers())
 
     def upstream(self, app: ASGIApp) -> ASGIApp:
         """The guarded app, watched."""

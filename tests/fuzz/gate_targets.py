@@ -14,7 +14,8 @@ from pypow import Key, Keyring, strict_json, wire
 from pypow.errors import InvalidInputError, WireError
 from pypow.wire import Proof
 from pypow_server import carriers, passes
-from pypow_server.call import Call, network, read_accepts, read_call
+from pypow_server.call import Call, read_accepts, read_call
+from pypow_server.client_address import NOBODY, client_network
 from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.mcp_message import Fault, McpMessage, RoutingHeaders, decode_header, read_message
 from pypow_server.policy import Price
@@ -54,7 +55,7 @@ def headers(octets: bytes) -> None:
     assert isinstance(again, Call)
     assert (again.headers, again.presented, again.accepts) == (call.headers, (), None)
     assert not any(_is_ours(*field) for field in call.headers), "a credential travels on"
-    verdict = _finished(RAIL.judge(call, PRICE, now_ms=NOW_MS, epoch=EPOCH))
+    verdict = _finished(RAIL.judge(call, PRICE, now_ms=NOW_MS))
     if isinstance(verdict, Admit):
         assert verdict.spend is not None
         assert verdict.spend.key == bytes(16), "nobody issued this"
@@ -78,7 +79,8 @@ def text(octets: bytes) -> None:
     if resource is not None and resource.kind == "http":
         assert is_canonical(resource.name.encode()) in (True, False)
     decode_header(value)
-    assert network((value, 1)) == "local" or "/" in network((value, 1))
+    client = client_network((value, 1), [], NOBODY)
+    assert client == "local" or "/" in client
 
 
 def message(octets: bytes) -> None:

@@ -199,7 +199,9 @@ def test_a_name_may_be_wrapped_in_base64() -> None:
     assert read(document, **{**MODERN_HEADERS, "name": (wrapped,)}).name == "søk"
 
 
-@pytest.mark.parametrize("value", ["=?base64?Y?=", "=?base64?/w==?=", "=?base64?YR==?=", "=?base64?YQé=?="])
+@pytest.mark.parametrize(
+    "value", ["=?base64?Y?=", "=?base64?/w==?=", "=?base64?YR==?=", "=?base64?YQé=?="]
+)
 def test_a_broken_wrapping_decodes_to_nothing(value: str) -> None:
     assert decode_header(value) is None
 
@@ -232,3 +234,14 @@ def test_a_meta_that_held_only_the_proof_goes_with_it() -> None:
     message = read({**CALL, "params": {"name": "search", "_meta": {"io.pypow/proof": None}}})
     assert message.proof == (None,)
     assert json.loads(message.body) == CALL
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("00-0af765-b7ad-01", "00-0af765-b7ad-01"), (7, None), ("0" * 1000, None)],
+)
+def test_the_trace_that_a_message_names_is_read_and_what_cannot_be_one_is_not(
+    value: object, wanted: str | None
+) -> None:
+    message = read({**CALL, "params": {"name": "search", "_meta": {"traceparent": value}}})
+    assert message.traceparent == wanted

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A store that tells how each of its operations went: what its metrics and spans are made from."""
+"""A ledger that tells how each of its operations went: what its metrics and spans are made from."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from . import Allowance, Ledger, Limiter, Quota, Spend
+from . import Ledger, Spend
 
 
 @dataclass(frozen=True, slots=True)
 class StoreCall:
-    """One operation of a store, after it ended.
+    """One operation of a ledger, after it ended.
 
     Attributes:
-        operation: such as ``spend`` or ``take``.
+        operation: ``epoch``, ``spend``, ``release`` or ``probe``.
         started_ns: Unix nanoseconds.
         ended_ns: Unix nanoseconds.
         answer: what a spend answered; None for other operations, and when it raised.
@@ -29,10 +29,9 @@ class StoreCall:
 
 
 Watcher = Callable[[StoreCall], None]
-"""Takes each call of a store; is called in the event loop: quick, and never raising."""
+"""Takes each call of a ledger; is called in the event loop: quick, and never raising."""
 
 SPEND: Final = "spend"
-TAKE: Final = "take"
 
 
 class WatchedLedger:
@@ -92,26 +91,3 @@ class WatchedLedger:
         call = StoreCall(operation, started_ns, time.time_ns(), answer, failed)
         for watcher in self._watchers:
             watcher(call)
-
-
-class WatchedLimiter:
-    """A limiter, and who is told when it cannot tell: each time, a call passes uncounted."""
-
-    def __init__(self, inner: Limiter, watchers: Sequence[Watcher]) -> None:
-        self._inner = inner
-        self._watchers = tuple(watchers)
-
-    async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
-        """The inner limiter's."""
-        started_ns = time.time_ns()
-        try:
-            return await self._inner.take(key, quota=quota, now_ms=now_ms, calls=calls)
-        except Exception:
-            call = StoreCall(TAKE, started_ns, time.time_ns(), None, failed=True)
-            for watcher in self._watchers:
-                watcher(call)
-            raise
-
-    async def aclose(self) -> None:
-        """The inner limiter's."""
-        await self._inner.aclose()
