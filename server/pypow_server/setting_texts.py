@@ -198,7 +198,7 @@ def pass_terms(text: str) -> PassTerms:
     """Read what a pass is good for: ``20 calls / 5m``, or ``5m`` for any number of calls."""
     calls, slash, lifetime = (part.strip() for part in text.rpartition("/"))
     count = re.fullmatch(r"([0-9]{1,6}) ?calls?", calls, re.ASCII)
-    if bool(slash) != (count is not None):
+    if bool(slash) != (count is not None) or not _DURATION.fullmatch(lifetime):
         raise InvalidInputError(f'expected "20 calls / 5m" or "5m", got {text[:60]!r}')
     how_many = 0 if count is None else int(count[1])
     if slash and how_many == 0:
