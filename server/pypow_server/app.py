@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
@@ -18,12 +18,13 @@ from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
-from .policy import Policy
+from .lifespan import serve_lifespan
+from .policy import Entry, Policy
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
 from .revoked import RevokedPasses
-from .scope import ASGIApp, Message, Receive, Scope, Send
+from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
@@ -67,12 +68,21 @@ class App:
     """A gate with its API: an ASGI app for callers, and another for operators.
 
     Attributes:
+        gate: what callers go through, but for the API.
         admin: the operators' app; serve it where callers cannot reach it.
         readiness: to be told when the gate is to stop.
         telemetry: to be told when log files were moved away.
     """
 
-    def __init__(self, settings: Settings, front: ASGIApp, *, keys: Keyring, store: Store) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        front: ASGIApp,
+        *,
+        keys: Keyring,
+        store: Store,
+        prices: Sequence[Entry] = (),
+    ) -> None:
         """Put the parts together. `create_app` makes them.
 
         Args:
@@ -80,12 +90,14 @@ class App:
             front: the guarded app.
             keys: sign and verify.
             store: remembers; closed with the app.
+            prices: rows that stand before those of the settings.
         """
+        self._prices = tuple(prices)
         self.telemetry = _telemetry(settings, keys)
         self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._rules = self._rules_of(settings, keys)
-        self._gate = Gate(
+        self.gate = Gate(
             self.telemetry.upstream(front),
             rails=(self._rules.rail,),
             ledger=self._store.ledger,
@@ -93,7 +105,7 @@ class App:
             limiter=self._store.limiter,
             recorders=self.telemetry.recorders,
         )
-        self._watched_gate = self.telemetry.gate(self._gate)
+        self._watched_gate = self.telemetry.gate(self.gate)
         self.readiness = Readiness(self._store.ledger)
         self.admin: FastAPI = create_admin(
             api=self._rules.api,
@@ -105,7 +117,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._watched_gate(scope, receive, self._closing(send))
+            await serve_lifespan(
+                self._watched_gate, scope, receive, send, start=self.start, stop=self.stop
+            )
         elif scope["type"] == "http" and _is_api(scope):
             await self._rules.api(scope, receive, send)
         else:
@@ -118,7 +132,7 @@ class App:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
         rules = self._rules_of(settings, keyfile.load(settings.key_file))
-        self._gate.decide_by(policy=rules.policy, rails=(rules.rail,))
+        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._rules = rules
 
     def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
@@ -129,6 +143,7 @@ class App:
             denial=self._revoked.denial,
         )
         policy = settings.policy
+        policy = replace(policy, entries=(*self._prices, *policy.entries))
         api = create_api(
             rail=rail,
             policy=policy,
@@ -138,33 +153,35 @@ class App:
         )
         return _Rules(settings, policy, rail, api)
 
-    def _closing(self, send: Send) -> Send:
-        """Closes store and logs once the guarded app has shut down, before the server is told."""
+    def start(self) -> None:
+        """Begin what goes on beside requests; in the event loop that serves them."""
+        self._revoked.start()
 
-        async def send_after_closing(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._revoked.aclose()
-                await self._store.limiter.aclose()
-                await self._store.ledger.aclose()
-                self.telemetry.close()
-            await send(message)
-
-        return send_after_closing
+    async def stop(self) -> None:
+        """Close store and logs, once the guarded app has shut down."""
+        await self._revoked.aclose()
+        await self._store.limiter.aclose()
+        await self._store.ledger.aclose()
+        self.telemetry.close()
 
 
-def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
+def create_app(
+    settings: Settings, *, around: ASGIApp | None = None, prices: Sequence[Entry] = ()
+) -> App:
     """Put the server together. Makes keys and ledger where there are none.
 
     Args:
         settings: all of it.
         around: the ASGI app to guard in this process; by default what is at the upstream's URL.
+        prices: rows that stand before those of the settings.
 
     Raises:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
     """
     front = around if around is not None else _proxy(settings)
     keys = keyfile.load_or_create(settings.key_file)
-    return App(settings, front, keys=keys, store=_open_store(settings.store_url))
+    store = open_store(settings.store_url)
+    return App(settings, front, keys=keys, store=store, prices=prices)
 
 
 def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
@@ -187,7 +204,12 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_store(url: str) -> Store:
+def open_store(url: str) -> Store:
+    """Open the store of a URL.
+
+    Raises:
+        InvalidInputError: no such store, or one that cannot be had; one line.
+    """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(

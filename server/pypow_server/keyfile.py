@@ -2,8 +2,9 @@
 """The gate's secrets on disk: made on the first run, kept for ever after.
 
 The key file is ``{"keys": [{"id": 0, "secret": "<64 hex digits>"}]}``. The first key signs, all
-verify; `key_rotation` changes them, and a running gate reads them again on SIGHUP. A file that cannot be read is an error and never replaced:
-new keys would quietly turn away everybody who holds a challenge or a pass.
+verify; `key_rotation` changes them, and a running gate reads them again on SIGHUP. A file that
+cannot be read is an error and never replaced: new keys would quietly turn away everybody who holds
+a challenge or a pass.
 """
 
 import json
@@ -64,8 +65,7 @@ def load_keys(path: Path) -> list[Key]:
         return _read(path)
     except OSError as error:
         raise KeyFileError(
-            f"{error.filename or path}: {error.strerror}; the key file must be one that this user "
-            "can read (--keys, or keys.json in --state-dir)"
+            f"{path}: {error.strerror}; its owner must be the user that the gate runs as"
         ) from None
 
 
