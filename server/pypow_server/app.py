@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,33 +18,32 @@ from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
-from .policy import Policy, Price
+from .lifespan import serve_lifespan
+from .policy import Entry, Policy, Price
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
-from .scope import ASGIApp, Message, Receive, Scope, Send
+from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
-from .stores import Ledger, StoreError
-from .stores.memory import MemoryLedger
-from .stores.sqlite import SqliteLedger
+from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
-def _memory(_path: str) -> Ledger:
-    return MemoryLedger()
+def _redis(scheme: str, rest: str) -> Store:
+    # Imported when it is asked for: the redis package is an extra.
+    from .stores import redis_store
+
+    return redis_store.open_store(rest, scheme=scheme)
 
 
-def _sqlite(path: str) -> Ledger:
-    if not path or path.startswith("//"):
-        raise StoreError(
-            f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {path!r}"
-        )
-    return SqliteLedger(Path(path).expanduser())
-
-
-_STORES: Final[Mapping[str, Callable[[str], Ledger]]] = {"memory": _memory, "sqlite": _sqlite}
+_STORES: Final[Mapping[str, Callable[[str], Store]]] = {
+    "memory": memory.open_store,
+    "sqlite": sqlite.open_store,
+    **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
+}
 
 _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
     400: problems.bad_request,
@@ -57,6 +57,7 @@ class App:
     """A gate with its API: an ASGI app for callers, and another for operators.
 
     Attributes:
+        gate: what callers go through, but for the API.
         admin: the operators' app; serve it where callers cannot reach it.
         readiness: to be told when the gate is to stop.
         telemetry: to be told when log files were moved away.
@@ -65,17 +66,18 @@ class App:
     def __init__(
         self,
         *,
-        gate: ASGIApp,
+        gate: Gate,
         api: FastAPI,
-        ledger: Ledger,
+        store: Store,
         telemetry: Telemetry,
         settings: Settings,
     ) -> None:
-        self._gate = telemetry.gate(gate)
+        self.gate = gate
+        self._watched_gate = telemetry.gate(gate)
         self._api = api
-        self._ledger = ledger
+        self._store = store
         self.telemetry = telemetry
-        self.readiness = Readiness(ledger)
+        self.readiness = Readiness(store.ledger)
         self.admin: FastAPI = create_admin(
             api=api,
             readiness=self.readiness,
@@ -86,30 +88,33 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._gate(scope, receive, self._closing(send))
+            await serve_lifespan(
+                self._watched_gate, scope, receive, send, start=self.start, stop=self.stop
+            )
         elif scope["type"] == "http" and _is_api(scope):
             await self._api(scope, receive, send)
         else:
-            await self._gate(scope, receive, send)
+            await self._watched_gate(scope, receive, send)
 
-    def _closing(self, send: Send) -> Send:
-        """Closes ledger and logs once the guarded app has shut down, before the server is told."""
+    def start(self) -> None:
+        """Begin what goes on beside requests; in the event loop that serves them."""
 
-        async def send_after_closing(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._ledger.aclose()
-                self.telemetry.close()
-            await send(message)
-
-        return send_after_closing
+    async def stop(self) -> None:
+        """Close store and logs, once the guarded app has shut down."""
+        await self._store.limiter.aclose()
+        await self._store.ledger.aclose()
+        self.telemetry.close()
 
 
-def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
+def create_app(
+    settings: Settings, *, around: ASGIApp | None = None, prices: Sequence[Entry] = ()
+) -> App:
     """Put the server together. Makes keys and ledger where there are none.
 
     Args:
         settings: all of it.
         around: the ASGI app to guard in this process; by default what is at the upstream's URL.
+        prices: rows that stand before those of the settings.
 
     Raises:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
@@ -123,26 +128,29 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     )
     policy = Policy(
         default=Price("default", difficulty.from_bits(settings.bits)),
+        entries=tuple(prices),
         mcp_paths=settings.mcp_paths,
     )
     telemetry = _telemetry(settings, keys)
-    ledger = telemetry.ledger(_open_ledger(settings.store_url))
+    opened = open_store(settings.store_url)
+    store = replace(opened, ledger=telemetry.ledger(opened.ledger))
     return App(
         gate=Gate(
             telemetry.upstream(front),
             rails=(rail,),
-            ledger=ledger,
+            ledger=store.ledger,
             policy=policy,
+            limiter=store.limiter,
             recorders=telemetry.recorders,
         ),
         api=create_api(
             rail=rail,
             policy=policy,
-            ledger=ledger,
+            ledger=store.ledger,
             clock=wall_clock_ms,
             secure_cookies=settings.url.startswith("https:"),
         ),
-        ledger=ledger,
+        store=store,
         telemetry=telemetry,
         settings=settings,
     )
@@ -168,17 +176,22 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_ledger(url: str) -> Ledger:
+def open_store(url: str) -> Store:
+    """Open the store of a URL.
+
+    Raises:
+        InvalidInputError: no such store, or one that cannot be had; one line.
+    """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(
-            f"expected --store to be memory: or sqlite:PATH, got {url!r}; "
-            "this version has no other store"
+            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}; docs/stores.md lists them"
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {url}: {error}") from None
+        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
 
 
 def _is_api(scope: Scope) -> bool:
