@@ -107,9 +107,9 @@ LAWS = [
         breach=("pypow/__main__.py", "from pypow_server.settings import Settings"),
     ),
     Law(
-        "only the gate's command knows the server",
+        "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/gate\.py",
+        spares=r"pypow/cli/(gate|doctor)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),
@@ -124,7 +124,7 @@ LAWS = [
         "only the app knows concrete rails, stores and fronts",
         binds=r"pypow_server/[^/]+\.py",
         spares=r"pypow_server/app\.py",
-        forbids=r"pypow_server\.(rails\.work|stores\.(memory|sqlite)|fronts\.\w+)",
+        forbids=r"pypow_server\.(rails\.work|stores\.(memory|sqlite|redis)\w*|fronts\.\w+)",
         breach=("pypow_server/gate.py", "from .rails.work import WorkRail"),
     ),
     Law(

@@ -2,8 +2,9 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib import resources
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,27 +25,25 @@ from .rails.work import WorkRail
 from .resource import raw_path
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
-from .stores import Ledger, StoreError
-from .stores.memory import MemoryLedger
-from .stores.sqlite import SqliteLedger
+from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
-def _memory(_path: str) -> Ledger:
-    return MemoryLedger()
+def _redis(scheme: str, rest: str) -> Store:
+    # Imported when it is asked for: the redis package is an extra.
+    from .stores import redis_store
+
+    return redis_store.open_store(rest, scheme=scheme)
 
 
-def _sqlite(path: str) -> Ledger:
-    if not path or path.startswith("//"):
-        raise StoreError(
-            f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {path!r}"
-        )
-    return SqliteLedger(Path(path).expanduser())
-
-
-_STORES: Final[Mapping[str, Callable[[str], Ledger]]] = {"memory": _memory, "sqlite": _sqlite}
+_STORES: Final[Mapping[str, Callable[[str], Store]]] = {
+    "memory": memory.open_store,
+    "sqlite": sqlite.open_store,
+    **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
+}
 
 _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
     400: problems.bad_request,
@@ -69,16 +68,16 @@ class App:
         *,
         gate: Gate,
         api: FastAPI,
-        ledger: Ledger,
+        store: Store,
         telemetry: Telemetry,
         settings: Settings,
     ) -> None:
         self.gate = gate
         self._watched_gate = telemetry.gate(gate)
         self._api = api
-        self._ledger = ledger
+        self._store = store
         self.telemetry = telemetry
-        self.readiness = Readiness(ledger)
+        self.readiness = Readiness(store.ledger)
         self.admin: FastAPI = create_admin(
             api=api,
             readiness=self.readiness,
@@ -101,8 +100,9 @@ class App:
         """Begin what goes on beside requests; in the event loop that serves them."""
 
     async def stop(self) -> None:
-        """Close ledger and logs, once the guarded app has shut down."""
-        await self._ledger.aclose()
+        """Close store and logs, once the guarded app has shut down."""
+        await self._store.limiter.aclose()
+        await self._store.ledger.aclose()
         self.telemetry.close()
 
 
@@ -132,23 +132,25 @@ def create_app(
         mcp_paths=settings.mcp_paths,
     )
     telemetry = _telemetry(settings, keys)
-    ledger = telemetry.ledger(_open_ledger(settings.store_url))
+    opened = open_store(settings.store_url)
+    store = replace(opened, ledger=telemetry.ledger(opened.ledger))
     return App(
         gate=Gate(
             telemetry.upstream(front),
             rails=(rail,),
-            ledger=ledger,
+            ledger=store.ledger,
             policy=policy,
+            limiter=store.limiter,
             recorders=telemetry.recorders,
         ),
         api=create_api(
             rail=rail,
             policy=policy,
-            ledger=ledger,
+            ledger=store.ledger,
             clock=wall_clock_ms,
             secure_cookies=settings.url.startswith("https:"),
         ),
-        ledger=ledger,
+        store=store,
         telemetry=telemetry,
         settings=settings,
     )
@@ -174,17 +176,22 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_ledger(url: str) -> Ledger:
+def open_store(url: str) -> Store:
+    """Open the store of a URL.
+
+    Raises:
+        InvalidInputError: no such store, or one that cannot be had; one line.
+    """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(
-            f"expected --store to be memory: or sqlite:PATH, got {url!r}; "
-            "this version has no other store"
+            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}; docs/stores.md lists them"
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {url}: {error}") from None
+        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
 
 
 def _is_api(scope: Scope) -> bool:

@@ -1,30 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP/1.1 with bounds on a request's head: how long it may take, and how long it may be.
+"""HTTP/1.1 whose callers are bounded: how long a head may take and be, and how slow a body.
 
-uvicorn bounds neither. Both come before any ASGI app is asked, so no middleware can make up for
-it: a caller that drips one octet a second would hold a connection for ever (slowloris), and one
-endless header would fill the memory. Trailers are heads by another name: they are dropped.
+uvicorn bounds none of this, and no middleware can make up for it: a caller that drips one octet a
+second, or reads none, would hold a connection for ever (slowloris), and one endless header would
+fill the memory. Trailers are heads by another name: they are dropped.
 """
 
 import asyncio
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from .connection_limits import Attendance, ConnectionLimits, Pace
 
 
-def _refusal(status: bytes, advice: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 %b\r\n"
-        b"content-type: text/plain; charset=utf-8\r\n"
-        b"content-length: %d\r\n"
-        b"connection: close\r\n"
-        b"\r\n"
-        b"%b\r\n" % (status, len(advice) + 2, advice)
+def _refusal(status: bytes, advice: bytes, *fields: bytes) -> bytes:
+    head = (
+        b"HTTP/1.1 %b" % status,
+        b"content-type: text/plain; charset=utf-8",
+        b"content-length: %d" % len(advice),
+        b"connection: close",
+        *fields,
     )
+    return b"\r\n".join((*head, b"", advice))
 
 
-_TOO_LARGE = _refusal(
-    b"431 Request Header Fields Too Large", b"expected a request head of at most 32768 octets"
+_TOO_SLOW = _refusal(b"408 Request Timeout", b"expected the body of the request to come faster")
+_TOO_MANY = _refusal(
+    b"503 Service Unavailable", b"too many connections: close some, or come back", b"retry-after: 1"
 )
 _UPGRADE_WITH_BODY = _refusal(
     b"400 Bad Request", b"expected no Upgrade on a request with a body: use HTTP/1.1"
@@ -36,78 +41,119 @@ class RefusedHeadError(Exception):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol, with a deadline and a limit for the head of each request."""
+    """uvicorn's protocol within `limits`; a subclass may have others."""
 
-    head_deadline_s: ClassVar[float] = 10.0
-    """From the first octet of a request (or the start of the connection) to the end of its head."""
+    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
 
-    max_head_octets: ClassVar[int] = 32 * 1024
+    _attendances: ClassVar[WeakKeyDictionary[ServerState, Attendance]] = WeakKeyDictionary()
 
+    _attendance: Attendance
+    _body_pace: Pace
+    _answer_pace: Pace
+    _head_began: float | None = None
+    _body_is_open = False
+    _body_octets = 0
     linger_s: ClassVar[float] = 0.5
     """How long an idle connection is kept once the server is to stop: a request may be on its way,
     and its caller could not know whether it was served."""
 
     _draining = False
-    _deadline: asyncio.TimerHandle | None = None
     _head_octets = 0
+    _requests = 0
     _refused_with: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for the first head."""
+        """Begin to wait for the first head, unless there are connections enough."""
+        self._attendance = self._attendances.setdefault(self.server_state, Attendance(self.limits))
+        peer = transport.get_extra_info("peername")
         super().connection_made(transport)
-        self._await_head()
+        if not self._attendance.admits(self, peer[0] if isinstance(peer, tuple) else None):
+            self.transport.write(_TOO_MANY)
+            self.transport.close()
+            return
+        self._body_pace, self._answer_pace = Pace(self.limits), Pace(self.limits)
+        self._head_began = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline."""
-        self._head_is_complete()
+        """Make room for another."""
+        self._attendance.leave(self)
         super().connection_lost(exc)
+
+    def look_after(self, now: float) -> None:
+        """End the connection if its caller is overdue with a head, a body, or taking an answer."""
+        if self.transport.is_closing() or self.flow.write_paused:
+            # No more is written meanwhile, so that what is left tells what was taken.
+            left = self.transport.get_write_buffer_size()
+            if self._answer_pace.is_too_slow(-left, now=now):
+                self.transport.abort()
+            return
+        self._answer_pace.rest()
+        if self._head_began is not None:
+            if now - self._head_began > self.limits.head_s:
+                self.transport.close()
+        elif self._body_is_open:
+            self._look_after_body(now)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless what it holds of a head or a trailer is too long already."""
         # Counted before it is fed: a head or body that begins in this chunk starts from nothing.
         self._head_octets += len(data)
         super().data_received(data)
-        if self._head_octets > self.max_head_octets:
-            self._refused_with = _TOO_LARGE
+        if self._head_octets > self.limits.head_octets:
+            self._refused_with = self._too_large()
             self.send_400_response("")
+
+    def resume_writing(self) -> None:
+        """The caller has taken most of what was written."""
+        self._answer_pace.rest()
+        super().resume_writing()
 
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a head."""
         super().on_message_begin()
         self._head_octets = 0
-        self._await_head()
+        if self._head_began is None:
+            self._head_began = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a field of the head; a trailer comes when the head is complete, and is dropped."""
-        if self._deadline is not None:
+        if self._head_began is not None:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the app, unless the head came whole and is not taken."""
-        self._head_is_complete()
+        self._head_began = None
         octets = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if octets > self.max_head_octets:
-            self._refused_with = _TOO_LARGE
+        if octets > self.limits.head_octets:
+            self._refused_with = self._too_large()
         elif self.parser.should_upgrade() and self._has_body():
             # The parser would take the body for the other protocol, and the app get none of it.
             self._refused_with = _UPGRADE_WITH_BODY
         if self._refused_with is not None:
             raise RefusedHeadError
         super().on_headers_complete()
-        if self._draining:
+        self._body_is_open = True
+        self._body_pace.rest()
+        self._requests += 1
+        if self._draining or self._requests >= self.limits.requests:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Hand on a part of the body."""
         self._head_octets = 0
+        self._body_octets += len(body)
         super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._body_is_open = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that cannot be parsed, or is not taken, and close."""
         if self._refused_with is None:
             super().send_400_response(msg)
             return
-        self._head_is_complete()
         self.transport.write(self._refused_with)
         self.transport.close()
 
@@ -132,17 +178,30 @@ class BoundedHttp(HttpToolsProtocol):
     def _has_cycle(self) -> bool:
         return self.cycle is not None
 
+    def _look_after_body(self, now: float) -> None:
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self._body_pace.rest()
+        elif self._body_pace.is_too_slow(self._body_octets, now=now):
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+            self.transport.write(_TOO_SLOW)
+            # Whatever the app answers now comes too late.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self.transport.close()
+
+    def _too_large(self) -> bytes:
+        advice = b"expected a request head of at most %d octets" % self.limits.head_octets
+        return _refusal(b"431 Request Header Fields Too Large", advice)
+
     def _has_body(self) -> bool:
         return any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
             for name, value in self.headers
         )
 
-    def _await_head(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self.head_deadline_s, self.transport.close)
 
-    def _head_is_complete(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+def bounded(limits: ConnectionLimits) -> type[BoundedHttp]:
+    """The protocol within these limits, for uvicorn's option ``http``."""
+    return type("BoundedHttp", (BoundedHttp,), {"limits": limits})

@@ -73,7 +73,7 @@ def client_of(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> IPAddr
         headers: of the request.
         trusted: whose headers count.
     """
-    nearest = _peer_address(peer)
+    nearest = address_of(peer)
     if not trusted.networks or not trusted.trust(nearest):
         return nearest
     values = [value for name, value in headers if name.lower() == trusted.header]
@@ -132,7 +132,8 @@ def _address(text: bytes) -> IPAddress | None:
     return _parsed((found[1] or found[2] if found else text).decode("latin-1"))
 
 
-def _peer_address(peer: Peer) -> IPAddress | None:
+def address_of(peer: Peer) -> IPAddress | None:
+    """The address of a connection's other end; None for one that has none (a Unix socket)."""
     return _parsed(peer[0]) if peer else None
 
 

@@ -11,6 +11,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import uvicorn
 import uvloop
@@ -18,10 +19,13 @@ import uvloop
 from pypow import InvalidInputError
 
 from .address import Address
-from .bounded_http import BoundedHttp
+from .bounded_http import bounded
+from .connection_limits import ConnectionLimits, within_open_files
 from .scope import ASGIApp
 
 _ADMIN_DRAIN_S = 1
+DEFAULT_LIMITS = ConnectionLimits()
+
 _KEEP_ALIVE_S = 20
 _BACKLOG = 2048
 
@@ -67,6 +71,7 @@ def run(
     ready: Callable[[], None],
     draining: Callable[[], None],
     drain_s: int,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
 
@@ -78,21 +83,24 @@ def run(
         ready: called once both are being served.
         draining: called when the first signal came.
         drain_s: how long calls in flight may take to end, in seconds.
+        limits: of each of the two; no more connections than the process may have files open.
     """
+    limits = replace(limits, connections=within_open_files(limits))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(public, admin, ready=ready, draining=draining, drain_s=drain_s))
+        runner.run(_serve(public, admin, limits, ready=ready, draining=draining, drain_s=drain_s))
 
 
 async def _serve(
     public: tuple[socket.socket, ASGIApp],
     admin: tuple[socket.socket, ASGIApp],
+    limits: ConnectionLimits,
     *,
     ready: Callable[[], None],
     draining: Callable[[], None],
     drain_s: int,
 ) -> None:
-    callers = _Server(_config(public[1], drain_s=drain_s, lifespan=True))
-    operators = _Server(_config(admin[1], drain_s=_ADMIN_DRAIN_S))
+    callers = _Server(_config(public[1], limits, drain_s=drain_s, lifespan=True))
+    operators = _Server(_config(admin[1], limits, drain_s=_ADMIN_DRAIN_S))
 
     def stop() -> None:
         draining()
@@ -140,7 +148,7 @@ class _Server(uvicorn.Server):
         await super().shutdown()
 
     def _protocol(self) -> asyncio.Protocol:
-        return BoundedHttp(
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # uvicorn's own protocols
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
@@ -158,10 +166,12 @@ def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
             return
 
 
-def _config(app: ASGIApp, *, drain_s: int, lifespan: bool = False) -> uvicorn.Config:
+def _config(
+    app: ASGIApp, limits: ConnectionLimits, *, drain_s: int, lifespan: bool = False
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHttp,
+        http=bounded(limits),
         ws="websockets-sansio",
         ws_max_size=4 * 1024 * 1024,
         ws_per_message_deflate=False,

@@ -22,6 +22,7 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs
 from .address import Address
 from .resource import is_canonical
+from .stores import without_secrets
 
 _T = TypeVar("_T")
 
@@ -244,8 +245,10 @@ def _http_url(text: str) -> str:
 
 def _store_url(text: str) -> str:
     scheme, colon, _ = text.partition(":")
-    if not colon or not scheme.isalnum():
-        raise InvalidInputError(f"expected memory: or sqlite:PATH, got {text!r}")
+    if not colon or not scheme.replace("+", "").isalnum():
+        raise InvalidInputError(
+            f"expected memory:, sqlite:PATH or redis://HOST, got {without_secrets(text)!r}"
+        )
     return text
 
 

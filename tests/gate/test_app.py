@@ -396,7 +396,7 @@ async def close(app: App) -> None:
     ("changes", "line"),
     [
         ({}, "expected --upstream"),
-        ({"store": "redis://127.0.0.1"}, "memory: or sqlite:PATH"),
+        ({"store": "mysql://u:p@h"}, "got 'mysql://...@h'"),
         ({"store": "sqlite:"}, "sqlite:/var"),
         ({"store": "sqlite:/nowhere/at/all/ledger.db"}, "/nowhere/at/all"),
         ({"upstream": "http://127.0.0.1:9", "state_dir": Path("/proc/nowhere")}, "--state-dir"),

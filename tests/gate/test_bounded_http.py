@@ -10,15 +10,15 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from pypow_server.bounded_http import BoundedHttp
+from pypow_server.bounded_http import BoundedHttp, bounded
+from pypow_server.connection_limits import ConnectionLimits
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 
 PATIENCE_S = 20
 """Only a failing test waits this long."""
 
 
-class Impatient(BoundedHttp):
-    head_deadline_s = 0.05
+Impatient = bounded(ConnectionLimits(head_s=0.05))
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:

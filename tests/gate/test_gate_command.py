@@ -178,7 +178,10 @@ def _until_refused(url: str) -> None:
         (("--upstream", "http://x", "--bits", "99"), "--bits: expected"),
         (("--upstream", "http://x", "--bits", "nan"), "--bits: expected a number"),
         (("--upstream", "http://x", "--listen", "8402"), "--listen: expected HOST:PORT"),
-        (("--upstream", "http://x", "--store", "redis://h"), "memory: or sqlite:PATH"),
+        (
+            ("--upstream", "http://x", "--store", "mysql://h"),
+            "memory:, sqlite:PATH or redis://HOST",
+        ),
         (("--upstream", "http://x", "--store", "sqlite:/nowhere/l.db"), "/nowhere"),
         (("--upstream", "http://x", "--state-dir", "/dev/null"), "/dev/null"),
         (("--upstream", "http://x", "--listen", "192.0.2.1:80"), "another address with --listen"),

@@ -13,22 +13,24 @@ from pypow_server.stores.sqlite import SqliteLedger
 from support import ledger_contract as contract
 from support import ledger_twins as twins
 from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
+from support.redis_stores import fresh_address, opened
 
 
-def _memory(folder: Path) -> OpenLedger:
-    return MemoryLedger
+@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenLedger:
+    match request.param:
+        case "memory":
+            return MemoryLedger
+        case "sqlite":
+            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
+        case name:
+            address = fresh_address(request.getfixturevalue(f"{name}_server"))
+            return lambda: opened(address)
 
 
-def _sqlite(folder: Path) -> OpenLedger:
-    return lambda: SqliteLedger(folder / "ledger.db", clock=lambda: NOW_MS)
-
-
-@pytest.mark.parametrize("store", [_memory, _sqlite])
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
-def test_every_ledger_keeps_the_contract(
-    store: Callable[[Path], OpenLedger], check: Check, tmp_path: Path
-) -> None:
-    asyncio.run(asyncio.wait_for(check(store(tmp_path)), timeout=60))
+def test_every_ledger_keeps_the_contract(open_ledger: OpenLedger, check: Check) -> None:
+    asyncio.run(asyncio.wait_for(check(open_ledger), timeout=60))
 
 
 @pytest.mark.parametrize(

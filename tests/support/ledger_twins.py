@@ -5,6 +5,7 @@ import asyncio
 
 from pypow_server.stores import SKEW_MS, Spend
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.stores.sqlite import SqliteLedger
 
 
 class AsksThenMarks(MemoryLedger):
@@ -123,3 +124,15 @@ class ReleasesBelowZero(MemoryLedger):
     async def release(self, key: bytes) -> None:
         if key in self._records:
             self._records[key].uses -= 1
+
+
+class TakesDoubtForWon(SqliteLedger):
+    """Admits when its file cannot tell."""
+
+    async def spend(
+        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
+    ) -> Spend:
+        outcome = await super().spend(
+            key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
+        )
+        return Spend.WON if outcome is Spend.UNKNOWN else outcome

@@ -59,18 +59,16 @@ class Books:
         async with self._more:
             await self._more.wait_for(lambda: len(self.admitted) >= goal)
 
-    async def note(self, name: str, headers: Headers, status: int | None) -> None:
-        """What one presentation of a proof was told; None for no answer."""
-        if status is not None:
-            self.statuses[status] += 1
-        if status == 200:
+    async def note(self, name: str, headers: Headers, status: int) -> None:
+        """What one presentation of a proof was told."""
+        self.statuses[status] += 1
+        if status < 500:
             self.doubtful.pop(name, None)
+        if status == 200:
             async with self._more:
                 self.admitted[name] = headers
                 self.served_at = time.monotonic()
                 self._more.notify_all()
-        elif status is None or status >= 500:
-            self.doubtful[name] = headers
 
 
 @asynccontextmanager
@@ -106,15 +104,14 @@ async def present(
     session: aiohttp.ClientSession, url: str, books: Books, name: str, headers: Headers
 ) -> int | None:
     """Send one proof; its status, or None without an answer. POST: nothing sends that again."""
-    status: int | None
+    books.doubtful[name] = headers  # until it is told otherwise; the caller may be cancelled
     try:
         async with session.post(f"{url}/x", headers=headers) as answer:
             await answer.read()
-            status = answer.status
     except (aiohttp.ClientError, TimeoutError):
-        status = None
-    await books.note(name, headers, status)
-    return status
+        return None
+    await books.note(name, headers, answer.status)
+    return answer.status
 
 
 async def earn(session: aiohttp.ClientSession, url: str) -> tuple[str, Headers] | None:

@@ -19,7 +19,7 @@ from yarl import URL
 from pypow.errors import InvalidInputError, PowError
 from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 
-from . import ADDED_BY_AIOHTTP, Failure, websocket
+from . import ADDED_BY_AIOHTTP, Failure, live, websocket
 from .fields import request_fields, response_fields
 
 # Shorter than the 5 s after which uvicorn and Node close an idle connection: were they the first
@@ -77,7 +77,7 @@ class Proxy:
             case "websocket":
                 await self._carry(scope, receive, send)
             case "lifespan":
-                await self._live(receive, send)
+                await live(receive, send, self.aclose)
             case other:
                 raise InvalidInputError(
                     f"expected an http, websocket or lifespan scope; got {other}"
@@ -88,13 +88,6 @@ class Proxy:
         if self._session is not None:
             await self._session.close()
             self._session = None
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[UPSTREAM_REACHED] = False

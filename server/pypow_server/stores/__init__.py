@@ -6,6 +6,7 @@ the test suite holds each of them to these with the same checks.
 """
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -15,6 +16,7 @@ SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
 
 _INT64_END: Final = 2**63
+_SECRETS: Final = re.compile(r"(?<=//).*@|(?<=password=)[^&]*")
 
 
 class StoreError(PowError):
@@ -199,3 +201,8 @@ def check_calls(calls: int) -> None:
     """
     if calls < 1:
         raise InvalidInputError(f"expected at least 1 call to take; got {calls}")
+
+
+def without_secrets(url: str) -> str:
+    """A store's URL as people may see it: its user and passwords are dots."""
+    return _SECRETS.sub(lambda found: "...@" if found[0].endswith("@") else "...", url)

@@ -14,6 +14,8 @@ from pypow_server.stores.redis_address import RedisAddress, read_address
 try:
     from pypow_server.stores.redis_records import RedisLevels, RedisRecords
 except ModuleNotFoundError as error:
+    if error.name != "redis":
+        raise
     raise StoreError(
         "a Redis store needs the redis package; install it with: pip install 'pypow-engine[redis]'"
     ) from error

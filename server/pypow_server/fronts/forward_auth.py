@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Forward-auth: a proxy asks about each request, and carries out what it is told.
+
+nginx calls it ``auth_request``, Caddy ``forward_auth``, Traefik ``ForwardAuth``, Envoy
+``ext_authz``. The question has the request's method, target and headers, and no body. The answer
+is 200 with the headers that the proxy must set on the request before it goes on, all of them every
+time, or a refusal. A refusal is never 2xx, whatever a caller speaks: 2xx lets the request pass.
+
+MCP calls are priced by what is in their body, so what can be said of them here is little: see
+`CallsByHeader` and `without_bodies`.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import unquote
+
+from pypow_server.access import Access
+from pypow_server.call import PRINCIPAL_KEY
+from pypow_server.client_address import TrustedProxies, address_of
+from pypow_server.match import Match
+from pypow_server.mcp_message import (
+    CAPABILITIES_META,
+    MODERN_SINCE,
+    NAMED_BY,
+    VERSION_META,
+    decode_header,
+)
+from pypow_server.policy import FREE, Entry, Policy
+from pypow_server.reply import Header, Reply
+from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
+
+from . import Failure, live
+from .dialects import Dialect, Question, UnreadableError
+
+PRINCIPAL_HEADER: Final = b"x-pow-principal"
+AUTHORIZATION_HEADER: Final = b"x-pow-upstream-authorization"
+COOKIE_HEADER: Final = b"x-pow-upstream-cookie"
+
+_VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_OURS: Final = re.compile(
+    rb"x-pow-|x-forwarded-|x-real-ip|x-original-|mcp-|(?:authorization|cookie|host|forwarded"
+    rb"|content-(?:length|type|encoding)|transfer-encoding)\Z"
+)
+_MCP_HEADERS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
+
+
+async def vouch(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app behind the gate: says that the request may pass, and what to set on it.
+
+    ``X-PoW-Principal`` is who was charged. The other two replace ``Authorization`` and ``Cookie``:
+    they are what is left of them without our credentials. All three are there every time, because
+    a header that is left out here would let the caller's own through.
+    """
+    fields: Sequence[Header] = scope["headers"]
+    authorizations = [value for name, value in fields if name == b"authorization"]
+    cookies = [value for name, value in fields if name == b"cookie"]
+    vouched = (
+        (PRINCIPAL_HEADER, scope.get(PRINCIPAL_KEY, "").encode("ascii")),
+        (AUTHORIZATION_HEADER, authorizations[0] if authorizations else b""),
+        (COOKIE_HEADER, b"; ".join(cookies)),
+    )
+    # Envoy takes no other status of the 2xx for a yes.
+    await Reply(200, ((b"cache-control", b"no-store"), *vouched))(scope, receive, send)
+
+
+def without_bodies(policy: Policy) -> Policy:
+    """The policy for requests whose body is not seen.
+
+    An MCP message may be any call, so it costs what the dearest costs; and it is kept out where
+    any call is.
+    """
+    posts = [Match(f"POST {path}") for path in policy.mcp_paths]
+    hidden = [row for row in policy.denied if row.match is not None and not _is_http(row.match)]
+    return replace(
+        policy,
+        mcp_paths=(),
+        entries=(
+            *(Entry(post.text, policy.dearest) for post in posts),
+            *policy.entries,
+            # The streams of the handshake era, and the end of its sessions.
+            *(
+                Entry(f"{verb} {path}", FREE)
+                for verb in ("GET", "DELETE")
+                for path in policy.mcp_paths
+            ),
+        ),
+        denied=(*policy.denied, *(Access(row.networks, post) for row in hidden for post in posts)),
+    )
+
+
+def _is_http(match: Match) -> bool:
+    return re.fullmatch(r"[A-Z]+", match.text.partition(" ")[0]) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Deciders:
+    """The gates that decide, each in front of `vouch`.
+
+    Attributes:
+        unseen: by a policy that knows of no bodies.
+        named: by the policy itself, for MCP calls that their headers name. None, unless the
+            operator says that the upstream holds these headers against the body: otherwise a
+            cheap name above a dear call would do.
+        mcp_paths: where calls may be named.
+    """
+
+    unseen: ASGIApp
+    named: ASGIApp | None = None
+    mcp_paths: frozenset[bytes] = frozenset()
+
+
+class ForwardAuth:
+    """Answers the questions of trusted proxies, and nobody else's."""
+
+    def __init__(
+        self, deciders: Deciders, *, dialect: Dialect, trusted: TrustedProxies, failure: Failure
+    ) -> None:
+        """Ask nobody yet.
+
+        Args:
+            deciders: who decides.
+            dialect: how the proxy puts its question and understands the answer.
+            trusted: the proxies; everybody else gets 403, since a question may name any client.
+            failure: makes the answers of the front itself.
+        """
+        self._deciders = deciders
+        self._dialect = dialect
+        self._trusted = trusted
+        self._failure = failure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+        elif scope["type"] == "http":
+            await self._dialect.answer(await self._decide(scope, receive))(scope, receive, send)
+        else:
+            await self._failure(404, "there is no WebSocket here")(scope, receive, send)
+
+    async def _decide(self, scope: Scope, receive: Receive) -> Reply:
+        if not self._trusted.trust(address_of(scope.get("client"))):
+            detail = "only a proxy that the operator trusts may ask for decisions"
+            return await _collect(self._failure(403, detail), scope, receive)
+        try:
+            question = self._dialect.read(scope)
+        except UnreadableError as error:
+            return await _collect(self._failure(400, str(error)), scope, receive)
+        twin = next(filter(_is_twin, (name for name, _ in question.headers)), None)
+        if twin is not None:
+            detail = f"expected no {twin.decode('latin-1')}: write it with hyphens"
+            return await _collect(self._failure(400, detail), scope, receive)
+        asked: Scope = {
+            **scope,
+            "method": question.method,
+            "path": unquote(question.path.decode("latin-1"), encoding="latin-1"),
+            "raw_path": question.path,
+            "query_string": question.query,
+            "headers": list(question.headers),
+        }
+        reply = await self._ask(asked, self._named_call(question))
+        if reply.status // 100 == 2 and not _admits(reply):
+            detail = "the proxy answers this itself; see docs/deploy"
+            return await _collect(self._failure(403, detail), asked, receive)
+        return reply
+
+    async def _ask(self, asked: Scope, body: bytes | None) -> Reply:
+        if body is None or self._deciders.named is None:
+            return await _collect(self._deciders.unseen, asked, _receive(b""))
+        # An answer fit for an MCP client would be a 200, which lets the request pass.
+        asked["headers"].append((b"x-pow-accept", b"1"))
+        return _unwrapped(await _collect(self._deciders.named, asked, _receive(body)))
+
+    def _named_call(self, question: Question) -> bytes | None:
+        """The MCP message that the headers name; None where they name none for sure."""
+        path = question.path.lower().rstrip(b"/") or b"/"
+        if question.method != "POST" or path not in self._deciders.mcp_paths:
+            return None
+        version, method, name = (_only(question.headers, header) for header in _MCP_HEADERS)
+        if version is None or not _VERSION.fullmatch(version) or version < MODERN_SINCE:
+            return None
+        if not method or (method in NAMED_BY) != (name is not None):
+            return None
+        params: dict[str, object] = {"_meta": {VERSION_META: version, CAPABILITIES_META: {}}}
+        if name is not None:
+            decoded = decode_header(name)
+            if decoded is None:
+                return None
+            params[NAMED_BY[method]] = decoded
+        message = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
+        return json.dumps(message).encode("ascii")
+
+
+def _is_twin(name: bytes) -> bool:
+    """Whether some servers take this header for one that the gate judges or the proxy sets.
+
+    Here the gate cannot leave it out of what the upstream gets.
+    """
+    return b"_" in name and _OURS.match(name.replace(b"_", b"-")) is not None
+
+
+def _only(headers: Sequence[Header], wanted: bytes) -> str | None:
+    """The one value of a header; None where there is none, or more than one."""
+    values = [value for name, value in headers if name == wanted]
+    return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def _receive(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:
+    """What an app answers, as a value."""
+    start: Message = {}
+    body = bytearray()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            body.extend(message.get("body", b""))
+
+    await app(scope, receive, send)
+    headers = tuple(pair for pair in start["headers"] if pair[0] != b"content-length")
+    return Reply(start["status"], headers, bytes(body))
+
+
+def _admits(reply: Reply) -> bool:
+    """Whether `vouch` answered, and not the gate by itself, as it does to OPTIONS."""
+    return any(name == PRINCIPAL_HEADER for name, _ in reply.headers)
+
+
+def _unwrapped(reply: Reply) -> Reply:
+    """The problem out of a JSON-RPC error, whose id would be one that nobody sent."""
+    error = json.loads(reply.body).get("error") if reply.body else None
+    if error is None:
+        return reply
+    kept = tuple(pair for pair in reply.headers if pair[0] != b"content-type")
+    return Reply(
+        reply.status,
+        ((b"content-type", b"application/problem+json"), *kept),
+        json.dumps(error["data"], separators=(",", ":")).encode("ascii"),
+    )

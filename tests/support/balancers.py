@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nginx, Caddy and HAProxy as processes, run on the files of docs/deploy with other ports."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+DEPLOY: Final = Path(__file__).parents[2] / "docs" / "deploy"
+LISTEN, GATE, SECOND_GATE, UPSTREAM = (f"127.0.0.1:{port}" for port in (8080, 8402, 8404, 8000))
+"""Addresses as the files have them."""
+
+_PATIENCE_S = 30
+
+# What docs/deploy/nginx leaves to the operator's own nginx.conf.
+_NGINX = """\
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/errors;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    keepalive_requests 1000000;
+    include {folder}/pypow.conf;
+}}
+"""
+
+
+def _nginx(folder: Path, text: str) -> list[str]:
+    (folder / "pypow.conf").write_text(text)
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder))
+    return [
+        "nginx",
+        "-p",
+        str(folder),
+        "-c",
+        str(folder / "nginx.conf"),
+        "-e",
+        str(folder / "errors"),
+    ]
+
+
+def _caddy(folder: Path, text: str) -> list[str]:
+    (folder / "Caddyfile").write_text(text)
+    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+
+
+def _haproxy(folder: Path, text: str) -> list[str]:
+    (folder / "haproxy.cfg").write_text(text)
+    return ["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]
+
+
+_STARTS: Final[Mapping[str, Callable[[Path, str], list[str]]]] = {
+    "nginx": _nginx,
+    "caddy": _caddy,
+    "haproxy": _haproxy,
+}
+
+
+def require(program: str) -> None:
+    """Skip, by name, where a program is not installed."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+
+
+@contextlib.contextmanager
+def balancer(folder: Path, file: str, addresses: Mapping[str, str]) -> Iterator[str]:
+    """Runs the program of a file such as ``nginx/proxy.conf``; yields the URL it listens at.
+
+    Args:
+        folder: what it writes lands here.
+        file: below docs/deploy.
+        addresses: what to put for the addresses in the file.
+    """
+    program = file.partition("/")[0]
+    require(program)
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    text = (DEPLOY / file).read_text()
+    for written, real in {**addresses, LISTEN: f"127.0.0.1:{port}"}.items():
+        assert written in text
+        text = text.replace(written, real)
+    output = folder / "output"
+    environment = {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "PATH": "/usr/sbin:/usr/bin:/bin",
+    }
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            _STARTS[program](folder, text), stdout=sink, stderr=sink, env=environment
+        )
+    try:
+        _await(port, process, output)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=_PATIENCE_S)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _await(port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        assert process.poll() is None, output.read_text()
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        assert time.monotonic() < end, output.read_text()
+        time.sleep(0.01)
