@@ -23,6 +23,7 @@ from .policy import Entry, Policy, Price
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
+from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, memory, sqlite, without_secrets
@@ -69,6 +70,7 @@ class App:
         gate: Gate,
         api: FastAPI,
         store: Store,
+        revoked: RevokedPasses,
         telemetry: Telemetry,
         settings: Settings,
     ) -> None:
@@ -76,6 +78,7 @@ class App:
         self._watched_gate = telemetry.gate(gate)
         self._api = api
         self._store = store
+        self._revoked = revoked
         self.telemetry = telemetry
         self.readiness = Readiness(store.ledger)
         self.admin: FastAPI = create_admin(
@@ -98,9 +101,11 @@ class App:
 
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
+        self._revoked.start()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
+        await self._revoked.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
@@ -121,19 +126,21 @@ def create_app(
     """
     front = around if around is not None else _proxy(settings)
     keys = keyfile.load_or_create(settings.key_file)
+    telemetry = _telemetry(settings, keys)
+    opened = open_store(settings.store_url)
+    store = replace(opened, ledger=telemetry.ledger(opened.ledger))
+    revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
     rail = WorkRail(
         keys,
         public_host=urlsplit(settings.url).netloc,
         lifetime_s=settings.lifetime_s,
+        denial=revoked.denial,
     )
     policy = Policy(
         default=Price("default", difficulty.from_bits(settings.bits)),
         entries=tuple(prices),
         mcp_paths=settings.mcp_paths,
     )
-    telemetry = _telemetry(settings, keys)
-    opened = open_store(settings.store_url)
-    store = replace(opened, ledger=telemetry.ledger(opened.ledger))
     return App(
         gate=Gate(
             telemetry.upstream(front),
@@ -151,6 +158,7 @@ def create_app(
             secure_cookies=settings.url.startswith("https:"),
         ),
         store=store,
+        revoked=revoked,
         telemetry=telemetry,
         settings=settings,
     )
