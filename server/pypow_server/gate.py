@@ -9,7 +9,6 @@ charged in ``scope["pypow.principal"]``.
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
 from .decision import Recorder
+from .fresh import decision_id
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
 from .policy import FREE, Policy, Price
@@ -146,7 +146,7 @@ class Gate:
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         if not self._recorders:
             return
-        identity = secrets.token_hex(8) if problem is None else problem.decision
+        identity = decision_id() if problem is None else problem.decision
         decision = hearing.decision(identity, problem, seconds=seconds)
         for record in self._recorders:
             try:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work rail: a solved challenge admits one call; a pass bought with one admits what it says."""
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -12,6 +11,7 @@ from pypow.errors import WireError
 from pypow.wire import ANY_RESOURCE, Challenge, Proof
 from pypow_server import passes, problems
 from pypow_server.call import Call, Form, Presented
+from pypow_server.fresh import fresh_id
 from pypow_server.mcp_message import PROOF_META
 from pypow_server.passes import Pass
 from pypow_server.policy import Price
@@ -62,7 +62,7 @@ class WorkRail:
         public_host: str,
         lifetime_s: int = challenge.DEFAULT_LIFETIME_S,
         denial: Denial = nobody,
-        fresh_id: Callable[[], bytes] = lambda: os.urandom(16),
+        fresh_id: Callable[[], bytes] = fresh_id,
     ) -> None:
         """Set up the rail.
 
