@@ -8,6 +8,7 @@ Prints the port once it serves.
 """
 
 import sys
+from collections.abc import Callable
 
 from pypow import Key, Keyring
 from pypow_server import listeners
@@ -39,8 +40,12 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 def open_store(url: str) -> Store:
     scheme, _, rest = url.partition(":")
-    stores = {"memory": memory, "sqlite": sqlite, "redis": redis_store}
-    return stores[scheme].open_store(rest)
+    stores: dict[str, Callable[[str], Store]] = {
+        "memory": memory.open_store,
+        "sqlite": sqlite.open_store,
+        "redis": redis_store.open_store,
+    }
+    return stores[scheme](rest)
 
 
 def rail() -> WorkRail:
@@ -58,7 +63,13 @@ def main() -> None:
     admin = listeners.bind(Address("127.0.0.1", 0), option="--admin")
     with public, admin:
         port = listeners.bound_address(public).port
-        listeners.run((public, either), (admin, app), ready=lambda: print(port, flush=True))
+        listeners.run(
+            (public, either),
+            (admin, app),
+            ready=lambda: print(port, flush=True),
+            draining=lambda: None,
+            drain_s=1,
+        )
 
 
 if __name__ == "__main__":
