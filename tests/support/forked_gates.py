@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,11 +95,14 @@ def nursery(home: Path, **variables: str) -> Iterator[Nursery]:
 def _serve(order: dict[str, Any]) -> int:
     from pypow.__main__ import main
     from pypow_server import app
+    from pypow_server.stores import memory
     from support import ledger_twins
 
     if order["twin"] is not None:
         twin = getattr(ledger_twins, order["twin"])
-        vars(app)["_STORES"] = {"memory": lambda _: twin()}
+        vars(app)["_STORES"] = {
+            "memory": lambda rest: replace(memory.open_store(rest), ledger=twin())
+        }
     return main(["gate", *order["start"]])
 
 
