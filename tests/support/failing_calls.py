@@ -42,6 +42,7 @@ POINTS: Final = {
 }
 """What SQLite calls; ``reduce`` makes a call do less than it was asked."""
 
+
 class Fault:
     """Makes the nth call of one kind fail in this thread and in the ledger's, and no other."""
 
