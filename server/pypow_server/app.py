@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import resources
@@ -18,11 +18,12 @@ from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
-from .policy import Policy, Price
+from .lifespan import serve_lifespan
+from .policy import Entry, Policy, Price
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
-from .scope import ASGIApp, Message, Receive, Scope, Send
+from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
@@ -33,9 +34,9 @@ _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 def _redis(scheme: str, rest: str) -> Store:
     # Imported when it is asked for: the redis package is an extra.
-    from .stores.redis_store import open_store
+    from .stores import redis_store
 
-    return open_store(rest, scheme=scheme)
+    return redis_store.open_store(rest, scheme=scheme)
 
 
 _STORES: Final[Mapping[str, Callable[[str], Store]]] = {
@@ -56,6 +57,7 @@ class App:
     """A gate with its API: an ASGI app for callers, and another for operators.
 
     Attributes:
+        gate: what callers go through, but for the API.
         admin: the operators' app; serve it where callers cannot reach it.
         readiness: to be told when the gate is to stop.
         telemetry: to be told when log files were moved away.
@@ -64,13 +66,14 @@ class App:
     def __init__(
         self,
         *,
-        gate: ASGIApp,
+        gate: Gate,
         api: FastAPI,
         store: Store,
         telemetry: Telemetry,
         settings: Settings,
     ) -> None:
-        self._gate = telemetry.gate(gate)
+        self.gate = gate
+        self._watched_gate = telemetry.gate(gate)
         self._api = api
         self._store = store
         self.telemetry = telemetry
@@ -85,31 +88,33 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._gate(scope, receive, self._closing(send))
+            await serve_lifespan(
+                self._watched_gate, scope, receive, send, start=self.start, stop=self.stop
+            )
         elif scope["type"] == "http" and _is_api(scope):
             await self._api(scope, receive, send)
         else:
-            await self._gate(scope, receive, send)
+            await self._watched_gate(scope, receive, send)
 
-    def _closing(self, send: Send) -> Send:
-        """Closes store and logs once the guarded app has shut down, before the server is told."""
+    def start(self) -> None:
+        """Begin what goes on beside requests; in the event loop that serves them."""
 
-        async def send_after_closing(message: Message) -> None:
-            if message["type"].startswith("lifespan.shutdown."):
-                await self._store.limiter.aclose()
-                await self._store.ledger.aclose()
-                self.telemetry.close()
-            await send(message)
-
-        return send_after_closing
+    async def stop(self) -> None:
+        """Close store and logs, once the guarded app has shut down."""
+        await self._store.limiter.aclose()
+        await self._store.ledger.aclose()
+        self.telemetry.close()
 
 
-def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
+def create_app(
+    settings: Settings, *, around: ASGIApp | None = None, prices: Sequence[Entry] = ()
+) -> App:
     """Put the server together. Makes keys and ledger where there are none.
 
     Args:
         settings: all of it.
         around: the ASGI app to guard in this process; by default what is at the upstream's URL.
+        prices: rows that stand before those of the settings.
 
     Raises:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
@@ -123,10 +128,11 @@ def create_app(settings: Settings, *, around: ASGIApp | None = None) -> App:
     )
     policy = Policy(
         default=Price("default", difficulty.from_bits(settings.bits)),
+        entries=tuple(prices),
         mcp_paths=settings.mcp_paths,
     )
     telemetry = _telemetry(settings, keys)
-    opened = _open_store(settings.store_url)
+    opened = open_store(settings.store_url)
     store = replace(opened, ledger=telemetry.ledger(opened.ledger))
     return App(
         gate=Gate(
@@ -170,7 +176,12 @@ def _proxy(settings: Settings) -> Proxy:
     return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
 
 
-def _open_store(url: str) -> Store:
+def open_store(url: str) -> Store:
+    """Open the store of a URL.
+
+    Raises:
+        InvalidInputError: no such store, or one that cannot be had; one line.
+    """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
         raise InvalidInputError(

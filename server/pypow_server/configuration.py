@@ -2,18 +2,14 @@
 """The configuration in effect, as operators may see it: complete, but for what is secret."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from .address import Address
+from .stores import without_secrets
 
 HIDDEN: Final = "***"
-
-# RFC 3986 section 3.2.1; everything up to the last "@" before the path, as passwords hold "@" too.
-_USER_INFORMATION: Final = re.compile(r"(?<=://)[^/?#]*@")
-_QUERY: Final = re.compile(r"\?.*", re.DOTALL)
 
 
 def shown(configuration: object) -> dict[str, object]:
@@ -23,15 +19,6 @@ def shown(configuration: object) -> dict[str, object]:
         field.name: _shown(getattr(configuration, field.name)) if field.repr else HIDDEN
         for field in dataclasses.fields(configuration)
     }
-
-
-def without_secrets(url: str) -> str:
-    """A URL without user, password and query.
-
-    >>> without_secrets("redis://:hunter2@127.0.0.1:6379/0?password=hunter2")
-    'redis://***@127.0.0.1:6379/0?***'
-    """
-    return _QUERY.sub(f"?{HIDDEN}", _USER_INFORMATION.sub(f"{HIDDEN}@", url))
 
 
 def _shown(value: object) -> object:

@@ -21,7 +21,7 @@ from .call import Call, read_call
 from .decision import Recorder
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
-from .policy import FREE, Policy, Price
+from .policy import FREE, Entry, Policy, Price
 from .problems import Problem
 from .rails import Absent, Admit, Rail, Refuse
 from .reply import Reply
@@ -87,6 +87,26 @@ class Gate:
     def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
         """Judge requests that begin from now on by these."""
         self._rulebook = Rulebook(policy, tuple(rails))
+
+    @property
+    def policy(self) -> Policy:
+        """What requests that begin now are judged by."""
+        return self._rulebook.policy
+
+    def around(self, app: ASGIApp, *, price: Price) -> "Gate":
+        """A gate in front of another app where all costs ``price``; the rest is as it is here."""
+        rulebook = self._rulebook
+        return Gate(
+            app,
+            rails=rulebook.rails,
+            ledger=self._ledger,
+            policy=replace(
+                rulebook.policy, default=price, entries=(Entry("*", price),), mcp_paths=()
+            ),
+            limiter=self._limiter,
+            recorders=self._recorders,
+            clock=self._clock,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""

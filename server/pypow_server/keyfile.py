@@ -45,6 +45,20 @@ def load_or_create(path: Path) -> Keyring:
         ) from None
 
 
+def load(path: Path) -> Keyring:
+    """The keys in this file, which must be there.
+
+    Raises:
+        KeyFileError: not there, not readable, open to others, or not a key file.
+    """
+    try:
+        return _read(path)
+    except OSError as error:
+        raise KeyFileError(
+            f"{path}: {error.strerror}; its owner must be the user that the gate runs as"
+        ) from None
+
+
 def _create(path: Path) -> None:
     document = {"keys": [{"id": 0, "secret": os.urandom(SECRET_BYTES).hex()}]}
     # mkstemp makes the file with mode 0600, whatever the umask.

@@ -219,14 +219,23 @@ def relative_weight(q: int, *, default: Price) -> int:
     return min(max(math.ceil(ratio), 1), MAX_WEIGHT)
 
 
+def priced(name: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Price:
+    """A price of ``bits`` of work (1 to 44), weighed against the default price.
+
+    Raises:
+        InvalidInputError: bits out of range.
+    """
+    q = difficulty.from_bits(bits)
+    return Price(name, q, relative_weight(q, default=default))
+
+
 def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
     """A row that costs ``bits`` of work (1 to 44), weighed against the default price.
 
     Raises:
         InvalidInputError: bits out of range, or a match that names nothing.
     """
-    q = difficulty.from_bits(bits)
-    return Entry(match, Price(match, q, relative_weight(q, default=default)))
+    return Entry(match, priced(match, bits=bits, default=default))
 
 
 def _folded(path: bytes) -> bytes:

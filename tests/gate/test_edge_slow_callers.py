@@ -7,10 +7,10 @@ import ipaddress
 
 import pytest
 
-from gate.test_bounded_http import connection, echo_length, request, run
 from pypow_server.bounded_http import bounded
 from pypow_server.connection_limits import ConnectionLimits
 from pypow_server.scope import Receive, Scope, Send
+from support.one_connection import connection, echo_length, request, run
 
 HASTY = bounded(ConnectionLimits(grace_s=0.05, octets_s=1_000_000))
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"

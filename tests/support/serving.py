@@ -32,6 +32,7 @@ def _prepare(app: ASGIApp, *, lifespan: bool) -> tuple[_Server, socket.socket, s
         lifespan="on" if lifespan else "off",
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     return _Server(config), listener, f"http://127.0.0.1:{listener.getsockname()[1]}"

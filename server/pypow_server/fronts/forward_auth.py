@@ -40,6 +40,10 @@ AUTHORIZATION_HEADER: Final = b"x-pow-upstream-authorization"
 COOKIE_HEADER: Final = b"x-pow-upstream-cookie"
 
 _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_OURS: Final = re.compile(
+    rb"x-pow-|x-forwarded-|x-real-ip|x-original-|mcp-|(?:authorization|cookie|host|forwarded"
+    rb"|content-(?:length|type|encoding)|transfer-encoding)\Z"
+)
 _MCP_HEADERS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 
 
@@ -131,19 +135,23 @@ class ForwardAuth:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await live(receive, send)
-        elif not self._trusted.trust(address_of(scope.get("client"))):
-            detail = "only a proxy that the operator trusts may ask for decisions"
-            await self._failure(403, detail)(scope, receive, send)
         elif scope["type"] == "http":
             await self._dialect.answer(await self._decide(scope, receive))(scope, receive, send)
         else:
             await self._failure(404, "there is no WebSocket here")(scope, receive, send)
 
     async def _decide(self, scope: Scope, receive: Receive) -> Reply:
+        if not self._trusted.trust(address_of(scope.get("client"))):
+            detail = "only a proxy that the operator trusts may ask for decisions"
+            return await _collect(self._failure(403, detail), scope, receive)
         try:
             question = self._dialect.read(scope)
         except UnreadableError as error:
             return await _collect(self._failure(400, str(error)), scope, receive)
+        twin = next(filter(_is_twin, (name for name, _ in question.headers)), None)
+        if twin is not None:
+            detail = f"expected no {twin.decode('latin-1')}: write it with hyphens"
+            return await _collect(self._failure(400, detail), scope, receive)
         asked: Scope = {
             **scope,
             "method": question.method,
@@ -183,6 +191,14 @@ class ForwardAuth:
             params[NAMED_BY[method]] = decoded
         message = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
         return json.dumps(message).encode("ascii")
+
+
+def _is_twin(name: bytes) -> bool:
+    """Whether some servers take this header for one that the gate judges or the proxy sets.
+
+    Here the gate cannot leave it out of what the upstream gets.
+    """
+    return b"_" in name and _OURS.match(name.replace(b"_", b"-")) is not None
 
 
 def _only(headers: Sequence[Header], wanted: bytes) -> str | None:

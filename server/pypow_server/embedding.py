@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gate around an ASGI app, in the same process and in one line: ``app = guard(app)``."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from pypow import difficulty
+
+from .policy import FREE, Entry, Price, entry
+from .scope import ASGIApp
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .app import App
+
+Prices: TypeAlias = Mapping[str, float | Price | None]
+"""What calls cost, by match: so many bits of work, a `Price`, or None (`FREE`)."""
+
+
+def guard(
+    app: ASGIApp,
+    *,
+    prices: Prices | None = None,
+    bits: float | None = None,
+    store: str | None = None,
+    public_url: str | None = None,
+    mcp_paths: Sequence[str] | None = None,
+    state_dir: str | Path | None = None,
+) -> "App":
+    """Put a gate in front of any ASGI app: FastAPI, Starlette, FastMCP, Django, or one of yours.
+
+    Works as a wrapper and as ``app.add_middleware(guard, prices=...)``. Whatever is not given is
+    read from the ``PYPOW_*`` variables that `pypow gate` reads. The app finds who was charged in
+    ``scope["pypow.principal"]``.
+
+    Args:
+        app: what is guarded. The gate answers ``/api/challenge`` and ``/api/verify`` itself.
+        prices: first match wins, such as ``{"POST /v1/search": 18, "GET /health": None}``; MCP
+            calls are written ``tools/call search_*``.
+        bits: what every other call costs, in bits of expected work, 1 to 44; 16 by default.
+        store: ``memory:``, ``sqlite:PATH`` or a Redis URL; by default a file in ``state_dir``.
+        public_url: the app's URL as callers see it; proofs are bound to its host.
+        mcp_paths: where the app speaks MCP; ``/mcp`` by default.
+        state_dir: holds the keys; made if there is none. Processes that share them share proofs.
+
+    Raises:
+        InvalidInputError: a value that cannot be, or keys or a store that cannot be had.
+    """
+    return assemble(
+        app,
+        prices=prices,
+        bits=bits,
+        store=store,
+        public_url=public_url,
+        mcp_paths=None if mcp_paths is None else tuple(mcp_paths),
+        state_dir=state_dir,
+    )
+
+
+def assemble(
+    app: ASGIApp, *, prices: Prices | None, state_dir: str | Path | None, **given: object
+) -> "App":
+    """A gate around ``app``, of the settings that are given and, for the rest, the environment."""
+    # Imported when it is asked for: whoever only reads a price list needs no web framework.
+    from .app import create_app
+
+    explicit = {"state_dir": None if state_dir is None else str(state_dir)}
+    said = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(
+        Settings.from_env(os.environ, explicit),
+        **said,  # type: ignore[arg-type]  # each is checked by Settings itself
+    )
+    default = Price("default", difficulty.from_bits(settings.bits))
+    entries = [_entry(match, worth, default) for match, worth in (prices or {}).items()]
+    return create_app(settings, around=app, prices=entries)
+
+
+def _entry(match: str, worth: float | Price | None, default: Price) -> Entry:
+    if worth is FREE or isinstance(worth, Price):
+        return Entry(match, worth)
+    return entry(match, bits=worth, default=default)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operators' side of an assembled gate: health, figures, configuration, decisions."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pypow_server import configuration
+from pypow_server.admin import Readiness
+from pypow_server.app import App, create_app
+from pypow_server.recent import KEPT, RecentDecisions
+from pypow_server.settings import Settings
+from pypow_server.stores import StoreError
+from support.asgi_client import Answer, call
+from support.decisions import ADMITTED, refused
+from support.gated import CountingLedger, RecordingApp
+
+
+def make(tmp_path: Path, **changes: Any) -> App:
+    settings = {"state_dir": tmp_path, "store": "memory:", "bits": 8.0, **changes}
+    return create_app(Settings(**settings), around=RecordingApp())
+
+
+def asked(app: Any, target: str = "/x") -> Answer:
+    return asyncio.run(call(app, "GET", target.encode(), headers=[(b"host", b"127.0.0.1:8402")]))
+
+
+def test_a_gate_is_ready_while_its_ledger_takes_spends(tmp_path: Path) -> None:
+    assert asked(make(tmp_path).admin, "/readyz").status == 200
+
+
+def test_a_gate_that_is_to_stop_is_not_ready_and_still_alive(tmp_path: Path) -> None:
+    app = make(tmp_path)
+    app.readiness.drain()
+
+    answer = asked(app.admin, "/readyz")
+    assert (answer.status, answer.body[:8]) == (503, b"draining")
+    assert asked(app.admin, "/livez").status == 200
+
+
+def test_a_store_that_fails_is_the_reason_not_to_be_ready() -> None:
+    class Failing(CountingLedger):
+        async def probe(self) -> None:
+            raise StoreError("the disk is full; make room")
+
+    hindrance = asyncio.run(Readiness(Failing()).hindrance())
+    assert hindrance == "the disk is full; make room"
+
+
+def test_what_the_gate_decides_is_found_in_its_figures(tmp_path: Path) -> None:
+    app = make(tmp_path)
+    asked(app)
+
+    answer = asked(app.admin, "/metrics")
+    sample = (
+        'pypow_decisions_total{entry="default",outcome="refused",problem="work-required",rail=""}'
+    )
+    assert f"{sample} 1.0\n" in answer.body.decode()
+    assert answer.values(b"content-type")[0].startswith(b"text/plain")
+    assert b"pypow_build_info{" in answer.body
+
+
+def test_a_caller_who_tells_the_id_of_a_refusal_can_be_helped(tmp_path: Path) -> None:
+    app = make(tmp_path)
+    told = json.loads(asked(app).body)["decision"]
+
+    found = json.loads(asked(app.admin, f"/decisions/{told}").body)
+    assert found["problem"] == "work-required"
+    assert found["client"] == "192.0.2.7/32"
+    assert (found["method"], found["name"]) == ("GET", "/x")
+    assert asked(app.admin, "/decisions/0000000000000000").status == 404
+
+
+def test_the_last_refusals_are_kept_and_nothing_else() -> None:
+    recent = RecentDecisions()
+    recent.record(ADMITTED)
+    for number in range(KEPT + 1):
+        recent.record(refused(id=f"{number}"))
+
+    assert recent.find(ADMITTED.id) is None
+    assert recent.find("0") is None
+    assert recent.find("1") is not None
+    assert recent.find(f"{KEPT}") is not None
+
+
+def test_the_configuration_in_effect_is_shown(tmp_path: Path) -> None:
+    shown = json.loads(asked(make(tmp_path, audit=tmp_path / "a.log").admin, "/config").body)
+
+    assert shown["bits"] == 8.0
+    assert shown["listen"] == "127.0.0.1:8402"
+    assert shown["store"] == "memory:"
+    assert shown["audit"] == f"{tmp_path}/a.log"
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "redis://:hunter2@h:6379/0",
+        "redis+sentinel://u:hunter2@a,b/main/0?sentinel_password=hunter2",
+    ],
+)
+def test_every_setting_is_shown_but_for_passwords(store: str, tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, store=store)
+    shown = configuration.shown(settings)
+
+    assert "hunter2" not in json.dumps(shown)
+    assert [name for name, value in shown.items() if value == configuration.HIDDEN] == []

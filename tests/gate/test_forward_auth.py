@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a proxy is told that asks, in each dialect, by questions as proxies really put them."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from pypow_server.access import Access
+from pypow_server.match import Match
+from pypow_server.policy import FREE, Entry, Policy, Price
+from support.asgi_client import Answer
+from support.deciding import PROXY, Decider
+from support.gated import EASY, HOST, Headers, offers, solution, solved
+
+VOUCHED = [b"x-pow-principal", b"x-pow-upstream-authorization", b"x-pow-upstream-cookie"]
+
+
+def nginx(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
+    """As docs/deploy/nginx/forward-auth.conf asks; nginx always asks with GET."""
+    return (
+        "GET",
+        b"/decide",
+        [
+            (b"host", HOST.encode()),
+            (b"x-original-method", method.encode()),
+            (b"x-original-uri", target),
+            (b"x-real-ip", b"203.0.113.9"),
+            *headers,
+        ],
+    )
+
+
+def caddy(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
+    """As Caddy 2.6's forward_auth asks, recorded."""
+    return (
+        "GET",
+        b"/decide",
+        [
+            (b"host", HOST.encode()),
+            *headers,
+            (b"x-forwarded-for", b"203.0.113.9"),
+            (b"x-forwarded-host", HOST.encode()),
+            (b"x-forwarded-method", method.encode()),
+            (b"x-forwarded-proto", b"https"),
+            (b"x-forwarded-uri", target),
+        ],
+    )
+
+
+def traefik(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
+    """As Traefik's ForwardAuth documents it: Host is the gate's own."""
+    _, path, fields = caddy(method, target, headers)
+    return "GET", path, [(b"host", b"gate:8402"), *fields[1:], (b"x-forwarded-port", b"443")]
+
+
+def envoy(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
+    """As Envoy's ext_authz documents it, with path_prefix: /decide."""
+    fields = [(b"host", HOST.encode()), *headers, (b"x-forwarded-for", b"203.0.113.9")]
+    return method, b"/decide" + target, [*fields, (b"content-length", b"0")]
+
+
+Ask = Callable[[str, bytes, Headers], tuple[str, bytes, Headers]]
+ASKED: dict[str, Ask] = {"nginx": nginx, "caddy": caddy, "traefik": traefik, "envoy": envoy}
+each_dialect = pytest.mark.parametrize("dialect", ASKED)
+
+
+def ask(
+    decider: Decider,
+    dialect: str,
+    method: str = "GET",
+    target: bytes = b"/x",
+    headers: Headers = (),
+) -> Answer:
+    return decider.ask(*ASKED[dialect](method, target, headers))
+
+
+def refused(answer: Answer) -> tuple[int, Any]:
+    """Status and document of a refusal, as the caller gets it through the proxy."""
+    if answer.status == 401:
+        (status,) = answer.values(b"x-pow-refusal-status")
+        (body,) = answer.values(b"x-pow-refusal-body")
+        return int(status), json.loads(body)
+    return answer.status, json.loads(answer.body)
+
+
+def proof(decider: Decider, dialect: str, *request: Any) -> Headers:
+    """The header of a solved challenge out of a refusal."""
+    _, document = refused(ask(decider, dialect, *request))
+    return solution(solved(document["offers"][0]))
+
+
+@each_dialect
+def test_a_request_without_a_proof_is_refused_and_with_one_it_passes_once(dialect: str) -> None:
+    decider = Decider(dialect)
+    paid = proof(decider, dialect, "POST", b"/v1/items?a=1")
+    answer = ask(decider, dialect, "POST", b"/v1/items?a=1", paid)
+    assert answer.status == 200
+    assert answer.values(b"x-pow-principal") == [b"203.0.113.9/32"]
+    status, document = refused(ask(decider, dialect, "POST", b"/v1/items?a=1", paid))
+    assert (status, document["type"]) == (402, "urn:pypow:error:already-spent")
+
+
+@each_dialect
+def test_a_proof_for_one_request_passes_no_other(dialect: str) -> None:
+    decider = Decider(dialect)
+    paid = proof(decider, dialect, "GET", b"/x")
+    for method, target in (("GET", b"/y"), ("POST", b"/x"), ("GET", b"/x/")):
+        assert refused(ask(decider, dialect, method, target, paid))[0] == 402
+
+
+@each_dialect
+def test_every_vouched_header_is_there_every_time_and_without_our_credentials(dialect: str) -> None:
+    decider = Decider(dialect, policy=Policy(default=EASY, entries=(Entry("GET /free", FREE),)))
+    bare = ask(decider, dialect, "GET", b"/free")
+    assert [bare.values(name) for name in VOUCHED] == [[b""], [b""], [b""]]
+    full = ask(
+        decider,
+        dialect,
+        "GET",
+        b"/free",
+        [
+            (b"x-pow-principal", b"root"),
+            (b"authorization", b"Basic abc"),
+            (b"cookie", b"a=1; pypow_pass=pyp_x"),
+            (b"cookie", b"b=2"),
+        ],
+    )
+    assert [full.values(name) for name in VOUCHED] == [[b""], [b"Basic abc"], [b"a=1; b=2"]]
+    ours = ask(decider, dialect, "GET", b"/free", [(b"authorization", b"PoW a=b")])
+    assert ours.values(b"x-pow-upstream-authorization") == [b""]
+
+
+@each_dialect
+def test_nobody_but_a_trusted_proxy_gets_a_decision(dialect: str) -> None:
+    decider = Decider(dialect)
+    question = ASKED[dialect]("GET", b"/.well-known/x", ())
+    assert decider.ask(*question, peer=PROXY).status == 200
+    for peer in (("192.0.2.66", 1), None, ("/run/x.sock", 0)):
+        assert refused(decider.ask(*question, peer=peer))[0] == 403
+
+
+@each_dialect
+def test_what_the_gate_answers_by_itself_lets_nothing_pass(dialect: str) -> None:
+    assert refused(ask(Decider(dialect), dialect, "OPTIONS", b"/x"))[0] == 403
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [],
+        [(b"x-original-method", b"GET")],
+        [(b"x-original-uri", b"/.well-known/x")],
+        [(b"x-original-method", b"GET"), *[(b"x-original-uri", b"/.well-known/x")] * 2],
+        [*[(b"x-original-method", b"GET")] * 2, (b"x-original-uri", b"/.well-known/x")],
+        [(b"x-original-method", b"get"), (b"x-original-uri", b"/.well-known/x")],
+        [(b"x-original-method", b"GET"), (b"x-original-uri", b"")],
+        [(b"x-forwarded-method", b"GET"), (b"x-forwarded-uri", b"/.well-known/x")],
+    ],
+)
+def test_a_question_that_does_not_say_what_it_is_about_is_refused(broken: Headers) -> None:
+    decider = Decider("nginx")
+    status, document = refused(decider.ask("GET", b"/decide", [(b"host", b"a"), *broken]))
+    assert (status, document["type"]) == (400, "urn:pypow:error:bad-request")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "target"), [("nginx", b"/decide/x"), ("caddy", b"/"), ("envoy", b"/decidex")]
+)
+def test_questions_come_to_one_place_only(dialect: str, target: bytes) -> None:
+    decider = Decider(dialect)
+    _, _, headers = ASKED[dialect]("GET", b"/.well-known/x", ())
+    assert refused(decider.ask("GET", target, headers))[0] == 400
+
+
+@each_dialect
+@pytest.mark.parametrize("name", [b"x_pow_principal", b"x-pow_principal", b"mcp_name"])
+def test_a_header_that_servers_fold_into_one_of_ours_is_refused(dialect: str, name: bytes) -> None:
+    answer = ask(Decider(dialect), dialect, "GET", b"/.well-known/x", [(name, b"root")])
+    assert refused(answer)[0] == 400
+    assert ask(Decider(dialect), dialect, "GET", b"/.well-known/x", [(b"a_b", b"")]).status == 200
+
+
+@each_dialect
+@pytest.mark.parametrize("path", [b"/.well-known/../x", b"/%2ewell-known/x", b"//.well-known/x"])
+def test_no_way_of_writing_a_path_makes_it_free(dialect: str, path: bytes) -> None:
+    assert refused(ask(Decider(dialect), dialect, "GET", path))[0] == 402
+
+
+def test_nginx_gets_all_challenges_in_one_line() -> None:
+    decider = Decider("nginx")
+    answer = ask(decider, "nginx")
+    (line,) = answer.values(b"www-authenticate")
+    assert line.startswith(b"PoW challenge=")
+    assert answer.body == b""
+
+
+SEARCH = [(b"mcp-protocol-version", b"2026-07-28"), (b"mcp-method", b"tools/call"),
+          (b"mcp-name", b"search")]  # fmt: skip
+LIST = [(b"mcp-protocol-version", b"2026-07-28"), (b"mcp-method", b"tools/list")]
+DEAR = Price("dear", 6 * 1024, 4)
+PRICED = Policy(
+    default=EASY,
+    entries=(Entry("tools/call dear", DEAR), Entry("tools/call cheap", Price("cheap", 2048))),
+)
+
+
+def _bits(answer: Answer) -> float:
+    status, document = refused(answer)
+    assert status == 402
+    bits: float = document["offers"][0]["bits"]
+    return bits
+
+
+def _mcp(
+    dialect: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    checked: bool = True,
+    path: bytes = b"/mcp",
+) -> Answer:
+    decider = Decider(dialect, policy=PRICED, checked_headers=checked)
+    fields = [(b"content-type", b"application/json"), (b"x-pow-accept", b"puzzles=1"), *headers]
+    return ask(decider, dialect, "POST", path, fields)
+
+
+@each_dialect
+def test_a_call_that_its_headers_name_costs_what_it_costs(dialect: str) -> None:
+    assert _bits(_mcp(dialect, SEARCH)) == 4
+    assert _bits(_mcp(dialect, [*SEARCH[:2], (b"mcp-name", b"dear")])) == 6
+    assert _bits(_mcp(dialect, [*SEARCH[:2], (b"mcp-name", b"=?base64?ZGVhcg==?=")])) == 6
+    assert _mcp(dialect, LIST).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        SEARCH[1:],
+        LIST[1:],
+        [(b"mcp-protocol-version", b"2025-11-25"), *LIST[1:]],
+        [(b"mcp-protocol-version", b"latest"), *LIST[1:]],
+        [LIST[0], LIST[0], *LIST[1:]],
+        [*LIST, (b"mcp-method", b"tools/call")],
+        [*LIST, (b"mcp-name", b"dear")],
+        SEARCH[:2],
+        [*SEARCH[:2], (b"mcp-name", b"=?base64?ZGVhcg=?=")],
+        [*SEARCH[:2], (b"mcp-name", b"cheap"), (b"mcp-name", b"dear")],
+    ],
+)
+@each_dialect
+def test_a_call_that_nothing_names_for_sure_costs_what_the_dearest_costs(
+    dialect: str, headers: Headers
+) -> None:
+    assert _bits(_mcp(dialect, headers)) == 6
+
+
+@pytest.mark.parametrize("path", [b"/mcp", b"/mcp/", b"/MCP", b"/%6dcp"])
+def test_headers_name_nothing_where_the_upstream_does_not_hold_them_against_the_body(
+    path: bytes,
+) -> None:
+    cheap = [*SEARCH[:2], (b"mcp-name", b"cheap")]
+    assert _bits(_mcp("caddy", cheap, checked=False, path=path)) == 6
+
+
+def test_a_proof_for_a_named_call_passes_and_its_refusal_is_plain_http() -> None:
+    decider = Decider("caddy")
+    fields = [(b"content-type", b"application/json"), *SEARCH]
+    refusal = ask(decider, "caddy", "POST", b"/mcp", fields)
+    assert refusal.values(b"content-type") == [b"application/problem+json"]
+    paid = solution(solved(offers(refusal)[0]))
+    assert ask(decider, "caddy", "POST", b"/mcp", [*fields, *paid]).status == 200
+    other = [*fields[:-1], (b"mcp-name", b"other"), *paid]
+    assert ask(decider, "caddy", "POST", b"/mcp", other).status == 402
+
+
+@each_dialect
+def test_a_fault_in_what_headers_name_is_plain_http_too(dialect: str) -> None:
+    answer = _mcp(dialect, [*SEARCH, (b"content-encoding", b"gzip")])
+    status, document = refused(answer)
+    assert (status, document["type"]) == (415, "urn:pypow:error:unsupported-media-type")
+    status, document = refused(_mcp(dialect, [*SEARCH, (b"x-pow-accept", b"nonsense")]))
+    assert (status, document["type"]) == (400, "urn:pypow:error:bad-request")
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_call_that_is_denied_hides_in_no_body(checked: bool) -> None:
+    policy = Policy(default=EASY, denied=(Access(match=Match("tools/call danger")),))
+    decider = Decider("caddy", policy=policy, checked_headers=checked)
+    assert ask(decider, "caddy", "POST", b"/mcp").status == 403
+    assert ask(decider, "caddy", "POST", b"/x").status == 402
+    named = [(b"content-type", b"application/json"), *SEARCH]
+    assert ask(decider, "caddy", "POST", b"/mcp", named).status == (402 if checked else 403)
+
+
+def test_streams_and_ends_of_old_sessions_stay_free() -> None:
+    decider = Decider("caddy")
+    for method in ("GET", "DELETE"):
+        assert ask(decider, "caddy", method, b"/mcp").status == 200

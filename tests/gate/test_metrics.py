@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures: each event is counted once, names keep to Prometheus's rules, callers add no label."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from pypow_server.decision import Outcome
+from pypow_server.metrics import Metrics
+from pypow_server.stores import Spend, StoreError
+from pypow_server.stores.watched import WatchedLedger
+from support.asgi_client import call
+from support.decisions import ADMITTED, refused
+from support.gated import CountingLedger, RecordingApp
+
+DOCUMENTED = re.compile(r"^\| `(pypow_\w+)` \|", re.MULTILINE)
+PROMTOOL = shutil.which("promtool")
+
+
+def figures(metrics: Metrics) -> dict[str, float]:
+    """Every sample by name and labels, as Prometheus would read it."""
+    text = metrics.exposition("text/plain")[0].decode()
+    return {
+        sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())):
+            sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+    }  # fmt: skip
+
+
+def fresh() -> Metrics:
+    return Metrics(version="1.2.3", kernel="avx2")
+
+
+def watched(metrics: Metrics, ledger: CountingLedger) -> WatchedLedger:
+    return WatchedLedger(ledger, [metrics.store_watcher("memory")])
+
+
+async def spend(ledger: WatchedLedger) -> Spend:
+    return await ledger.spend(b"key", epoch=None, expires_at_ms=2, now_ms=1)
+
+
+def test_each_decision_is_counted_under_its_entry_outcome_rail_and_problem() -> None:
+    metrics = fresh()
+    for decision in (refused(), refused(), ADMITTED, refused(outcome=Outcome.OBSERVED)):
+        metrics.record(decision)
+
+    found = figures(metrics)
+    assert {name: found[name] for name in found if name.startswith("pypow_decisions_total")} == {
+        "pypow_decisions_total entry=default outcome=refused problem=work-required rail=": 2,
+        "pypow_decisions_total entry=default outcome=admitted problem= rail=work": 1,
+        "pypow_decisions_total entry=default outcome=observed problem=work-required rail=": 1,
+    }
+    assert found["pypow_decision_seconds_count"] == 4
+    assert found["pypow_decision_seconds_sum"] == pytest.approx(4 * 0.0002)
+
+
+def test_what_callers_write_is_no_label() -> None:
+    metrics = fresh()
+    for number in range(50):
+        metrics.record(refused(name=f"tool-{number}", method=f"m{number}", client=f"{number}/32"))
+
+    assert sum(name.startswith("pypow_decisions_total") for name in figures(metrics)) == 1
+
+
+def test_a_limiter_that_cannot_tell_is_counted() -> None:
+    metrics = fresh()
+    metrics.record(refused(limiter_failed=True))
+    metrics.record(refused())
+
+    assert figures(metrics)["pypow_limiter_fail_open_total"] == 1
+
+
+def test_spends_are_timed_and_those_that_cannot_tell_are_errors() -> None:
+    metrics, ledger = fresh(), CountingLedger()
+
+    async def story() -> None:
+        assert await spend(watched(metrics, ledger)) is Spend.WON
+        ledger.answer = Spend.UNKNOWN
+        assert await spend(watched(metrics, ledger)) is Spend.UNKNOWN
+        ledger.answer = StoreError("disk full")
+        with pytest.raises(StoreError):
+            await spend(watched(metrics, ledger))
+
+    asyncio.run(story())
+    found = figures(metrics)
+    assert found["pypow_spend_seconds_count store=memory"] == 3
+    assert found["pypow_store_errors_total operation=spend store=memory"] == 2
+
+
+@pytest.mark.parametrize("operation", ["epoch", "release", "probe"])
+def test_a_store_that_fails_is_counted_by_operation_and_still_raises(operation: str) -> None:
+    class Failing(CountingLedger):
+        async def epoch(self) -> int:
+            raise StoreError("gone")
+
+        async def release(self, key: bytes) -> None:
+            raise StoreError("gone")
+
+        async def probe(self) -> None:
+            raise StoreError("gone")
+
+    async def story() -> None:
+        ledger = watched(metrics, Failing())
+        arguments = (b"key",) if operation == "release" else ()
+        with pytest.raises(StoreError):
+            await getattr(ledger, operation)(*arguments)
+
+    metrics = fresh()
+    asyncio.run(story())
+    assert figures(metrics)[f"pypow_store_errors_total operation={operation} store=memory"] == 1
+
+
+def test_a_store_that_works_has_no_errors() -> None:
+    metrics = fresh()
+
+    async def story() -> None:
+        ledger = watched(metrics, CountingLedger())
+        await ledger.epoch()
+        await spend(ledger)
+        await ledger.release(b"key")
+        await ledger.probe()
+        await ledger.aclose()
+
+    asyncio.run(story())
+    assert not [name for name in figures(metrics) if name.startswith("pypow_store_errors_total")]
+
+
+def test_the_upstream_is_timed_to_the_beginning_of_its_response() -> None:
+    metrics = fresh()
+    app = metrics.watch_upstream(RecordingApp())
+    asyncio.run(call(app))
+
+    assert figures(metrics)["pypow_upstream_seconds_count"] == 1
+
+
+def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
+    text, media_type = fresh().exposition("application/openmetrics-text; version=1.0.0")
+
+    assert media_type.startswith("application/openmetrics-text")
+    families = parse_openmetrics(text.decode())  # type: ignore[no-untyped-call]
+    assert "pypow_decisions" in {family.name for family in families}
+
+
+def complaints(families: Iterable[Metric]) -> list[str]:
+    """Where families of our own break Prometheus's rules for names."""
+    found = []
+    for family in families:
+        if not family.name.startswith("pypow_"):
+            continue
+        name = family.name.removesuffix("_total")
+        if not family.documentation.endswith("."):
+            found.append(f"{name}: no help")
+        if re.search(r"_(ms|milliseconds|minutes|kb|count|sum|bucket)$", name):
+            found.append(f"{name}: no base unit, or a reserved ending")
+        if family.type == "gauge" and family.name.endswith("_total"):
+            found.append(f"{name}: a gauge is not named like a counter")
+        if family.type == "counter" and not all(s.name.endswith("_total") for s in family.samples):
+            found.append(f"{name}: a counter ends in _total")
+    return found
+
+
+def test_names_keep_to_prometheus_rules() -> None:
+    assert complaints(parse_text(fresh().exposition("")[0].decode())) == []
+
+
+def test_names_that_break_the_rules_are_found() -> None:
+    registry = CollectorRegistry()
+    Gauge("pypow_delay_ms", "Delay.", registry=registry)
+    Gauge("pypow_seen_total", "Seen.", registry=registry)
+    Gauge("pypow_things", "no full stop", registry=registry)
+
+    assert len(complaints(parse_text(generate_latest(registry).decode()))) == 3
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
+def test_promtool_finds_nothing_to_say() -> None:
+    metrics = fresh()
+    metrics.record(refused())
+    ran = subprocess.run(
+        [str(PROMTOOL), "check", "metrics"],
+        input=metrics.exposition("")[0],
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout + ran.stderr) == (0, b"")
