@@ -151,7 +151,8 @@ def test_a_file_system_without_shared_memory_is_named(
     connect = sqlite3.connect
 
     def on_a_network(path: Path, **options: Any) -> sqlite3.Connection:
-        return connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        db: sqlite3.Connection = connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        return db
 
     monkeypatch.setattr(sqlite3, "connect", on_a_network)
     with pytest.raises(StoreError, match="without SQLite's write-ahead log"):
