@@ -152,8 +152,6 @@ class RedisConnection:
             )
 
     def _fault(self, error: Exception) -> StoreError:
-        if isinstance(error, StoreError):
-            return error
         for kind, remedy in _REMEDIES.items():
             if isinstance(error, kind):
                 return StoreError(f"cannot use the Redis at {self._address}: {error}; {remedy}")
@@ -218,7 +216,7 @@ def _find_master(address: RedisAddress) -> tuple[str, int]:
 
 def _find_node(address: RedisAddress) -> tuple[str, int]:
     """The node that has the deployment's slot, as the first node says that answers."""
-    fault: Exception = StoreError("no node of the cluster was named")
+    fault: Exception = ClusterDownError("no node was named")
     for host, port in address.hosts:
         client = _client(address, host, port)
         try:
