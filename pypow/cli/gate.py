@@ -174,9 +174,8 @@ def _read(given: Mapping[str, str | None]) -> "Settings":
 
 
 def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
-    from pypow_server import listeners, logs
+    from pypow_server import listeners, logs, reload
     from pypow_server.app import create_app
-    from pypow_server.reload import Reload
 
     asked = _read(given)
     if asked.upstream is None:
@@ -184,6 +183,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             "expected --upstream URL, the server to guard, such as http://127.0.0.1:8000"
         )
     logs.configure(level=asked.log_level, form=asked.log_format)
+    reload.warn(asked)
     with (
         listeners.bind(asked.listen, option="--listen") as public_socket,
         listeners.bind(asked.admin, option="--admin") as admin_socket,
@@ -193,12 +193,21 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             admin=listeners.bound_address(admin_socket),
         )
         gated = create_app(settings)
+        read_again = reload.Reload(
+            lambda: _read(given), gated.reload, asked=asked, serving=settings
+        )
+
+        def hangup() -> None:
+            # What rotates logs sends the same signal.
+            gated.telemetry.reopen()
+            read_again()
+
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
             draining=gated.readiness.drain,
             drain_s=settings.drain_s,
-            hangup=Reload(lambda: _read(given), gated.reload, asked=asked, serving=settings),
+            hangup=hangup,
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pypow import difficulty
 
+from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price
 from .reference import PROFILES, Reference
@@ -139,8 +140,24 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
                 f"{settings.lifetime_s} s: about one proof in "
                 f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
             )
-    if policy.observe:
+    yield from _exposures(settings)
+
+
+def _exposures(settings: Settings) -> Iterator[str]:
+    """What lets in, or shows, more than most operators want."""
+    if settings.mode == "observe":
         yield "mode is observe: nothing is kept out"
+    for network in (text for row in settings.rows.allowed for text in row.networks):
+        allowed = parse_network(network)
+        if allowed.prefixlen == 0:
+            yield f"[[allow]] {network} lets everybody in for nothing"
+        elif allowed.is_private and not settings.trusted_proxies:
+            yield (
+                f"[[allow]] {network} lets everybody in who comes through a proxy there; "
+                "name it in [trust] proxies, so that its callers are told apart"
+            )
+    if not settings.admin.is_loopback:
+        yield f"the operators' side listens on {settings.admin}; let nobody else reach it"
 
 
 def _prices(policy: Policy) -> Iterator[Price]:

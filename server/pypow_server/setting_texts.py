@@ -99,9 +99,13 @@ def hosts(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Check networks, such as ``10.0.0.0/8``."""
+    """Check networks whose word is to be taken, such as ``10.0.0.0/8``."""
     for text in texts:
-        parse_network(text)
+        if parse_network(text).prefixlen == 0:
+            raise InvalidInputError(
+                f"expected the networks of your proxies, got {text!r}: with it, every caller could "
+                "say that it is another"
+            )
     return texts
 
 

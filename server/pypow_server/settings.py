@@ -7,7 +7,6 @@ Everything is checked when it is read, so that a gate which starts has settings 
 
 import dataclasses
 import difflib
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -241,7 +240,7 @@ class Settings:
         that was made to point here (DNS rebinding).
         """
         hosts = self.hosts
-        if hosts is None and (self.public_url is not None or _is_loopback(listen.host)):
+        if hosts is None and (self.public_url is not None or listen.is_loopback):
             hosts = ("localhost", str(urlsplit(self.url).hostname))
         return dataclasses.replace(self, listen=listen, admin=admin, hosts=hosts)
 
@@ -339,10 +338,3 @@ def _default_state_dir(environment: Mapping[str, str]) -> Path:
     if not home.startswith("/"):
         raise InvalidInputError("expected HOME or XDG_STATE_HOME to be set; or give --state-dir")
     return Path(home) / ".local" / "state" / "pypow"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

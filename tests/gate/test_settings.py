@@ -135,7 +135,7 @@ UNSOUND = {
     "mode": ["", "off", "Observe"],
     "free_limit": ["", "60", "60/", "0/1s", "60/60", "-1/1s", "9999999/1s", "60/0s", "None"],
     "keys": ["", "a\0b"],
-    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33"],
+    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0"],
     "client_header": ["", "X Real IP", "X-Real-IP:"],
 }
 
