@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from pypow import difficulty
 
@@ -13,6 +14,8 @@ from .policy import FREE, Policy, Price
 from .reference import PROFILES, Reference
 from .resource import Resource
 from .settings import Settings
+
+_HANDSHAKE: Final = Resource("mcp", "initialize", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,9 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
         above = next((one for one in matches[:index] if one.hides(below)), None)
         if above is not None:
             yield f'"{below.text}" is never reached: "{above.text}" above it takes all its calls'
+    for match in matches:
+        if match.covers(_HANDSHAKE):
+            yield f'"{match.text}" prices what MCP clients need to connect; most of them give up'
     rows = [row.match for row in (*policy.denied, *policy.allowed) if row.match is not None]
     for match in (*matches, *rows):
         method, _, path = match.text.partition(" ")

@@ -120,6 +120,7 @@ def test_people_read_a_table(
         ('[[deny]]\nmatch="POST /MCP/"', '"POST /MCP/" is about no MCP call'),
         ('[[price]]\nmatch="slow"\nbits=24', "comes too late"),
         ('[gate]\nmode="observe"', "nothing is kept out"),
+        ('[[price]]\nmatch="*"\nbits=8', '"*" prices what MCP clients need to connect'),
         ('[gate]\nadmin="0.0.0.0:8403"', "operators' side listens on 0.0.0.0:8403"),
         ('[[allow]]\nnetwork="0.0.0.0/0"', "lets everybody in for nothing"),
     ],
