@@ -170,7 +170,7 @@ class Policy:
         if len(call.hosts) != 1:
             return False
         name = _hostname(call.hosts[0])
-        return name in self.hosts or _is_ip(name)
+        return name in self.hosts or is_ip(name)
 
     def denies(self, call: Call) -> bool:
         """Whether a row keeps this call out."""
@@ -255,7 +255,8 @@ def _hostname(host: bytes) -> str:
     return (found[1] or found[2]).decode("latin-1").lower()
 
 
-def _is_ip(name: str) -> bool:
+def is_ip(name: str) -> bool:
+    """Whether the name of a host is an address; one in a URL stands without its brackets."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -25,7 +25,7 @@ _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400
 _DURATION = re.compile(r"([0-9]{1,9})\s?(ms|s|m|h|d)", re.ASCII)
 _MAX_QUOTA_CALLS = 1_000_000
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
 
 
 def http_url(text: str) -> str:

@@ -21,7 +21,7 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
-from .policy import Policy
+from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
 from .stores import Quota
 
@@ -241,7 +241,9 @@ class Settings:
         """
         hosts = self.hosts
         if hosts is None and (self.public_url is not None or listen.is_loopback):
-            hosts = ("localhost", str(urlsplit(self.url).hostname))
+            # An address is always one of its names.
+            name = str(urlsplit(self.url).hostname)
+            hosts = ("localhost",) if is_ip(name) else ("localhost", name)
         return dataclasses.replace(self, listen=listen, admin=admin, hosts=hosts)
 
 

@@ -257,6 +257,11 @@ WRONG = {
         'bits = 20\npass = "5 calls"',
         'line 12: price[2].pass: expected "20 calls / 5m" or "5m"',
     ),
+    "a pass for half a second": (
+        "bits = 20.5",
+        'bits = 20\npass = "500ms"',
+        "line 12: price[2].pass: expected whole seconds",
+    ),
     "a pass for no call": (
         "bits = 20.5",
         'bits = 20\npass = "0 calls / 5m"',
