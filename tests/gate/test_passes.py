@@ -3,7 +3,9 @@
 
 import asyncio
 import json
+import string
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -80,6 +82,16 @@ def test_every_flipped_bit_and_every_truncation_is_refused() -> None:
         for bit in range(8):
             flipped = text[:index] + chr(ord(text[index]) ^ 1 << bit) + text[index + 1 :]
             assert reason(flipped) in (Reason.MALFORMED, Reason.UNKNOWN_KEY, Reason.BAD_MAC)
+
+
+def test_a_pass_has_one_text() -> None:
+    text = some_pass().text
+    read = []
+    for last in string.ascii_letters + string.digits + "-_":
+        with suppress(WireError):
+            read.append(passes.decode(text[:-1] + last))
+    assert len(read) == 16
+    assert len({given.octets for given in read}) == 16
 
 
 def test_another_secret_under_the_same_id_does_not_sign_for_us() -> None:

@@ -78,6 +78,7 @@ class WorkRail:
         self._lifetime_s = lifetime_s
         self._denial = denial
         self._fresh_id = fresh_id
+        self._entry_digests: dict[tuple[int, str], bytes] = {}
 
     def challenge(
         self,
@@ -267,7 +268,14 @@ class WorkRail:
         return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
 
     def _entry_digest(self, key: Key, price: Price) -> bytes:
-        return challenge.scope_digest(key.resource_mac, self._host, b"entry", price.name.encode())
+        # Kept: there are as many as keys times prices, and every call with a pass needs one.
+        named = (key.id, price.name)
+        digest = self._entry_digests.get(named)
+        if digest is None:
+            parts = (self._host, b"entry", price.name.encode())
+            digest = challenge.scope_digest(key.resource_mac, *parts)
+            self._entry_digests[named] = digest
+        return digest
 
 
 def problem_of(refusal: Refusal) -> Problem:
