@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import bench, doctor, gate, info, passes, solve, verify
+from .cli import bench, doctor, gate, info, keys, passes, solve, verify
 from .errors import InvalidInputError, KernelUnavailableError, PowError
 
 DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "verify": (verify.verify, verify.EPILOG),
     "bench": (bench.bench, bench.EPILOG),
     "gate": (gate.gate, gate.EPILOG),
+    "keys": (keys.keys, keys.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),
 }
 
