@@ -112,7 +112,7 @@ class _Outcome:
 
     admitted: bool = False
     charged: Charged = None
-    answer: Reply = field(default_factory=lambda: Reply(500))
+    answer: Reply = field(default_factory=lambda: Reply(500), repr=False)
 
     async def take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
