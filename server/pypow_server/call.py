@@ -67,7 +67,7 @@ class Presented:
     """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
 
     form: Form
-    value: object
+    value: object = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Passage:
     scope: Scope
     receive: Receive
     spent: Claim | None = None
-    bought: str | None = None
+    bought: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
