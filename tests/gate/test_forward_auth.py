@@ -294,7 +294,6 @@ def test_a_call_that_is_denied_hides_in_no_body(checked: bool) -> None:
     assert ask(decider, "caddy", "POST", b"/mcp", named).status == (402 if checked else 403)
 
 
-def test_streams_and_ends_of_old_sessions_stay_free() -> None:
-    decider = Decider("caddy")
-    for method in ("GET", "DELETE"):
-        assert ask(decider, "caddy", method, b"/mcp").status == 200
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_nothing_on_an_mcp_path_is_free_without_its_body(method: str) -> None:
+    assert ask(Decider("caddy"), "caddy", method, b"/mcp").status == 402

@@ -28,7 +28,7 @@ from pypow_server.mcp_message import (
     VERSION_META,
     decode_header,
 )
-from pypow_server.policy import FREE, Entry, Policy
+from pypow_server.policy import Entry, Policy
 from pypow_server.reply import Header, Reply
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 
@@ -70,23 +70,14 @@ def without_bodies(policy: Policy) -> Policy:
     """The policy for requests whose body is not seen.
 
     An MCP message may be any call, so it costs what the dearest costs; and it is kept out where
-    any call is.
+    any call is. Nothing else on its path is free either.
     """
     posts = [Match(f"POST {path}") for path in policy.mcp_paths]
     hidden = [row for row in policy.denied if row.match is not None and not _is_http(row.match)]
     return replace(
         policy,
         mcp_paths=(),
-        entries=(
-            *(Entry(post.text, policy.dearest) for post in posts),
-            *policy.entries,
-            # The streams of the handshake era, and the end of its sessions.
-            *(
-                Entry(f"{verb} {path}", FREE)
-                for verb in ("GET", "DELETE")
-                for path in policy.mcp_paths
-            ),
-        ),
+        entries=(*(Entry(post.text, policy.dearest) for post in posts), *policy.entries),
         denied=(*policy.denied, *(Access(row.networks, post) for row in hidden for post in posts)),
     )
 
