@@ -33,11 +33,9 @@ from pypow_server.reply import Header, Reply
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 
 from . import Failure, live
-from .dialects import Dialect, Question, UnreadableError
+from .dialects import UPSTREAM, Dialect, Question, UnreadableError
 
 PRINCIPAL_HEADER: Final = b"x-pow-principal"
-AUTHORIZATION_HEADER: Final = b"x-pow-upstream-authorization"
-COOKIE_HEADER: Final = b"x-pow-upstream-cookie"
 
 _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _OURS: Final = re.compile(
@@ -59,8 +57,8 @@ async def vouch(scope: Scope, receive: Receive, send: Send) -> None:
     cookies = [value for name, value in fields if name == b"cookie"]
     vouched = (
         (PRINCIPAL_HEADER, scope.get(PRINCIPAL_KEY, "").encode("ascii")),
-        (AUTHORIZATION_HEADER, authorizations[0] if authorizations else b""),
-        (COOKIE_HEADER, b"; ".join(cookies)),
+        (UPSTREAM + b"authorization", authorizations[0] if authorizations else b""),
+        (UPSTREAM + b"cookie", b"; ".join(cookies)),
     )
     # Envoy takes no other status of the 2xx for a yes.
     await Reply(200, ((b"cache-control", b"no-store"), *vouched))(scope, receive, send)
