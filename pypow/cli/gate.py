@@ -115,6 +115,14 @@ def gate(
         str | None,
         typer.Option(metavar="NAME", help="Where they name it. [X-Forwarded-For]"),
     ] = None,
+    forward_auth: Annotated[
+        str | None,
+        typer.Option(metavar="PROXY", help="Decide for nginx, caddy, traefik or envoy."),
+    ] = None,
+    mcp_headers: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="checked: the upstream checks MCP's headers."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Explain settings and prices, and end.")
     ] = False,
@@ -152,6 +160,8 @@ def gate(
         "keys": keys,
         "trusted_proxies": _joined(trusted_proxy),
         "client_header": client_header,
+        "forward_auth": forward_auth,
+        "mcp_headers": mcp_headers,
     }
     if request is not None and not check:
         raise InvalidInputError("--request: expected --check with it; nothing is asked otherwise")
@@ -178,7 +188,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
     from pypow_server.app import create_app
 
     asked = _read(given)
-    if asked.upstream is None:
+    if asked.upstream is None and asked.forward_auth is None:
         raise InvalidInputError(
             "expected --upstream URL, the server to guard, such as http://127.0.0.1:8000"
         )
@@ -232,7 +242,7 @@ def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
-guarding  {settings.upstream}
+guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
 callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {settings.bits:g} bits a call, {count(hashes)} hashes on average

@@ -45,6 +45,8 @@ LIVE: Final = (
 """Settings that a running gate takes over; all others need a restart."""
 
 MODES: Final = ("enforce", "observe")
+FORWARD_AUTH: Final = ("nginx", "caddy", "traefik", "envoy")
+MCP_HEADERS: Final = ("unchecked", "checked")
 
 
 def _reads(
@@ -79,6 +81,10 @@ class Settings:
         keys: the file of secrets; None is one in the state directory.
         trusted_proxies: networks whose word on the client's address is taken.
         client_header: where they name the client.
+        forward_auth: the proxy that asks for decisions, one of `FORWARD_AUTH`; None where requests
+            themselves come here.
+        mcp_headers: ``checked`` where that proxy's upstream holds MCP's headers against the body,
+            so that calls may be priced by them.
         log_level: one of `logs.LEVELS`.
         log_format: one of `logs.FORMATS`.
         audit: the file that gets a line for each decision; None for no such file.
@@ -140,6 +146,14 @@ class Settings:
     client_header: str = field(
         default="X-Forwarded-For",
         metadata=_reads(check=setting_texts.header, key="trust.header"),
+    )
+    forward_auth: str | None = field(
+        default=None,
+        metadata=_reads(check=setting_texts.one_of(FORWARD_AUTH), key="gate.forward_auth"),
+    )
+    mcp_headers: str = field(
+        default="unchecked",
+        metadata=_reads(check=setting_texts.one_of(MCP_HEADERS), key="gate.mcp_headers"),
     )
     log_level: str = field(
         default=logs.DEFAULT_LEVEL,

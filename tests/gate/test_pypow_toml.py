@@ -37,6 +37,8 @@ SAID = {
     "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
     "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
     "gate.mode": ('"observe"', "mode", "observe"),
+    "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
+    "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
     "gate.free_limit": ('"10/1m"', "free_limit", Quota(10, 60_000)),
     "gate.state_dir": ('"/srv/state"', "state_dir", Path("/srv/state")),
     "gate.drain": ('"1m"', "drain_s", 60),
