@@ -19,7 +19,7 @@ EASY_BITS = "4"
 @contextmanager
 def uvicorn_gate(home: Path, upstream: str) -> Iterator[str]:
     """`pypow gate`; yields its URL."""
-    with gate_process(home, upstream, "--bits", EASY_BITS) as gate:
+    with gate_process(home, upstream, "--bits", EASY_BITS, "--log-level", "error") as gate:
         yield gate.url
 
 
