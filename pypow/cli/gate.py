@@ -87,6 +87,17 @@ def gate(
         str | None,
         typer.Option(metavar="S", help="Seconds for calls in flight at the end. [30]"),
     ] = None,
+    max_connections: Annotated[
+        str | None, typer.Option(metavar="N", help="Connections at once. [4096]")
+    ] = None,
+    max_per_network: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Connections at once of each network. [256]"),
+    ] = None,
+    min_rate: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Octets a second that a caller must keep up. [240]"),
+    ] = None,
     config: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A policy file, pypow.toml (docs/policy.md)."),
@@ -153,6 +164,9 @@ def gate(
         "log_level": log_level,
         "log_format": log_format,
         "drain_s": drain,
+        "max_connections": max_connections,
+        "max_per_network": max_per_network,
+        "min_rate": min_rate,
         "config": config,
         "mode": mode,
         "hosts": _joined(host),
@@ -218,6 +232,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             draining=gated.readiness.drain,
             drain_s=settings.drain_s,
             hangup=hangup,
+            limits=settings.limits,
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

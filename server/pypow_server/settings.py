@@ -21,6 +21,7 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
+from .connection_limits import LOOPBACK, ConnectionLimits
 from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
 from .stores import Quota
@@ -31,6 +32,8 @@ _G = TypeVar("_G")
 _ENGINE_VARIABLES = {"PYPOW_KERNEL"}
 _MAX_TEXT = 1000
 _MAX_DRAIN_S = 3600
+
+_LIMITS: Final = ConnectionLimits()
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 8402)
 DEFAULT_ADMIN: Final = Address("127.0.0.1", 8403)
@@ -90,6 +93,11 @@ class Settings:
         audit: the file that gets a line for each decision; None for no such file.
         drain_s: how long calls in flight may take to end once the gate is to stop, in seconds, 0
             to 3600.
+        max_connections: of callers, at once.
+        max_per_network: connections at once from one IPv4 address or IPv6 /64, but for this
+            machine and `trusted_proxies`.
+        min_rate: octets a second that a caller must send of a body and take of an answer, over
+            ten seconds; 0 for as few as it likes.
         config: the policy file that was read; None for none.
         state_dir: holds the keys, and the ledger unless `store` says otherwise.
         rows: prices and lists, which only a policy file can say.
@@ -172,6 +180,30 @@ class Settings:
             key="gate.drain",
         ),
     )
+    max_connections: int = field(
+        default=_LIMITS.connections,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(1, 1_000_000, "connections"),
+            key="limits.connections",
+        ),
+    )
+    max_per_network: int = field(
+        default=_LIMITS.per_network,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(1, 1_000_000, "connections"),
+            key="limits.per_network",
+        ),
+    )
+    min_rate: int = field(
+        default=_LIMITS.octets_s,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(0, 1_000_000, "octets a second"),
+            key="limits.min_rate",
+        ),
+    )
     config: Path | None = field(default=None, metadata=_reads(setting_texts.path))
     rows: Rows = NO_ROWS
 
@@ -244,6 +276,17 @@ class Settings:
             hosts=None if any_host else frozenset(name.lower() for name in self.hosts or ()),
             observe=self.mode == "observe",
             trusted=TrustedProxies.parse(self.trusted_proxies, self.client_header),
+        )
+
+    @property
+    def limits(self) -> ConnectionLimits:
+        """What the listeners put up with."""
+        proxies = TrustedProxies.parse(self.trusted_proxies).networks
+        return ConnectionLimits(
+            connections=self.max_connections,
+            per_network=self.max_per_network,
+            octets_s=self.min_rate,
+            uncounted=(*LOOPBACK, *proxies),
         )
 
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":

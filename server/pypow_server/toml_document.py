@@ -123,6 +123,16 @@ class TrustTable(_Table):
     header: str | None = _said("Where they name the caller: X-Forwarded-For.")
 
 
+class LimitsTable(_Table):
+    """What the gate puts up with before it lets a connection go."""
+
+    connections: int | None = _said("Of callers, at once.")
+    per_network: int | None = _said("From one IPv4 address or IPv6 /64, at once.")
+    min_rate: int | None = _said(
+        "Octets a second of a body or an answer, over ten seconds; 0 for any."
+    )
+
+
 class LogTable(_Table):
     """What is written down."""
 
@@ -143,6 +153,7 @@ class Document(_Table):
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()
     trust: TrustTable = TrustTable()
+    limits: LimitsTable = LimitsTable()
     log: LogTable = LogTable()
 
 

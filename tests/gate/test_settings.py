@@ -60,6 +60,9 @@ SOUND = {
     "log_format": ("json", "console", "console"),
     "audit": ("/var/log/a", "/var/log/b", Path("/var/log/b")),
     "drain_s": ("0", "3600", 3600),
+    "max_connections": ("1", "1000000", 1_000_000),
+    "max_per_network": ("1", "1000000", 1_000_000),
+    "min_rate": ("0", "1000", 1000),
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
     "hosts": ("a.example", "b.example,gate", ("b.example", "gate")),
     "mode": ("observe", "enforce", "enforce"),
@@ -70,6 +73,16 @@ SOUND = {
     "trusted_proxies": ("10.0.0.0/8", "127.0.0.1,::1", ("127.0.0.1", "::1")),
     "client_header": ("X-Real-IP", "CF-Connecting-IP", "CF-Connecting-IP"),
 }
+
+
+def test_this_machine_and_trusted_proxies_are_not_counted_by_network() -> None:
+    said = Settings.from_env(
+        HOME | {"PYPOW_TRUSTED_PROXIES": "10.0.0.0/8", "PYPOW_MAX_PER_NETWORK": "3"}
+    )
+    assert [str(network) for network in said.limits.uncounted] == [
+        "127.0.0.0/8", "::1/128", "10.0.0.0/8",
+    ]  # fmt: skip
+    assert said.limits.per_network == 3
 
 
 def test_the_table_of_sound_values_covers_every_field() -> None:
@@ -133,6 +146,9 @@ UNSOUND = {
     "audit": [""],
     "drain_s": ["", "-1", "3601", "1.5"],
     "lifetime_s": ["", "0", "601", "-5", "1.5", "11m", "500ms", "\u0661", "9" * 5000],
+    "max_connections": ["", "0", "1000001", "1.5", "-1", "many", "9" * 5000],
+    "max_per_network": ["", "0", "1000001"],
+    "min_rate": ["", "-1", "1000001", "\u0661"],
     "state_dir": ["", "a\0b"],
     "hosts": ["", "a.example:80", "http://x", "a,*", "-x", "a b"],
     "mode": ["", "off", "Observe"],
