@@ -193,17 +193,26 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             admin=listeners.bound_address(admin_socket),
         )
         gated = create_app(settings)
+        reload = Reload(lambda: _read(given), gated.reload, asked=asked, serving=settings)
+
+        def hangup() -> None:
+            # Whatever becomes of the settings: logrotate has moved the file away.
+            gated.telemetry.reopen()
+            reload()
+
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
             draining=gated.readiness.drain,
             drain_s=settings.drain_s,
-            hangup=Reload(lambda: _read(given), gated.reload, asked=asked, serving=settings),
+            hangup=hangup,
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 
 
 def _as_json(settings: "Settings") -> str:
+    from pypow_server.stores import without_secrets
+
     return json.dumps(
         {
             "ready": True,
@@ -214,13 +223,15 @@ def _as_json(settings: "Settings") -> str:
             "bits": settings.bits,
             "mcp_paths": settings.mcp_paths,
             "keys": str(settings.key_file),
-            "store": settings.store_url,
+            "store": without_secrets(settings.store_url),
         }
     )
 
 
 def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
+    from pypow_server.stores import without_secrets
+
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
 guarding  {settings.upstream}
@@ -228,7 +239,7 @@ callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
 keys      {settings.key_file}
-ledger    {settings.store_url}
+ledger    {without_secrets(settings.store_url)}
 
 try       curl -i {settings.url}/
           curl -s {settings.url}/api/challenge

@@ -134,6 +134,7 @@ class App:
         rules = self._rules_of(settings, keyfile.load(settings.key_file))
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._rules = rules
+        self.telemetry.metrics.reloaded()
 
     def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
         rail = WorkRail(
