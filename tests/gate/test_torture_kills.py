@@ -70,7 +70,7 @@ def test_a_gate_that_is_killed_forgets_no_spend(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_forgets_when_it_is_killed_is_caught(tmp_path: Path) -> None:
-    story = asyncio.run(kill_gates(tmp_path, 1, "--store", "memory:", twin="ForgetsOnRestart"))
+    story = asyncio.run(kill_gates(tmp_path, 1, "--store", "memory:", twin="forgets_on_restart"))
     assert not story.kept, story
 
 

@@ -24,9 +24,9 @@ class Failure(enum.Enum):
     DROP = "the connection is closed instead"
     RESET = "the connection is reset instead"
     HALF_CLOSE = "the piece arrives, and nothing after it in its direction"
-    BLACKHOLE = "the piece and all that follow vanish, in both directions"
+    BLACKHOLE = "the piece and all that follow vanish, in its direction"
     DELAY = "the piece waits for longer than anybody has patience, and comes then"
-    THROTTLE = "octets come one by one from here on"
+    THROTTLE = "the octets of the piece come one by one"
     TRUNCATE = "the first half of the piece arrives, and the connection is closed"
 
 
@@ -97,7 +97,7 @@ class FaultProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(_PIECE):
             self._left -= 1
-            if self._failure is not None and self._left <= 0:
+            if self._failure is not None and self._left == 0:
                 self._failed += 1
                 await self._fail(self._failure, piece, writer)
             else:
@@ -132,7 +132,7 @@ class FaultProxy:
             case Failure.THROTTLE:
                 for octet in piece:
                     writer.write(bytes((octet,)))
-                    await asyncio.sleep(0)
+                    await writer.drain()
             case _:
                 assert_never(failure)
 

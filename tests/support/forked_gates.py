@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,7 +48,7 @@ class Nursery:
         self._reports = reports
 
     def start(self, upstream: str, *options: str, twin: str | None = None) -> ForkedGate:
-        """A gate in front of ``upstream``; ``twin`` replaces its ledger by one that is wrong."""
+        """A gate in front of ``upstream``; ``twin`` names a store that is wrong."""
         given = ["--json", "--upstream", upstream, "--listen", "127.0.0.1:0"]
         given += ["--admin", "127.0.0.1:0", *options]
         pid = self._ask(start=given, twin=twin)["pid"]
@@ -95,14 +95,11 @@ def nursery(home: Path, **variables: str) -> Iterator[Nursery]:
 def _serve(order: dict[str, Any]) -> int:
     from pypow.__main__ import main
     from pypow_server import app
-    from pypow_server.stores import memory
-    from support import ledger_twins
+    from support import store_twins
 
     if order["twin"] is not None:
-        twin = getattr(ledger_twins, order["twin"])
-        vars(app)["_STORES"] = {
-            "memory": lambda rest: replace(memory.open_store(rest), ledger=twin())
-        }
+        twin = getattr(store_twins, order["twin"])
+        vars(app)["_STORES"] = dict.fromkeys(app._STORES, twin)
     return main(["gate", *order["start"]])
 
 
@@ -128,7 +125,12 @@ def _fork(order: dict[str, Any]) -> int:
 
 
 def _be_parent() -> None:
-    for module in ("pypow.cli.gate", "pypow_server.app", "pypow_server.listeners"):
+    for module in (
+        "pypow.cli.gate",
+        "pypow_server.app",
+        "pypow_server.listeners",
+        "pypow_server.stores.redis_store",
+    ):
         importlib.import_module(module)
 
     children: set[int] = set()
