@@ -222,7 +222,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
         )
 
         def hangup() -> None:
-            # What rotates logs sends the same signal.
+            # Whatever becomes of the settings: what rotates logs has moved the file away.
             gated.telemetry.reopen()
             read_again()
 
@@ -238,6 +238,8 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
 
 
 def _as_json(settings: "Settings") -> str:
+    from pypow_server.stores import without_secrets
+
     return json.dumps(
         {
             "ready": True,
@@ -248,13 +250,15 @@ def _as_json(settings: "Settings") -> str:
             "bits": settings.bits,
             "mcp_paths": settings.mcp_paths,
             "keys": str(settings.key_file),
-            "store": settings.store_url,
+            "store": without_secrets(settings.store_url),
         }
     )
 
 
 def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
+    from pypow_server.stores import without_secrets
+
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
@@ -262,7 +266,7 @@ callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
 keys      {settings.key_file}
-ledger    {settings.store_url}
+ledger    {without_secrets(settings.store_url)}
 
 try       curl -i {settings.url}/
           curl -s {settings.url}/api/challenge

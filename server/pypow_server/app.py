@@ -134,6 +134,7 @@ class App:
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
         self._rules = rules
+        self.telemetry.metrics.reloaded()
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(
