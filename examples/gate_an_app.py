@@ -4,13 +4,10 @@
 Run it with ``python examples/gate_an_app.py`` and ask with ``curl -i http://127.0.0.1:8402/``.
 """
 
-import os
-
 import uvicorn
 from fastapi import FastAPI
 
-from pypow_server.app import create_app
-from pypow_server.settings import Settings
+from pypow_server import guard
 
 app = FastAPI()
 
@@ -21,7 +18,7 @@ def greet() -> dict[str, str]:
     return {"hello": "you have earned this"}
 
 
-gated = create_app(Settings.from_env(os.environ), around=app)
+gated = guard(app)
 
 if __name__ == "__main__":
     uvicorn.run(gated, host="127.0.0.1", port=8402, proxy_headers=False, server_header=False)

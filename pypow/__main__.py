@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import bench, doctor, gate, info, solve, verify
+from .cli import bench, doctor, gate, info, keys, passes, solve, verify
 from .errors import InvalidInputError, KernelUnavailableError, PowError
 
 DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "verify": (verify.verify, verify.EPILOG),
     "bench": (bench.bench, bench.EPILOG),
     "gate": (gate.gate, gate.EPILOG),
+    "keys": (keys.keys, keys.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),
 }
 
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 for _name, (_command, _epilog) in COMMANDS.items():
     app.command(_name, epilog=_epilog)(_command)
+app.add_typer(passes.app, name="pass")
 
 
 @app.callback(
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=given, prog_name="pypow", standalone_mode=False)
     except typer.TyperException as error:
-        command = [*COMMANDS.keys() & set(given[:1])]
+        command = [*{*COMMANDS, "pass"} & set(given[:1])]
         hint = " ".join(["pypow", *command, "--help"])
         line = f"{error.format_message().rstrip('.')}; see '{hint}'"
         return _fail("UsageError", line, as_json=as_json)

@@ -9,7 +9,7 @@ import enum
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TypeAlias
 
@@ -198,7 +198,9 @@ def issue(
         principal=principal,
         mac=bytes(wire.MAC_BYTES),
     )
-    return replace(unsigned, mac=_mac(key, unsigned))
+    signed = unsigned.signed
+    mac = hmac.digest(key.challenge_mac, signed, "sha256")[: wire.MAC_BYTES]
+    return wire.challenge_of_octets(signed + mac)
 
 
 def check(proof: Proof, keyring: Keyring, expected: Expected) -> Outcome:
@@ -297,7 +299,3 @@ def hkdf_sha256(secret: bytes, *, info: bytes, length: int = 32) -> bytes:
         raise InvalidInputError(f"expected a key length of 1 to 32 bytes, got {length}")
     extracted = hmac.digest(bytes(hashlib.sha256().digest_size), secret, "sha256")
     return hmac.digest(extracted, info + b"\x01", "sha256")[:length]
-
-
-def _mac(key: Key, challenge: Challenge) -> bytes:
-    return hmac.digest(key.challenge_mac, challenge.signed, "sha256")[: wire.MAC_BYTES]

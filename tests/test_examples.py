@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples run as they are, and the demo leaves nothing behind."""
 
+import asyncio
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fastmcp import Client
+from fastmcp.exceptions import ToolError
 
 from support.gate_process import PATIENCE_S, environment
 from support.plain_http import ask, solution
@@ -98,26 +103,78 @@ def test_the_demo_tells_when_its_server_does_not_start_and_leaves_no_process(
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
-def test_an_app_can_be_gated_in_its_own_process(tmp_path: Path) -> None:
+@contextmanager
+def serving(name: str, home: Path) -> Iterator[str]:
+    """The app of an example, ``module:attribute``, served for real; yields its URL."""
     program = (
-        "import sys, uvicorn; sys.path.insert(0, sys.argv[1]); import gate_an_app, socket\n"
+        "import importlib, socket, sys, uvicorn; sys.path.insert(0, sys.argv[1])\n"
+        "module, _, attribute = sys.argv[2].partition(':')\n"
+        "app = getattr(importlib.import_module(module), attribute)\n"
         "listener = socket.create_server(('127.0.0.1', 0))\n"
         "print(listener.getsockname()[1], flush=True)\n"
-        "config = uvicorn.Config(gate_an_app.gated, log_level='error')\n"
-        "uvicorn.Server(config).run(sockets=[listener])\n"
+        "uvicorn.Server(uvicorn.Config(app, log_level='error')).run(sockets=[listener])\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, str(EXAMPLES)],
+        [sys.executable, "-c", program, str(EXAMPLES), name],
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(tmp_path, PYPOW_BITS="8", PYPOW_STORE="memory:"),
+        env=environment(home, PYPOW_BITS="8", PYPOW_STORE="memory:"),
     ) as process:
         assert process.stdout is not None
-        url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        refused = ask(url)
-        admitted = ask(url, headers=solution(refused.json["offers"][0]))
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE_S)
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE_S)
 
-    assert refused.status == 402
-    assert admitted.json == {"hello": "you have earned this"}
+
+@pytest.mark.parametrize(
+    ("name", "path", "earned"),
+    [
+        ("gate_an_app:gated", "/", {"hello": "you have earned this"}),
+        (
+            "price_a_route:app",
+            "/search",
+            {"found": "what you looked for", "charged": "127.0.0.1/32"},
+        ),
+        ("gate_a_django_app:application", "/search", {"charged": "127.0.0.1/32"}),
+    ],
+)
+def test_an_example_lets_a_call_in_for_one_proof(
+    name: str, path: str, earned: object, tmp_path: Path
+) -> None:
+    with serving(name, tmp_path) as url:
+        refused = ask(url + path)
+        proof = solution(refused.json["offers"][0])
+        admitted = ask(url + path, headers=proof)
+        replayed = ask(url + path, headers=proof)
+
+    assert [refused.status, admitted.status, replayed.status] == [402, 200, 402]
+    assert admitted.json == earned
+
+
+def test_a_server_of_its_own_issues_checks_and_spends_without_the_gate(tmp_path: Path) -> None:
+    with serving("embed_without_gate:app", tmp_path) as url:
+        offered = ask(f"{url}/search").json
+        proof = solution(offered)
+        answers = [ask(f"{url}/search", headers=proof) for _ in range(2)]
+        wrong = ask(f"{url}/search", headers={"X-PoW-Solution": "nonsense"})
+        unsolved = f"challenge={offered['challenge']},nonce=unsolved"
+        lazy = ask(f"{url}/search", headers={"X-PoW-Solution": unsolved})
+
+    assert [answer.status for answer in answers] == [200, 402]
+    assert answers[1].json["error"] == "the proof is spent"
+    assert (wrong.status, lazy.status) == (400, 402)
+
+
+def test_the_fastmcp_example_has_a_tool_that_costs_work_and_one_that_does_not(
+    tmp_path: Path,
+) -> None:
+    async def story(url: str) -> None:
+        async with Client(f"{url}/mcp") as client:
+            assert (await client.call_tool("about")).data == "An almanac."
+            with pytest.raises(ToolError, match="Proof of work is required"):
+                await client.call_tool("search_moon", {"date": "2026-07-28"})
+
+    with serving("gate_a_fastmcp_server:app", tmp_path) as url:
+        asyncio.run(story(url))

@@ -109,7 +109,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|doctor)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),

@@ -3,6 +3,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from pypow import difficulty
 from pypow.errors import InvalidInputError
 
+from . import gate_check
 from .figures import count
 from .options import AsJson
 
@@ -22,9 +24,13 @@ Examples:
 \b
   pypow gate --upstream http://127.0.0.1:8000
   pypow gate --upstream http://127.0.0.1:8000 --listen 0.0.0.0:8402 --public-url https://mcp.example.com
+  pypow gate --config pypow.toml --check --request "tools/call search"
   PYPOW_UPSTREAM=http://127.0.0.1:8000 PYPOW_BITS=18 pypow gate --store memory:
 
 Every option can be given in the environment too: PYPOW_UPSTREAM, PYPOW_LISTEN and so on.
+
+An option beats its variable, which beats the policy file. SIGHUP has the file and the keys read
+again; what cannot be is logged, and everything stays as it was.
 
 Exit codes: 0 stopped by SIGTERM or Ctrl-C, 2 wrong use, or a port, file or store it cannot have.
 """
@@ -81,44 +87,108 @@ def gate(
         str | None,
         typer.Option(metavar="S", help="Seconds for calls in flight at the end. [30]"),
     ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A policy file, pypow.toml (docs/policy.md)."),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="enforce; or observe: decide, and let all pass."),
+    ] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name of the gate beside --public-url's; * is any."),
+    ] = None,
+    free_limit: Annotated[
+        str | None,
+        typer.Option(metavar="N/TIME", help="Free calls of each network, or none. [600/60s]"),
+    ] = None,
+    keys: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The secrets. [keys.json in --state-dir]"),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NET", help="A network of proxies that name the caller."),
+    ] = None,
+    client_header: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Where they name it. [X-Forwarded-For]"),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Explain settings and prices, and end.")
+    ] = False,
+    request: Annotated[
+        str | None,
+        typer.Option(metavar="CALL", help='With --check: the price of "tools/call search".'),
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a policy file, and end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Stand in front of a server: each call costs a little work, done once and never reused.
 
     Keys and the ledger are made on the first run and kept. Serves until Ctrl-C.
     """
-    from pypow_server import listeners, logs
-    from pypow_server.app import create_app
+    given = {
+        "upstream": upstream,
+        "listen": listen,
+        "admin": admin,
+        "public_url": public_url,
+        "store": store,
+        "bits": bits,
+        "mcp_paths": _joined(mcp_path),
+        "lifetime_s": lifetime,
+        "state_dir": state_dir,
+        "audit": audit,
+        "log_level": log_level,
+        "log_format": log_format,
+        "drain_s": drain,
+        "config": config,
+        "mode": mode,
+        "hosts": _joined(host),
+        "free_limit": free_limit,
+        "keys": keys,
+        "trusted_proxies": _joined(trusted_proxy),
+        "client_header": client_header,
+    }
+    if request is not None and not check:
+        raise InvalidInputError("--request: expected --check with it; nothing is asked otherwise")
+    if schema:
+        gate_check.print_schema()
+    elif check:
+        gate_check.check(_read(given), request=request, as_json=as_json)
+    else:
+        _serve(given, as_json=as_json)
+
+
+def _joined(texts: list[str] | None) -> str | None:
+    return ",".join(texts) if texts else None
+
+
+def _read(given: Mapping[str, str | None]) -> "Settings":
     from pypow_server.settings import Settings
 
-    settings = Settings.from_env(
-        os.environ,
-        {
-            "upstream": upstream,
-            "listen": listen,
-            "admin": admin,
-            "public_url": public_url,
-            "store": store,
-            "bits": bits,
-            "mcp_paths": ",".join(mcp_path) if mcp_path else None,
-            "lifetime_s": lifetime,
-            "state_dir": state_dir,
-            "audit": audit,
-            "log_level": log_level,
-            "log_format": log_format,
-            "drain_s": drain,
-        },
-    )
-    if settings.upstream is None:
+    return Settings.from_env(os.environ, given)
+
+
+def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
+    from pypow_server import listeners, logs
+    from pypow_server.app import create_app
+    from pypow_server.reload import Reload
+
+    asked = _read(given)
+    if asked.upstream is None:
         raise InvalidInputError(
             "expected --upstream URL, the server to guard, such as http://127.0.0.1:8000"
         )
-    logs.configure(level=settings.log_level, form=settings.log_format)
+    logs.configure(level=asked.log_level, form=asked.log_format)
     with (
-        listeners.bind(settings.listen, option="--listen") as public_socket,
-        listeners.bind(settings.admin, option="--admin") as admin_socket,
+        listeners.bind(asked.listen, option="--listen") as public_socket,
+        listeners.bind(asked.admin, option="--admin") as admin_socket,
     ):
-        settings = settings.bound_to(
+        settings = asked.bound_to(
             listen=listeners.bound_address(public_socket),
             admin=listeners.bound_address(admin_socket),
         )
@@ -128,6 +198,7 @@ def gate(
             (admin_socket, gated.admin),
             draining=gated.readiness.drain,
             drain_s=settings.drain_s,
+            hangup=Reload(lambda: _read(given), gated.reload, asked=asked, serving=settings),
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

@@ -2,7 +2,7 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import resources
 from typing import Final
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from pypow import InvalidInputError, chosen_kernel, difficulty
+from pypow import InvalidInputError, chosen_kernel
 from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
@@ -19,10 +19,11 @@ from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
 from .lifespan import serve_lifespan
-from .policy import Entry, Policy, Price
+from .policy import Entry, Policy
 from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
+from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, memory, sqlite, without_secrets
@@ -34,9 +35,9 @@ _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 def _redis(scheme: str, rest: str) -> Store:
     # Imported when it is asked for: the redis package is an extra.
-    from .stores import redis_store
+    from .stores.redis_store import open_store
 
-    return redis_store.open_store(rest, scheme=scheme)
+    return open_store(rest, scheme=scheme)
 
 
 _STORES: Final[Mapping[str, Callable[[str], Store]]] = {
@@ -53,6 +54,16 @@ _PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """All that may change while the gate runs."""
+
+    settings: Settings
+    policy: Policy
+    rail: WorkRail
+    api: FastAPI
+
+
 class App:
     """A gate with its API: an ASGI app for callers, and another for operators.
 
@@ -65,24 +76,42 @@ class App:
 
     def __init__(
         self,
-        *,
-        gate: Gate,
-        api: FastAPI,
-        store: Store,
-        telemetry: Telemetry,
         settings: Settings,
+        front: ASGIApp,
+        *,
+        keys: Keyring,
+        store: Store,
+        prices: Sequence[Entry] = (),
     ) -> None:
-        self.gate = gate
-        self._watched_gate = telemetry.gate(gate)
-        self._api = api
-        self._store = store
-        self.telemetry = telemetry
-        self.readiness = Readiness(store.ledger)
+        """Put the parts together. `create_app` makes them.
+
+        Args:
+            settings: all of it.
+            front: the guarded app.
+            keys: sign and verify.
+            store: remembers; closed with the app.
+            prices: rows that stand before those of the settings.
+        """
+        self._prices = tuple(prices)
+        self.telemetry = _telemetry(settings, keys)
+        self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
+        self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
+        self._rules = self._rules_of(settings, keys)
+        self.gate = Gate(
+            self.telemetry.upstream(front),
+            rails=(self._rules.rail,),
+            ledger=self._store.ledger,
+            policy=self._rules.policy,
+            limiter=self._store.limiter,
+            recorders=self.telemetry.recorders,
+        )
+        self._watched_gate = self.telemetry.gate(self.gate)
+        self.readiness = Readiness(self._store.ledger)
         self.admin: FastAPI = create_admin(
-            api=api,
+            api=self._rules.api,
             readiness=self.readiness,
-            telemetry=telemetry,
-            configuration=lambda: configuration.shown(settings),
+            telemetry=self.telemetry,
+            configuration=lambda: configuration.shown(self._rules.settings),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,15 +121,45 @@ class App:
                 self._watched_gate, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            await self._api(scope, receive, send)
+            await self._rules.api(scope, receive, send)
         else:
             await self._watched_gate(scope, receive, send)
 
+    def reload(self, settings: Settings) -> None:
+        """Serve requests that begin from now on by these settings; `LIVE` ones, and keys, count.
+
+        Raises:
+            InvalidInputError: keys that cannot be read. Everything stays as it was.
+        """
+        rules = self._rules_of(settings, keyfile.load(settings.key_file))
+        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
+        self._rules = rules
+
+    def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
+        rail = WorkRail(
+            keys,
+            public_host=urlsplit(settings.url).netloc,
+            lifetime_s=settings.lifetime_s,
+            denial=self._revoked.denial,
+        )
+        policy = settings.policy
+        policy = replace(policy, entries=(*self._prices, *policy.entries))
+        api = create_api(
+            rail=rail,
+            policy=policy,
+            ledger=self._store.ledger,
+            clock=wall_clock_ms,
+            secure_cookies=settings.url.startswith("https:"),
+        )
+        return _Rules(settings, policy, rail, api)
+
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
+        self._revoked.start()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
+        await self._revoked.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
@@ -121,39 +180,8 @@ def create_app(
     """
     front = around if around is not None else _proxy(settings)
     keys = keyfile.load_or_create(settings.key_file)
-    rail = WorkRail(
-        keys,
-        public_host=urlsplit(settings.url).netloc,
-        lifetime_s=settings.lifetime_s,
-    )
-    policy = Policy(
-        default=Price("default", difficulty.from_bits(settings.bits)),
-        entries=tuple(prices),
-        mcp_paths=settings.mcp_paths,
-    )
-    telemetry = _telemetry(settings, keys)
-    opened = open_store(settings.store_url)
-    store = replace(opened, ledger=telemetry.ledger(opened.ledger))
-    return App(
-        gate=Gate(
-            telemetry.upstream(front),
-            rails=(rail,),
-            ledger=store.ledger,
-            policy=policy,
-            limiter=store.limiter,
-            recorders=telemetry.recorders,
-        ),
-        api=create_api(
-            rail=rail,
-            policy=policy,
-            ledger=store.ledger,
-            clock=wall_clock_ms,
-            secure_cookies=settings.url.startswith("https:"),
-        ),
-        store=store,
-        telemetry=telemetry,
-        settings=settings,
-    )
+    store = open_store(settings.store_url)
+    return App(settings, front, keys=keys, store=store, prices=prices)
 
 
 def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:

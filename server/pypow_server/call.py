@@ -7,6 +7,7 @@ that some servers fold into a header that was judged. Decisions are made on the 
 """
 
 import enum
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,11 +21,16 @@ from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .problems import Problem
 from .reply import Header
-from .resource import Resource, is_canonical, raw_path
+from .resource import Resource, http_resource, is_canonical, raw_path
 from .scope import Scope
+
+NO_ROUTING = RoutingHeaders()
 
 HEAD_LIMIT = 32 * 1024
 """Octets of all header names and values together."""
+
+_REMEMBERED = 64
+"""Octets of the longest field name that is remembered."""
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
 PRINCIPAL_KEY = "pypow.principal"
@@ -33,6 +39,11 @@ PRINCIPAL_KEY = "pypow.principal"
 _JUDGED = {
     b"accept", b"authorization", b"content-encoding", b"content-length", b"content-type",
     b"cookie", b"host", b"transfer-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name",
+}  # fmt: skip
+_ROUTING = {b"mcp-protocol-version", b"mcp-method", b"mcp-name"}
+_NOTED = _ROUTING | {
+    b"host", b"content-length", b"content-type", b"content-encoding",
+    b"access-control-request-headers",
 }  # fmt: skip
 _REROUTING = {
     b"x-http-method", b"x-http-method-override", b"x-method-override",
@@ -109,14 +120,10 @@ class Call:
 
     @property
     def resource(self) -> Resource:
-        """What is asked for.
-
-        HEAD is the same as GET: servers run the same handler. A WebSocket begins as a GET.
-        """
+        """What is asked for."""
         if self.mcp is not None:
             return Resource("mcp", self.mcp.method, self.mcp.name)
-        method = "GET" if self.method in ("HEAD", "WEBSOCKET") else self.method
-        return Resource("http", method, self.path.decode("latin-1"))
+        return http_resource(self.method, self.path)
 
     @property
     def credentials(self) -> tuple[Presented, ...]:
@@ -179,10 +186,12 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         accepts=accepts,
         hosts=tuple(scan.hosts),
         routing=RoutingHeaders(
-            version=tuple(scan.routing[b"mcp-protocol-version"]),
-            method=tuple(scan.routing[b"mcp-method"]),
-            name=tuple(scan.routing[b"mcp-name"]),
-        ),
+            version=tuple(scan.routing.get(b"mcp-protocol-version", ())),
+            method=tuple(scan.routing.get(b"mcp-method", ())),
+            name=tuple(scan.routing.get(b"mcp-name", ())),
+        )
+        if scan.routing
+        else NO_ROUTING,
         content_length=scan.content_length,
         body_format=tuple(scan.body_format),
         preflight_headers=scan.preflight_headers,
@@ -202,6 +211,33 @@ def without_ours(scope: Scope) -> Scope:
     return passed
 
 
+class _Kind(enum.Enum):
+    """What becomes of a field, by its name."""
+
+    PLAIN = enum.auto()
+    NOTED = enum.auto()
+    OURS = enum.auto()
+    PARTLY_OURS = enum.auto()
+    REROUTING = enum.auto()
+    DROPPED = enum.auto()
+
+
+@functools.lru_cache(maxsize=512)
+def _kind(name: bytes) -> _Kind:
+    folded = name.replace(b"_", b"-")
+    if folded in _REROUTING:
+        return _Kind.REROUTING
+    if folded.startswith(b"x-pow-"):
+        return _Kind.OURS
+    if folded not in _JUDGED:
+        return _Kind.NOTED if name in _NOTED else _Kind.PLAIN
+    if name != folded:
+        return _Kind.DROPPED
+    if name in (b"authorization", b"cookie"):
+        return _Kind.PARTLY_OURS
+    return _Kind.NOTED if name in _NOTED else _Kind.PLAIN
+
+
 class _Scan:
     """One pass over the headers: sorts them into what is ours and what travels on."""
 
@@ -212,32 +248,29 @@ class _Scan:
         self.accepts: list[bytes] = []
         self.hosts: list[bytes] = []
         self.authorizations: list[bytes] = []
-        self.routing: dict[bytes, list[str]] = {
-            b"mcp-protocol-version": [],
-            b"mcp-method": [],
-            b"mcp-name": [],
-        }
+        self.routing: dict[bytes, list[str]] = {}
         self.content_length: int | None = None
         self.body_format: list[Header] = []
         self.preflight_headers = b""
 
     def take(self, name: bytes, value: bytes) -> None:
         self.octets += len(name) + len(value)
-        folded = name.replace(b"_", b"-")
-        if name != folded and folded in _JUDGED:
-            return
-        if folded in _REROUTING:
-            raise InvalidInputError(
-                f"expected no {folded.decode()}: send the method and path that are meant"
-            )
-        if folded.startswith(b"x-pow-"):
+        kind = _kind(name) if len(name) <= _REMEMBERED else _kind.__wrapped__(name)
+        if kind is _Kind.PLAIN:
+            self.kept.append((name, value))
+        elif kind is _Kind.OURS:
             self._take_ours(name, value)
+        elif kind is _Kind.NOTED:
+            self._note(name, value)
+            self.kept.append((name, value))
         elif name == b"authorization":
             self._take_authorization(value)
         elif name == b"cookie":
             self._take_cookies(value)
-        else:
-            self._take_plain(name, value)
+        elif kind is _Kind.REROUTING:
+            raise InvalidInputError(
+                f"expected no {name.decode()}: send the method and path that are meant"
+            )
 
     def _take_ours(self, name: bytes, value: bytes) -> None:
         if name == b"x-pow-solution":
@@ -269,9 +302,9 @@ class _Scan:
         elif remaining := b";".join(foreign).strip(b" \t"):
             self.kept.append((b"cookie", remaining))
 
-    def _take_plain(self, name: bytes, value: bytes) -> None:
-        if name in self.routing:
-            self.routing[name].append(value.decode("latin-1"))
+    def _note(self, name: bytes, value: bytes) -> None:
+        if name in _ROUTING:
+            self.routing.setdefault(name, []).append(value.decode("latin-1"))
         elif name == b"host":
             self.hosts.append(value)
         elif name == b"content-length":
@@ -280,7 +313,6 @@ class _Scan:
             self.body_format.append((name, value))
         elif name == b"access-control-request-headers":
             self.preflight_headers = value
-        self.kept.append((name, value))
 
 
 def _content_length(value: bytes, *, before: int | None) -> int:

@@ -7,6 +7,7 @@ only as far from its right end as proxies wrote it: the first hop that is no tru
 client. Whatever cannot be read ends the way there, and the last proxy counts as the client.
 """
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
@@ -98,6 +99,8 @@ def client_network(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> s
     >>> client_network(("192.0.2.1", 1), [(b"x-forwarded-for", b"203.0.113.9")], balancer)
     '192.0.2.1/32'
     """
+    if not trusted.networks:
+        return _network_named(peer[0]) if peer else "local"
     return network_of(client_of(peer, headers, trusted))
 
 
@@ -112,6 +115,11 @@ def network_of(address: IPAddress | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address.packed, 64), strict=False))
     return f"{address}/32"
+
+
+@functools.lru_cache(maxsize=4096)
+def _network_named(peer: str) -> str:
+    return network_of(_parsed(peer))
 
 
 def _hops(values: list[bytes], header: bytes) -> Iterator[IPAddress | None]:

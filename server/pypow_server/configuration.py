@@ -18,6 +18,7 @@ def shown(configuration: object) -> dict[str, object]:
     return {
         field.name: _shown(getattr(configuration, field.name)) if field.repr else HIDDEN
         for field in dataclasses.fields(configuration)
+        if field.init
     }
 
 

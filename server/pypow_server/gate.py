@@ -9,7 +9,6 @@ charged in ``scope["pypow.principal"]``.
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
 from .decision import Recorder
+from .fresh import decision_id
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault, read_message
 from .policy import FREE, Entry, Policy, Price
@@ -139,8 +139,10 @@ class Gate:
                 message = _with_pass(passage, message)
             await send(message)
 
+        # Most calls bought nothing that could be given back: their answers take the short way.
+        plain = passage.spent is None and passage.bought is None
         try:
-            await self._app(passage.scope, passage.receive, send_after_release)
+            await self._app(passage.scope, passage.receive, send if plain else send_after_release)
         finally:
             await give_back()
 
@@ -166,7 +168,7 @@ class Gate:
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         if not self._recorders:
             return
-        identity = secrets.token_hex(8) if problem is None else problem.decision
+        identity = decision_id() if problem is None else problem.decision
         decision = hearing.decision(identity, problem, seconds=seconds)
         for record in self._recorders:
             try:

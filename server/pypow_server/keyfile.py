@@ -2,15 +2,16 @@
 """The gate's secrets on disk: made on the first run, kept for ever after.
 
 The key file is ``{"keys": [{"id": 0, "secret": "<64 hex digits>"}]}``. The first key signs, all
-verify: to rotate, put a new key with a new id in front, restart, and drop the old one once
-nothing that it signed is alive. A file that cannot be read is an error and never replaced:
-new keys would quietly turn away everybody who holds a challenge or a pass.
+verify; `key_rotation` changes them, and a running gate reads them again on SIGHUP. A file that
+cannot be read is an error and never replaced: new keys would quietly turn away everybody who holds
+a challenge or a pass.
 """
 
 import json
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pypow import InvalidInputError, Key, Keyring
@@ -37,19 +38,28 @@ def load_or_create(path: Path) -> Keyring:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _create(path)
-        return _read(path)
     except OSError as error:
         raise KeyFileError(
             f"{error.filename or path}: {error.strerror}; the state directory must be a "
             "directory that this user can write to (--state-dir)"
         ) from None
+    return load(path)
 
 
 def load(path: Path) -> Keyring:
-    """The keys in this file, which must be there.
+    """The keys in this file, which is there.
 
     Raises:
-        KeyFileError: not there, not readable, open to others, or not a key file.
+        KeyFileError: not readable, open to others, or not a key file.
+    """
+    return Keyring(load_keys(path))
+
+
+def load_keys(path: Path) -> list[Key]:
+    """The keys in this file one by one, the signing one first.
+
+    Raises:
+        KeyFileError: as `load` does.
     """
     try:
         return _read(path)
@@ -59,23 +69,48 @@ def load(path: Path) -> Keyring:
         ) from None
 
 
+def fresh_key(identity: int) -> Key:
+    """A new secret under this id, 0 to 65535."""
+    return Key(identity, os.urandom(SECRET_BYTES))
+
+
+def replace(path: Path, keys: Sequence[Key]) -> None:
+    """Put these keys in the place of the file's, all at once and durably.
+
+    Raises:
+        OSError: they could not be written; the file is as it was.
+    """
+    draft = _draft(path, keys)
+    try:
+        draft.replace(path)
+    except OSError:
+        draft.unlink()
+        raise
+    _sync_directory(path.parent)
+
+
 def _create(path: Path) -> None:
-    document = {"keys": [{"id": 0, "secret": os.urandom(SECRET_BYTES).hex()}]}
+    draft = _draft(path, [fresh_key(0)])
+    try:
+        # Unlike a rename, a link never replaces what another process has just made.
+        os.link(draft, path)
+    except FileExistsError:
+        return
+    finally:
+        draft.unlink()
+    _sync_directory(path.parent)
+
+
+def _draft(path: Path, keys: Sequence[Key]) -> Path:
+    """A file beside ``path`` with these keys, written through to the disk."""
+    document = {"keys": [{"id": key.id, "secret": key.secret.hex()} for key in keys]}
     # mkstemp makes the file with mode 0600, whatever the umask.
     descriptor, draft = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(json.dumps(document, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # Unlike a rename, a link never replaces what another process has just made.
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        Path(draft).unlink()
-    _sync_directory(path.parent)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(json.dumps(document, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return Path(draft)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -86,7 +121,7 @@ def _sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> Keyring:
+def _read(path: Path) -> list[Key]:
     # Opened without waiting: a named pipe in its place would hang the start.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -102,19 +137,21 @@ def _read(path: Path) -> Keyring:
     finally:
         os.close(descriptor)
     try:
-        return _keyring(loads(document))
+        keys = _keys(loads(document))
+        Keyring(keys)
     except InvalidInputError as error:
         raise KeyFileError(
             f"{path}: {error}; restore it from a backup, or remove it to start with new keys"
         ) from None
+    return keys
 
 
-def _keyring(document: object) -> Keyring:
+def _keys(document: object) -> list[Key]:
     if not isinstance(document, dict) or document.keys() != {"keys"}:
         raise InvalidInputError(f'expected an object with just "keys", got {kind(document)}')
     if not isinstance(document["keys"], list):
         raise InvalidInputError(f'expected "keys" to be an array, got {kind(document["keys"])}')
-    return Keyring(_key(entry) for entry in document["keys"])
+    return [_key(entry) for entry in document["keys"]]
 
 
 def _key(entry: object) -> Key:

@@ -71,6 +71,7 @@ def run(
     ready: Callable[[], None],
     draining: Callable[[], None],
     drain_s: int,
+    hangup: Callable[[], None] = lambda: None,
     limits: ConnectionLimits = DEFAULT_LIMITS,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
@@ -83,11 +84,22 @@ def run(
         ready: called once both are being served.
         draining: called when the first signal came.
         drain_s: how long calls in flight may take to end, in seconds.
+        hangup: called in the event loop for each SIGHUP.
         limits: of each of the two; no more connections than the process may have files open.
     """
     limits = replace(limits, connections=within_open_files(limits))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(public, admin, limits, ready=ready, draining=draining, drain_s=drain_s))
+        runner.run(
+            _serve(
+                public,
+                admin,
+                limits,
+                ready=ready,
+                draining=draining,
+                drain_s=drain_s,
+                hangup=hangup,
+            )
+        )
 
 
 async def _serve(
@@ -98,6 +110,7 @@ async def _serve(
     ready: Callable[[], None],
     draining: Callable[[], None],
     drain_s: int,
+    hangup: Callable[[], None],
 ) -> None:
     callers = _Server(_config(public[1], limits, drain_s=drain_s, lifespan=True))
     operators = _Server(_config(admin[1], limits, drain_s=_ADMIN_DRAIN_S))
@@ -115,6 +128,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, hangup)
     async with asyncio.TaskGroup() as group:
         group.create_task(serve_callers())
         group.create_task(operators.serve(sockets=[admin[0]]))

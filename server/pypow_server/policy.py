@@ -148,7 +148,7 @@ class Policy:
 
     def is_mcp(self, call: Call) -> bool:
         """Whether the call's path is one where MCP is spoken."""
-        return call.canonical and self.is_mcp_path(call.path)
+        return self.is_mcp_path(call.path) and call.canonical
 
     def is_mcp_path(self, path: bytes) -> bool:
         """Whether MCP is spoken at this path, which has one reading."""
@@ -165,10 +165,12 @@ class Policy:
 
     def denies(self, call: Call) -> bool:
         """Whether a row keeps this call out."""
-        return any(row.denies(call) for row in self.denied)
+        return bool(self.denied) and any(row.denies(call) for row in self.denied)
 
     def allowing(self, call: Call) -> Access | None:
         """The row that lets this call in for nothing."""
+        if not self.allowed:
+            return None
         return next((row for row in self.allowed if row.allows(call)), None)
 
     @property
@@ -202,11 +204,9 @@ class Policy:
         """What `price_of` cannot see: posted responses, open streams, well-known documents."""
         if call.mcp is not None:
             return call.mcp.kind is Kind.RESPONSE
-        if not call.canonical:
-            return False
         if call.method in ("GET", "HEAD") and call.path.startswith(b"/.well-known/"):
-            return True
-        return call.method in ("GET", "DELETE") and not call.routing.modern and self.is_mcp(call)
+            return call.canonical
+        return call.method in ("GET", "DELETE") and self.is_mcp(call) and not call.routing.modern
 
 
 def relative_weight(q: int, *, default: Price) -> int:

@@ -6,10 +6,10 @@ fresh offers. ``detail`` is public; what the operator needs besides is found in 
 same ``decision``.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .fresh import decision_id
 from .reply import Header, Reply, json_reply
 from .scope import Receive, Scope, Send
 
@@ -18,10 +18,6 @@ INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
 """JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
-
-
-def _decision() -> str:
-    return secrets.token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ class Problem:
     detail: str
     retry_after_s: int | None = None
     rpc_code: int | None = None
-    decision: str = field(default_factory=_decision, compare=False)
+    decision: str = field(default_factory=decision_id, compare=False)
 
     @property
     def code(self) -> int:

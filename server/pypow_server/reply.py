@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from .scope import Receive, Scope, Send
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+
 Header = tuple[bytes, bytes]
 
 
@@ -64,5 +66,5 @@ def json_reply(
             (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
             *headers,
         ),
-        json.dumps(document, separators=(",", ":")).encode("ascii"),
+        _ENCODE(document).encode("ascii"),
     )

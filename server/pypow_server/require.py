@@ -94,6 +94,8 @@ def require(
     """
     if (name is None) == (bits is None):
         raise InvalidInputError('expected require("name") or require(bits=18)')
+    if bits is not None:
+        priced("", bits=bits)  # a mistake is told where it is made, and not at the first request
 
     async def earned(request: Request) -> Charged:
         till = getattr(request.app.state, "pypow", None)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is bought: an MCP method and the name it acts on, or an HTTP method and a path."""
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from .scope import Scope
 _PATH = re.compile(
     rb"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%(?:2[023]|3[CEF]|5[BDE]|60|7[BCD]|[89A-F][0-9A-F]))*"
 )
+
+_REMEMBERED = 256
+"""Octets of the longest path that is remembered: callers must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,27 @@ def raw_path(scope: Scope) -> bytes:
     return scope["path"].encode("utf-8", "surrogatepass") if raw is None else raw
 
 
+def http_resource(method: str, path: bytes) -> Resource:
+    """What a method and a raw path ask for.
+
+    HEAD is the same as GET: servers run the same handler. A WebSocket begins as a GET.
+    """
+    return (_named if len(path) <= _REMEMBERED else _named.__wrapped__)(method, path)
+
+
 def is_canonical(path: bytes) -> bool:
     """Whether a raw path has one reading: no escape, segment or octet that servers fold."""
+    return (_read_alike if len(path) <= _REMEMBERED else _read_alike.__wrapped__)(path)
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(method: str, path: bytes) -> Resource:
+    meant = "GET" if method in ("HEAD", "WEBSOCKET") else method
+    return Resource("http", meant, path.decode("latin-1"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_alike(path: bytes) -> bool:
     return (
         _PATH.fullmatch(path) is not None
         and b"//" not in path

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator can set: one frozen value, read once from arguments and environment.
+"""What an operator can set: one frozen value, read once from options, environment and file.
 
-A command-line option beats a ``PYPOW_*`` variable, which beats the default. Everything is
-checked when it is read, so that a gate which starts has settings that make sense.
+A command-line option beats a ``PYPOW_*`` variable, which beats the file, which beats the default.
+Everything is checked when it is read, so that a gate which starts has settings that make sense.
 """
 
 import dataclasses
 import difflib
-import math
+import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from pypow import difficulty
@@ -19,114 +19,187 @@ from pypow.challenge import DEFAULT_LIFETIME_S
 from pypow.errors import InvalidInputError
 from pypow.wire import MAX_LIFETIME_S
 
-from . import logs
+from . import logs, setting_texts
 from .address import Address
-from .resource import is_canonical
-from .stores import without_secrets
+from .client_address import TrustedProxies
+from .policy import Policy
+from .policy_rows import NO_ROWS, Rows
+from .stores import Quota
 
 _T = TypeVar("_T")
+_G = TypeVar("_G")
 
 _ENGINE_VARIABLES = {"PYPOW_KERNEL"}
 _MAX_TEXT = 1000
 _MAX_DRAIN_S = 3600
-_MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
+
+DEFAULT_LISTEN: Final = Address("127.0.0.1", 8402)
+DEFAULT_ADMIN: Final = Address("127.0.0.1", 8403)
+DEFAULT_BITS: Final = 16.0
+DEFAULT_DRAIN_S: Final = 30
+DEFAULT_FREE_LIMIT: Final = Quota(600, 60_000)
+DEFAULT_MCP_PATHS: Final = ("/mcp",)
+LIVE: Final = (
+    "bits", "client_header", "config", "free_limit", "hosts", "keys", "lifetime_s", "mcp_paths",
+    "mode", "public_url", "rows", "trusted_proxies",
+)  # fmt: skip
+"""Settings that a running gate takes over; all others need a restart."""
+
+MODES: Final = ("enforce", "observe")
 
 
-DEFAULT_LISTEN = Address("127.0.0.1", 8402)
-DEFAULT_ADMIN = Address("127.0.0.1", 8403)
-DEFAULT_BITS = 16.0
-DEFAULT_DRAIN_S = 30
-DEFAULT_MCP_PATHS = ("/mcp",)
+def _reads(
+    parse: Callable[[str], Any] = str,
+    check: Callable[[Any], Any] = lambda value: value,
+    *,
+    key: str | None = None,
+) -> dict[str, Any]:
+    """How a field is read from a text and checked, and its table and key in the file."""
+    return {"parse": parse, "check": check, "key": key}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of a gate; ``server/README.md`` lists them for operators.
+    """All settings of a gate; ``server/README.md`` and ``docs/policy.md`` list them for operators.
 
     Attributes:
         upstream: http(s) URL of the server that is guarded; None where an app is wrapped.
         listen: where callers come in.
-        admin: where health and the API's documentation are served; keep it private.
+        admin: where health, metrics and the API's documentation are served; keep it private.
         public_url: the gate's URL as callers see it; challenges are bound to its host. None is
             the URL of `listen`.
-        store: URL of the ledger, ``memory:`` or ``sqlite:PATH``; None is a SQLite file in the
-            state directory.
+        store: URL of the ledger, ``memory:``, ``sqlite:PATH`` or ``redis://...``; None is a SQLite
+            file in the state directory.
         bits: price of a call in bits of expected work, 1 to 44.
         mcp_paths: the paths at which the upstream speaks MCP.
         lifetime_s: how long a challenge is good for, in seconds, 1 to 600.
+        hosts: names by which callers may call the gate; ``*`` is any. None is any as well, until
+            `bound_to` finds that the gate has a name of its own.
+        mode: one of `MODES`.
+        free_limit: how many calls that cost nothing each network may make; None for any number.
+        keys: the file of secrets; None is one in the state directory.
+        trusted_proxies: networks whose word on the client's address is taken.
+        client_header: where they name the client.
         log_level: one of `logs.LEVELS`.
         log_format: one of `logs.FORMATS`.
         audit: the file that gets a line for each decision; None for no such file.
         drain_s: how long calls in flight may take to end once the gate is to stop, in seconds, 0
             to 3600.
+        config: the policy file that was read; None for none.
         state_dir: holds the keys, and the ledger unless `store` says otherwise.
+        rows: prices and lists, which only a policy file can say.
 
     Raises:
         InvalidInputError: a value that cannot be; the text begins with the field's name.
     """
 
-    state_dir: Path
-    upstream: str | None = None
-    listen: Address = DEFAULT_LISTEN
-    admin: Address = DEFAULT_ADMIN
-    public_url: str | None = None
-    store: str | None = None
-    bits: float = DEFAULT_BITS
-    mcp_paths: tuple[str, ...] = DEFAULT_MCP_PATHS
-    lifetime_s: int = DEFAULT_LIFETIME_S
-    log_level: str = logs.DEFAULT_LEVEL
-    log_format: str = logs.DEFAULT_FORMAT
-    audit: Path | None = None
-    drain_s: int = DEFAULT_DRAIN_S
+    state_dir: Path = field(metadata=_reads(setting_texts.path, key="gate.state_dir"))
+    upstream: str | None = field(
+        default=None, metadata=_reads(check=setting_texts.http_url, key="gate.upstream")
+    )
+    listen: Address = field(
+        default=DEFAULT_LISTEN, metadata=_reads(Address.parse, key="gate.listen")
+    )
+    admin: Address = field(default=DEFAULT_ADMIN, metadata=_reads(Address.parse, key="gate.admin"))
+    public_url: str | None = field(
+        default=None, metadata=_reads(check=setting_texts.http_url, key="gate.public_url")
+    )
+    store: str | None = field(
+        default=None, metadata=_reads(check=setting_texts.store_url, key="store.url")
+    )
+    bits: float = field(
+        default=DEFAULT_BITS, metadata=_reads(setting_texts.number, setting_texts.bits)
+    )
+    mcp_paths: tuple[str, ...] = field(
+        default=DEFAULT_MCP_PATHS,
+        metadata=_reads(setting_texts.texts, setting_texts.mcp_paths, key="gate.mcp_paths"),
+    )
+    lifetime_s: int = field(
+        default=DEFAULT_LIFETIME_S,
+        metadata=_reads(
+            setting_texts.seconds,
+            setting_texts.between(1, MAX_LIFETIME_S, "seconds"),
+            key="work.lifetime",
+        ),
+    )
+    hosts: tuple[str, ...] | None = field(
+        default=None,
+        metadata=_reads(setting_texts.texts, setting_texts.hosts, key="gate.hosts"),
+    )
+    mode: str = field(
+        default="enforce", metadata=_reads(check=setting_texts.one_of(MODES), key="gate.mode")
+    )
+    free_limit: Quota | None = field(
+        default=DEFAULT_FREE_LIMIT,
+        metadata=_reads(setting_texts.quota_or_none, key="gate.free_limit"),
+    )
+    keys: Path | None = field(default=None, metadata=_reads(setting_texts.path, key="keys.file"))
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=_reads(setting_texts.texts, setting_texts.networks, key="trust.proxies"),
+    )
+    client_header: str = field(
+        default="X-Forwarded-For",
+        metadata=_reads(check=setting_texts.header, key="trust.header"),
+    )
+    log_level: str = field(
+        default=logs.DEFAULT_LEVEL,
+        metadata=_reads(check=setting_texts.one_of(logs.LEVELS), key="log.level"),
+    )
+    log_format: str = field(
+        default=logs.DEFAULT_FORMAT,
+        metadata=_reads(check=setting_texts.one_of(logs.FORMATS), key="log.format"),
+    )
+    audit: Path | None = field(default=None, metadata=_reads(setting_texts.path, key="log.audit"))
+    drain_s: int = field(
+        default=DEFAULT_DRAIN_S,
+        metadata=_reads(
+            setting_texts.seconds,
+            setting_texts.between(0, _MAX_DRAIN_S, "seconds"),
+            key="gate.drain",
+        ),
+    )
+    config: Path | None = field(default=None, metadata=_reads(setting_texts.path))
+    rows: Rows = NO_ROWS
 
     def __post_init__(self) -> None:
-        for name in ("upstream", "public_url"):
-            if (url := getattr(self, name)) is not None:
-                _labelled(name, _http_url, url)
-        if self.store is not None:
-            _labelled("store", _store_url, self.store)
-        _labelled("bits", _bits, self.bits)
-        _labelled("mcp_paths", _mcp_paths, self.mcp_paths)
-        _labelled("lifetime_s", _lifetime_s, self.lifetime_s)
-        _labelled("log_level", _one_of(logs.LEVELS), self.log_level)
-        _labelled("log_format", _one_of(logs.FORMATS), self.log_format)
-        _labelled("drain_s", _drain_s, self.drain_s)
+        for name, said in _READ.items():
+            if (value := getattr(self, name)) is not None:
+                _labelled(name, said["check"], value)
 
     @classmethod
     def from_env(
         cls, environment: Mapping[str, str], explicit: Mapping[str, str | None] | None = None
     ) -> "Settings":
-        """Settings from the environment, with a command line's texts in front of it.
+        """Settings from a command line's texts, the environment, and the file that they name.
 
         Args:
             environment: such as ``os.environ``.
             explicit: texts by field name; None is "not given".
 
         Raises:
-            InvalidInputError: an unknown ``PYPOW_*`` name, or a value that cannot be; the text
-                begins with the option or variable it came from.
+            InvalidInputError: an unknown ``PYPOW_*`` name, a file that cannot be read, or a value
+                that cannot be; the text begins with the option, variable or line it came from.
         """
         _refuse_unknown(environment)
-        given = _Given(environment, explicit or {})
-        return cls(
-            state_dir=given.read("state_dir", _path, None) or _default_state_dir(environment),
-            upstream=given.read("upstream", _http_url, None),
-            listen=given.read("listen", Address.parse, DEFAULT_LISTEN),
-            admin=given.read("admin", Address.parse, DEFAULT_ADMIN),
-            public_url=given.read("public_url", _http_url, None),
-            store=given.read("store", _store_url, None),
-            bits=given.read("bits", lambda text: _bits(_number(text)), DEFAULT_BITS),
-            mcp_paths=given.read(
-                "mcp_paths", lambda text: _mcp_paths(tuple(text.split(","))), DEFAULT_MCP_PATHS
-            ),
-            lifetime_s=given.read(
-                "lifetime_s", lambda text: _lifetime_s(_integer(text)), DEFAULT_LIFETIME_S
-            ),
-            log_level=given.read("log_level", _one_of(logs.LEVELS), logs.DEFAULT_LEVEL),
-            log_format=given.read("log_format", _one_of(logs.FORMATS), logs.DEFAULT_FORMAT),
-            audit=given.read("audit", _path, None),
-            drain_s=given.read("drain_s", lambda text: _drain_s(_integer(text)), DEFAULT_DRAIN_S),
-        )
+        given = _Given(environment, explicit or {}, {})
+        values: dict[str, Any] = {}
+        if (config := given.text("config")) is not None:
+            # Only who has such a file waits for pydantic.
+            from . import pypow_toml
+
+            values["config"] = _labelled(config[1], setting_texts.path, config[0])
+            found = pypow_toml.load(values["config"])
+            given = dataclasses.replace(given, file=found.texts)
+            values["rows"] = found.rows
+            if found.default_q is not None:
+                values["bits"] = difficulty.bits(found.default_q)
+        for name in _READ.keys() - {"config"}:
+            if (text := given.text(name)) is not None:
+                values[name] = _labelled(text[1], _reader(name), text[0])
+        values.setdefault("state_dir", None)
+        values["state_dir"] = values["state_dir"] or _default_state_dir(environment)
+        return cls(**values)
 
     @property
     def url(self) -> str:
@@ -141,11 +214,60 @@ class Settings:
     @property
     def key_file(self) -> Path:
         """Where the secrets lie."""
-        return self.state_dir / "keys.json"
+        return self.keys or self.state_dir / "keys.json"
+
+    @property
+    def policy(self) -> Policy:
+        """What the gate asks of whom."""
+        default = self.rows.default(self.bits)
+        any_host = self.hosts is None or "*" in self.hosts
+        return Policy(
+            default=default,
+            entries=self.rows.entries(default),
+            mcp_paths=self.mcp_paths,
+            denied=self.rows.denied,
+            allowed=self.rows.allowed,
+            free_limit=self.free_limit,
+            hosts=None if any_host else frozenset(name.lower() for name in self.hosts or ()),
+            observe=self.mode == "observe",
+            trusted=TrustedProxies.parse(self.trusted_proxies, self.client_header),
+        )
 
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":
-        """The same settings with the ports that were really bound."""
-        return dataclasses.replace(self, listen=listen, admin=admin)
+        """The same settings with the ports that were really bound.
+
+        A gate that listens to this machine alone, or that has a public name, has a name of its
+        own: callers must use it, so that no page of another site reaches the gate under a name
+        that was made to point here (DNS rebinding).
+        """
+        hosts = self.hosts
+        if hosts is None and (self.public_url is not None or _is_loopback(listen.host)):
+            hosts = ("localhost", str(urlsplit(self.url).hostname))
+        return dataclasses.replace(self, listen=listen, admin=admin, hosts=hosts)
+
+
+_READ: Final[Mapping[str, Mapping[str, Any]]] = {
+    one.name: one.metadata for one in dataclasses.fields(Settings) if one.metadata
+}
+
+
+def _reader(name: str) -> Callable[[str], Any]:
+    said = _READ[name]
+
+    def read(text: str) -> Any:
+        value = said["parse"](text)
+        return None if value is None else said["check"](value)
+
+    return read
+
+
+_OPTIONS: Final = {
+    "mcp_paths": "--mcp-path",
+    "lifetime_s": "--lifetime",
+    "drain_s": "--drain",
+    "hosts": "--host",
+    "trusted_proxies": "--trusted-proxy",
+}
 
 
 def option(name: str) -> str:
@@ -154,9 +276,7 @@ def option(name: str) -> str:
     >>> option("mcp_paths")
     '--mcp-path'
     """
-    return {"mcp_paths": "--mcp-path", "lifetime_s": "--lifetime", "drain_s": "--drain"}.get(
-        name, "--" + name.replace("_", "-")
-    )
+    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
 
 
 def variable(name: str) -> str:
@@ -174,21 +294,23 @@ class _Given:
 
     environment: Mapping[str, str]
     explicit: Mapping[str, str | None]
+    file: Mapping[str, tuple[str, str]]
 
-    def read(self, name: str, parse: Callable[[str], _T], default: _T) -> _T:
-        text, origin = self.explicit.get(name), option(name)
-        if text is None:
-            text, origin = self.environment.get(variable(name)), variable(name)
-        if text is None:
-            return default
-        if len(text) > _MAX_TEXT:
+    def text(self, name: str) -> tuple[str, str] | None:
+        """The text of a field, and what to call the place it came from."""
+        if (explicit := self.explicit.get(name)) is not None:
+            found = (explicit, option(name))
+        elif (said := self.environment.get(variable(name))) is not None:
+            found = (said, variable(name))
+        elif (key := _READ[name]["key"]) in self.file:
+            found = self.file[key]
+        else:
+            return None
+        if len(found[0]) > _MAX_TEXT:
             raise InvalidInputError(
-                f"{origin}: expected at most {_MAX_TEXT} characters, got {len(text)}"
+                f"{found[1]}: expected at most {_MAX_TEXT} characters, got {len(found[0])}"
             )
-        return _labelled(origin, parse, text)
-
-
-_G = TypeVar("_G")
+        return found
 
 
 def _labelled(label: str, read: Callable[[_G], _T], given: _G) -> _T:
@@ -199,7 +321,7 @@ def _labelled(label: str, read: Callable[[_G], _T], given: _G) -> _T:
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {variable(field.name) for field in dataclasses.fields(Settings)} | _ENGINE_VARIABLES
+    known = {variable(name) for name in _READ} | _ENGINE_VARIABLES
     for name in sorted(environment):
         if name.startswith("PYPOW_") and name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
@@ -219,93 +341,8 @@ def _default_state_dir(environment: Mapping[str, str]) -> Path:
     return Path(home) / ".local" / "state" / "pypow"
 
 
-def _http_url(text: str) -> str:
+def _is_loopback(host: str) -> bool:
     try:
-        parts = urlsplit(text)
-        sound = (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and parts.port != 0
-            and "@" not in parts.netloc
-            and not parts.query
-            and not parts.fragment
-            and text.isascii()
-            and text.isprintable()
-            and " " not in text
-        )
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        sound = False
-    if not sound:
-        raise InvalidInputError(
-            "expected an http:// or https:// URL without user, query or fragment, such as "
-            f"http://127.0.0.1:8000, got {text!r}"
-        )
-    return text
-
-
-def _store_url(text: str) -> str:
-    scheme, colon, _ = text.partition(":")
-    if not colon or not scheme.replace("+", "").isalnum():
-        raise InvalidInputError(
-            f"expected memory:, sqlite:PATH or redis://HOST, got {without_secrets(text)!r}"
-        )
-    return text
-
-
-def _bits(bits: float) -> float:
-    if difficulty.from_bits(bits) > difficulty.MAX_SUB_Q:
-        raise InvalidInputError(
-            f"expected a price of 1 to {_MAX_BITS:.0f} bits, got {bits!r}; 16 is a good start"
-        )
-    return bits
-
-
-def _mcp_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
-    for path in paths:
-        # No request on a path with two readings is ever taken for MCP.
-        if not path.isascii() or not is_canonical(path.encode()):
-            raise InvalidInputError(f"expected paths such as /mcp, joined by commas, got {path!r}")
-    return paths
-
-
-def _lifetime_s(lifetime_s: int) -> int:
-    if not 1 <= lifetime_s <= MAX_LIFETIME_S:
-        raise InvalidInputError(f"expected 1 to {MAX_LIFETIME_S} seconds, got {lifetime_s!r}")
-    return lifetime_s
-
-
-def _drain_s(drain_s: int) -> int:
-    if not 0 <= drain_s <= _MAX_DRAIN_S:
-        raise InvalidInputError(f"expected 0 to {_MAX_DRAIN_S} seconds, got {drain_s!r}")
-    return drain_s
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        if text not in names:
-            raise InvalidInputError(f"expected one of {', '.join(names)}, got {text!r}")
-        return text
-
-    return check
-
-
-def _path(text: str) -> Path:
-    if not text or "\0" in text:
-        raise InvalidInputError(f"expected a path, got {text!r}")
-    return Path(text).expanduser().absolute()
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise InvalidInputError(f"expected a number, got {text!r}")
-    return number
-
-
-def _integer(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise InvalidInputError(f"expected a whole number, got {text!r}")
-    return int(text)
+        return host == "localhost"

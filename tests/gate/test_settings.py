@@ -43,6 +43,9 @@ def test_without_a_home_the_state_directory_must_be_said() -> None:
     assert Settings.from_env({"PYPOW_STATE_DIR": "/srv/pypow"}).state_dir == Path("/srv/pypow")
 
 
+OPTIONAL = [field for field in dataclasses.fields(Settings) if field.name != "rows"]
+"""All but what only a policy file can say."""
+
 SOUND = {
     "upstream": ("http://127.0.0.1:9000", "http://127.0.0.1:9001", "http://127.0.0.1:9001"),
     "listen": ("[::1]:9", "localhost:80", Address("localhost", 80)),
@@ -57,11 +60,17 @@ SOUND = {
     "audit": ("/var/log/a", "/var/log/b", Path("/var/log/b")),
     "drain_s": ("0", "3600", 3600),
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
+    "hosts": ("a.example", "b.example,gate", ("b.example", "gate")),
+    "mode": ("observe", "enforce", "enforce"),
+    "free_limit": ("10/1s", "none", None),
+    "keys": ("/srv/k.json", "/srv/l.json", Path("/srv/l.json")),
+    "trusted_proxies": ("10.0.0.0/8", "127.0.0.1,::1", ("127.0.0.1", "::1")),
+    "client_header": ("X-Real-IP", "CF-Connecting-IP", "CF-Connecting-IP"),
 }
 
 
 def test_the_table_of_sound_values_covers_every_field() -> None:
-    assert SOUND.keys() == {field.name for field in dataclasses.fields(Settings)}
+    assert SOUND.keys() | {"config"} == {field.name for field in OPTIONAL}
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -74,7 +83,7 @@ def test_an_option_beats_the_environment_which_beats_the_default(name: str) -> N
     from_option = getattr(Settings.from_env(environment, {name: explicit}), name)
 
     assert from_option == read
-    assert len({default, from_environment, from_option}) == 3
+    assert from_environment not in (default, from_option)
 
 
 def test_an_option_that_was_not_given_leaves_the_environment_in_force() -> None:
@@ -120,8 +129,14 @@ UNSOUND = {
     "log_format": ["", "xml"],
     "audit": [""],
     "drain_s": ["", "-1", "3601", "1.5"],
-    "lifetime_s": ["", "0", "601", "-5", "1.5", "120s", "\u0661", "9" * 5000],
+    "lifetime_s": ["", "0", "601", "-5", "1.5", "11m", "500ms", "\u0661", "9" * 5000],
     "state_dir": ["", "a\0b"],
+    "hosts": ["", "a.example:80", "http://x", "a,*", "-x", "a b"],
+    "mode": ["", "off", "Observe"],
+    "free_limit": ["", "60", "60/", "0/1s", "60/60", "-1/1s", "9999999/1s", "60/0s", "None"],
+    "keys": ["", "a\0b"],
+    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33"],
+    "client_header": ["", "X Real IP", "X-Real-IP:"],
 }
 
 
@@ -199,7 +214,7 @@ def _documented(table: str) -> list[tuple[str, str]]:
 
 
 def test_the_operators_table_lists_every_setting_and_no_other() -> None:
-    expected = [(option(f.name), variable(f.name)) for f in dataclasses.fields(Settings)]
+    expected = [(option(field.name), variable(field.name)) for field in OPTIONAL]
 
     assert sorted(_documented(README.read_text(encoding="utf-8"))) == sorted(expected)
     assert _documented("| `--lost` | `PYPOW_LOST` | gone |\n| `--x` | none |") == [

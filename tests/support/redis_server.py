@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -51,16 +51,19 @@ class RedisServer:
 
     Attributes:
         port: where it listens on 127.0.0.1; the same after a restart.
+        binary: which server it is.
         process: the one that runs, or ran last.
     """
 
     def __init__(self, folder: Path, *options: str, binary: str | None = None) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
+        self.binary = binary or redis_binary()
         self._folder = folder
         self._command = [
-            *(binary or redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1"),
-            *("--dir", str(folder), "--save", "", "--daemonize", "no", *options),
+            *(self.binary, "--port", str(self.port), "--bind", "127.0.0.1"),
+            *("--dir", str(folder), "--save", ""),
+            *("--repl-diskless-sync-delay", "0", *options),
         ]
         self.start()
 
@@ -79,10 +82,16 @@ class RedisServer:
             port=self.port, socket_timeout=_PATIENCE_S, retry=Retry(NoBackoff(), 0), protocol=2
         )
 
-    def ask(self, *words: str | int) -> Any:
+    def ask(self, *words: bytes | str | int) -> Any:
         """The answer to one command."""
         with self.client() as client:
             return client.execute_command(*words)
+
+    def dump(self, key: str) -> bytes:
+        """A copy of one key, as `RESTORE` takes it."""
+        with self.client() as client:
+            copy: bytes = client.dump(key)
+            return copy
 
     def start(self) -> None:
         """Starts the process, and returns when it takes commands."""
@@ -111,21 +120,23 @@ class RedisServer:
     def replicate(self, master: "RedisServer") -> None:
         """Makes it a replica, and returns when it has what the master has."""
         self.ask("REPLICAOF", "127.0.0.1", master.port)
-        self._wait_for("master_link_status:up")
+        wait_for(lambda: self._replication()["master_link_status"] == "up")
 
     def promote(self) -> None:
         """Makes it a master."""
         self.ask("REPLICAOF", "NO", "ONE")
 
-    def _wait_for(self, line: str) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while line not in self._replication():
-            assert time.monotonic() < deadline, f"the server does not reach {line}"
-            time.sleep(_POLL_S)
+    def _replication(self) -> dict[str, Any]:
+        info: dict[str, Any] = self.ask("INFO", "replication")
+        return info
 
-    def _replication(self) -> list[str]:
-        info = self.ask("INFO", "replication")
-        return [f"{name}:{value}" for name, value in info.items()]
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Returns when something holds that another process brings about."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(_POLL_S)
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the store take spends, and keep them?"""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pypow import PowError
 from pypow_server.stores import Store, without_secrets
+from pypow_server.stores.redis_address import SCHEMES, read_address
 
-from . import Finding, fail, ok, warn
+from . import Finding, clock, fail, ok, warn
 
 
 async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
@@ -46,7 +48,34 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
     finally:
         await store.ledger.aclose()
         await store.limiter.aclose()
-    return [ok("store", f"{shown} takes spends")]
+    taking = ok("store", f"{shown} takes spends")
+    return [taking, *_of_redis(scheme, rest)] if scheme in SCHEMES else [taking]
+
+
+def _of_redis(scheme: str, rest: str) -> list[Finding]:
+    """Whether a Redis or Valkey keeps spends when its machine fails, and agrees about the time."""
+    # Imported when it is asked for: the redis package is an extra.
+    from pypow_server.stores.redis_connection import RedisConnection
+
+    connection = RedisConnection(read_address(rest, scheme=scheme), scripts=())
+    try:
+        condition = connection.condition()
+        ahead_s = (condition.now_ms - time.time_ns() // 1_000_000) / 1000
+    except PowError as error:
+        return [_failure(error)]
+    finally:
+        connection.close()
+    findings = []
+    if not condition.appends:
+        findings.append(
+            warn(
+                "store",
+                "the Redis server writes no append-only file: a restart forgets what is spent, "
+                "and every open challenge must be solved again",
+                fix="set appendonly yes and appendfsync everysec or always in redis.conf",
+            )
+        )
+    return [*findings, *clock.agreement({"the store": ahead_s})]
 
 
 def _exists(path: str) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The work rail: a solved challenge admits one call; a pass bought with one admits what it says."""
 
-import os
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
@@ -12,6 +12,7 @@ from pypow.errors import WireError
 from pypow.wire import ANY_RESOURCE, Challenge, Proof
 from pypow_server import passes, problems
 from pypow_server.call import Call, Form, Presented
+from pypow_server.fresh import fresh_id
 from pypow_server.mcp_message import PROOF_META
 from pypow_server.passes import Pass
 from pypow_server.policy import Price
@@ -62,7 +63,7 @@ class WorkRail:
         public_host: str,
         lifetime_s: int = challenge.DEFAULT_LIFETIME_S,
         denial: Denial = nobody,
-        fresh_id: Callable[[], bytes] = lambda: os.urandom(16),
+        fresh_id: Callable[[], bytes] = fresh_id,
     ) -> None:
         """Set up the rail.
 
@@ -136,8 +137,9 @@ class WorkRail:
             epoch=epoch,
         )
         published = offered.published()
-        solve = f"pypow solve --challenge {offered.text}"
-        proof = f"challenge={offered.text},nonce=<nonce>"
+        text = published["challenge"]
+        solve = f"pypow solve --challenge {text}"
+        proof = f"challenge={text},nonce=<nonce>"
         body: dict[str, object] = {"rail": self.name, **published, "solve": solve}
         body["send"] = f"X-PoW-Solution: {proof}"
         if price.sells is not None:
@@ -151,7 +153,7 @@ class WorkRail:
         return Offer(
             rail=self.name,
             www_authenticate=(
-                f'PoW challenge="{offered.text}", difficulty="{published["difficulty"]}", '
+                f'PoW challenge="{text}", difficulty="{published["difficulty"]}", '
                 f'algorithm="sha256", bits="{published["bits"]:g}"'
             ),
             body=body,
@@ -264,10 +266,23 @@ class WorkRail:
         return Admit(f"pass:{checked.id.hex()}", spend if checked.calls else None)
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
-        return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
+        return _scope_digest(key.resource_mac, self._host, *resource.parts)
 
     def _entry_digest(self, key: Key, price: Price) -> bytes:
-        return challenge.scope_digest(key.resource_mac, self._host, b"entry", price.name.encode())
+        return _scope_digest(key.resource_mac, self._host, b"entry", price.name.encode())
+
+
+def _scope_digest(key: bytes, *parts: bytes) -> bytes:
+    if sum(map(len, parts)) > _REMEMBERED:
+        return challenge.scope_digest(key, *parts)
+    return _remembered_digest(key, *parts)
+
+
+_REMEMBERED: Final = 512
+"""Octets of the longest names that are remembered: callers must not fill the memory."""
+
+_remembered_digest = functools.lru_cache(maxsize=1024)(challenge.scope_digest)
+_remembered_pass = functools.lru_cache(maxsize=1024)(passes.decode)
 
 
 def problem_of(refusal: Refusal) -> Problem:
@@ -285,6 +300,8 @@ def _read(presented: tuple[Presented, ...]) -> Proof | Pass | Problem | None:
     A browser sends its cookie along whatever the caller means. So a cookie gives way to what was
     sent on purpose, and one that cannot be read counts as none.
     """
+    if not presented:
+        return None
     meant = tuple(one for one in presented if one.form is not Form.COOKIE)
     found: set[Proof | Pass] = set()
     for one in meant or presented:
@@ -315,6 +332,6 @@ def _parse(presented: Presented) -> Proof | Pass:
         case Form.AUTHORIZATION:
             return wire.proof_from_authorization(text)
         case Form.PASS | Form.COOKIE:
-            return passes.decode(text)
+            return _remembered_pass(text)
         case _:
             assert_never(presented.form)

@@ -75,8 +75,11 @@ def read_address(rest: str, *, scheme: str) -> RedisAddress:
         StoreError: it has another form; the text has none of its secrets.
     """
     kind = scheme.partition("+")[2]
-    split = urlsplit(rest)
     expected = StoreError(f"expected a store such as {_FORMS[kind]}; got another form")
+    try:
+        split = urlsplit(rest)
+    except ValueError:
+        raise expected from None
     userinfo, _, hosts = split.netloc.rpartition("@")
     user, _, password = userinfo.partition(":")
     steps = [unquote(step) for step in split.path.split("/")[1:] if step]

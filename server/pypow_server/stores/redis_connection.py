@@ -49,6 +49,19 @@ class ScriptCall:
     values: Sequence[bytes | str | int]
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a server says of itself.
+
+    Attributes:
+        appends: whether it writes what it is told to an append-only file.
+        now_ms: its clock, in Unix milliseconds.
+    """
+
+    appends: bool
+    now_ms: int
+
+
 class RedisConnection:
     """Runs scripts, all that wait in one round trip. A fault ends its use."""
 
@@ -96,6 +109,20 @@ class RedisConnection:
         except (RedisError, OSError) as error:
             raise self._fault(error) from error
         return [self._fault(r) if isinstance(r, Exception) else r for r in replies]
+
+    def condition(self) -> Condition:
+        """Asks whether the server keeps what it is told, and what time it is there.
+
+        Raises:
+            StoreError: it does not answer.
+        """
+        ask: Callable[..., Any] = self._client.execute_command
+        try:
+            appends = bool(ask("INFO", "persistence").get("aof_enabled"))
+            seconds, microseconds = ask("TIME")
+        except (RedisError, OSError) as error:
+            raise self._fault(error) from error
+        return Condition(appends, int(seconds) * 1000 + int(microseconds) // 1000)
 
     def close(self) -> None:
         """Closes the connection."""

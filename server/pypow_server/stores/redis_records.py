@@ -57,10 +57,11 @@ class RedisRecords:
         self._spends = (address.key("spends"), address.key("expiries"))
         self._revoked = (address.key("revoked"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
-        (outcome,) = self.apply([Probe()])
-        if isinstance(outcome, StoreError):
+        try:
+            self.apply(())
+        except StoreError:
             self.close()
-            raise outcome
+            raise
 
     def apply(self, operations: Sequence[LedgerOperation]) -> list[LedgerOutcome | StoreError]:
         """Does all of ``operations`` in one round trip, and keeps the heartbeat fresh.
@@ -75,6 +76,9 @@ class RedisRecords:
             reply if isinstance(reply, StoreError) else self._read(operation, reply)
             for operation, reply in zip(asked, replies, strict=True)
         ]
+        for outcome in outcomes[len(operations) :]:
+            if isinstance(outcome, StoreError):
+                raise outcome
         return outcomes[: len(operations)]
 
     def close(self) -> None:

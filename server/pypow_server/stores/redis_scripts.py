@@ -58,6 +58,9 @@ local epoch = tonumber(string.sub(redis.sha1hex(seed .. replid), 1, 8), 16)
 """
 
 BEAT: Final = f"""{_SETTLE}
+if not string.find(redis.call('INFO', 'memory'), 'maxmemory_policy:noeviction', 1, true) then
+  return redis.error_reply('ERR its maxmemory-policy is not noeviction')
+end
 return {{0, epoch, high}}
 """
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pypow gate --check` and `--schema`: what a policy file means, without serving it."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from .figures import count, duration
+
+if TYPE_CHECKING:
+    from pypow_server.explain import Cost, Explanation, PriceLine
+    from pypow_server.settings import Settings
+
+
+def print_schema() -> None:
+    """The JSON schema of a policy file, for editors."""
+    from pypow_server.toml_document import schema
+
+    typer.echo(json.dumps(schema(), indent=2))
+
+
+def check(settings: "Settings", *, request: str | None, as_json: bool) -> None:
+    """Print what the settings mean, and what a request would cost.
+
+    Raises:
+        InvalidInputError: a request that cannot be read.
+    """
+    from pypow_server.explain import cost, explain
+
+    explained = explain(settings)
+    asked = None if request is None else cost(settings, request)
+    if as_json:
+        document = dataclasses.asdict(explained)
+        document["request"] = None if asked is None else dataclasses.asdict(asked)
+        typer.echo(json.dumps(document))
+        return
+    typer.echo(_shown(explained))
+    if asked is not None:
+        typer.echo(_shown_cost(asked))
+
+
+def _shown(explained: "Explanation") -> str:
+    reference = explained.reference
+    origin = "measured" if reference.measured else "estimate"
+    rows = [
+        ("entry", "bits", "hashes", "time", "free", "pass"),
+        *(_row(line) for line in explained.prices),
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    speed = (
+        f"times are a {explained.profile}'s: {count(reference.hashes_per_s)} hashes a second "
+        f"({origin}, {reference.as_of}: {reference.source})"
+    )
+    warnings = [f"warning: {text}" for text in explained.warnings]
+    return "\n".join([*table, "", speed, *warnings])
+
+
+def _row(line: "PriceLine") -> tuple[str, ...]:
+    free = "-" if line.free is None else f"{line.free[0]}/{line.free[1] / 1000:g}s"
+    sold = "1 call"
+    if line.sells is not None:
+        calls, seconds = line.sells
+        sold = f"{calls} calls / {seconds}s" if calls else f"{seconds}s"
+    entry = f"{line.entry} (observed)" if line.observe else line.entry
+    return (entry, f"{line.bits:.4g}", count(line.hashes), duration(line.seconds), free, sold)
+
+
+def _shown_cost(asked: "Cost") -> str:
+    if asked.price is None:
+        what = {"deny": "is not let in", "allow": "is let in for nothing", "free": "is free"}
+        return f"\n{asked.request}: {what[asked.entry]}"
+    price = asked.price
+    return (
+        f"\n{asked.request}: {price.bits:.4g} bits, {count(price.hashes)} hashes, "
+        f"{duration(price.seconds)} ({asked.entry})"
+    )

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy means: each price in work and time, what is out of reach, what a call costs."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pypow import difficulty
+
+from .match import Match
+from .policy import FREE, Policy, Price
+from .reference import PROFILES, Reference
+from .resource import Resource
+from .settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLine:
+    """One price, as an operator thinks of it.
+
+    Attributes:
+        entry: its match, or ``default``.
+        bits: of work.
+        hashes: on average.
+        seconds: on average, at the profile's speed.
+        free: calls and milliseconds of its free quota; None for none.
+        sells: calls and seconds of the pass that it sells; None for one call.
+        observe: whether its calls pass whatever is found.
+    """
+
+    entry: str
+    bits: float
+    hashes: float
+    seconds: float
+    free: tuple[int, int] | None
+    sells: tuple[int, int] | None
+    observe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call would cost.
+
+    Attributes:
+        request: method and name.
+        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; rows about networks
+            alone are left out.
+        price: None for what is free or denied.
+    """
+
+    request: str
+    entry: str
+    price: PriceLine | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All that `pypow gate --check` tells.
+
+    Attributes:
+        profile: whose speed seconds are reckoned with.
+        reference: its speed, and where that is from.
+        prices: in the order in which they are tried; the default last.
+        warnings: what is probably not meant.
+    """
+
+    profile: str
+    reference: Reference
+    prices: tuple[PriceLine, ...]
+    warnings: tuple[str, ...]
+
+
+def explain(settings: Settings) -> Explanation:
+    """What these settings mean."""
+    policy = settings.policy
+    profile = settings.rows.profile
+    prices = (*(entry.price for entry in policy.entries), policy.default)
+    return Explanation(
+        profile,
+        PROFILES[profile],
+        tuple(_line(price, profile) for price in prices if price is not FREE),
+        tuple(_warnings(settings, policy)),
+    )
+
+
+def cost(settings: Settings, request: str) -> Cost:
+    """What a call costs that is written ``tools/call search`` or ``POST /v1/items``.
+
+    Raises:
+        InvalidInputError: a request that is neither of the two.
+    """
+    policy, resource = settings.policy, Resource.parse(request)
+    if any(_is_about(row.match, resource) for row in policy.denied if not row.networks):
+        return Cost(request, "deny", None)
+    allowed = (row.match for row in policy.allowed if not row.networks)
+    if any(match is not None and match.is_written(resource) for match in allowed):
+        return Cost(request, "allow", None)
+    price = policy.price_of(resource)
+    if price is FREE:
+        return Cost(request, "free", None)
+    return Cost(request, price.name, _line(price, settings.rows.profile))
+
+
+def _is_about(match: Match | None, resource: Resource) -> bool:
+    return match is None or match.covers(resource)
+
+
+def _line(price: Price, profile: str) -> PriceLine:
+    hashes = difficulty.expected_hashes(price.q)
+    return PriceLine(
+        entry=price.name,
+        bits=difficulty.bits(price.q),
+        hashes=hashes,
+        seconds=hashes / PROFILES[profile].hashes_per_s,
+        free=None if price.free is None else (price.free.calls, price.free.period_ms),
+        sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
+        observe=price.observe,
+    )
+
+
+def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
+    matches = [Match(entry.match) for entry in policy.entries]
+    for index, below in enumerate(matches):
+        above = next((one for one in matches[:index] if one.hides(below)), None)
+        if above is not None:
+            yield f'"{below.text}" is never reached: "{above.text}" above it takes all its calls'
+    rows = [row.match for row in (*policy.denied, *policy.allowed) if row.match is not None]
+    for match in (*matches, *rows):
+        method, _, path = match.text.partition(" ")
+        if method == "POST" and path and policy.is_mcp_path(path.encode()):
+            yield (
+                f'"{match.text}" is about no MCP call: those are matched by MCP method and tool, '
+                'such as "tools/call *"'
+            )
+    for line in (_line(price, settings.rows.profile) for price in _prices(policy)):
+        if line.seconds > settings.lifetime_s / 4:
+            yield (
+                f'"{line.entry}" takes {line.seconds:.3g} s on average and a challenge lives '
+                f"{settings.lifetime_s} s: about one proof in "
+                f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
+            )
+    if policy.observe:
+        yield "mode is observe: nothing is kept out"
+
+
+def _prices(policy: Policy) -> Iterator[Price]:
+    yield from (entry.price for entry in policy.entries if entry.price is not FREE)
+    yield policy.default

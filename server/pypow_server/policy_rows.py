@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of a policy file as values, and the price list that they make."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from pypow import difficulty
+
+from .access import Access
+from .policy import Entry, PassTerms, Price, relative_weight
+from .reference import DEFAULT_PROFILE
+from .stores import Quota
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One ``[[price]]``.
+
+    Attributes:
+        match: which calls it is about.
+        q: difficulty in 1/1024 bit.
+        free: what each principal may use without paying.
+        sells: the pass that a proof buys.
+        observe: decide, and let every call through.
+    """
+
+    match: str
+    q: int
+    free: Quota | None = None
+    sells: PassTerms | None = None
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a policy file has that no single option could say.
+
+    Attributes:
+        prices: first match wins.
+        allowed: who is let in for nothing.
+        denied: who is kept out.
+        default_free: free calls of what no row is about.
+        default_sells: the pass that a proof of the default price buys.
+        profile: whose speed made work of times; one of `reference.PROFILES`.
+    """
+
+    prices: tuple[PriceRow, ...] = ()
+    allowed: tuple[Access, ...] = ()
+    denied: tuple[Access, ...] = ()
+    default_free: Quota | None = None
+    default_sells: PassTerms | None = None
+    profile: str = DEFAULT_PROFILE
+
+    def default(self, bits: float) -> Price:
+        """The price of what no row is about, at this many bits."""
+        return Price(
+            "default",
+            difficulty.from_bits(bits),
+            free=self.default_free,
+            sells=self.default_sells,
+        )
+
+    def entries(self, default: Price) -> tuple[Entry, ...]:
+        """The price list, weighed against the default price."""
+        return tuple(Entry(row.match, _price(row, default)) for row in self.prices)
+
+
+def _price(row: PriceRow, default: Price) -> Price:
+    return Price(
+        row.match,
+        row.q,
+        relative_weight(row.q, default=default),
+        free=row.free,
+        sells=row.sells,
+        observe=row.observe,
+    )
+
+
+NO_ROWS: Final = Rows()
+"""A policy of one price."""

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``pypow.toml`` read into values; what cannot be is told in one line, with key and line number."""
+
+import functools
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from pypow.errors import InvalidInputError
+
+from . import setting_texts
+from .access import Access
+from .match import Match
+from .policy import PassTerms
+from .policy_rows import NO_ROWS, PriceRow, Rows
+from .reference import DEFAULT_PROFILE, PROFILES
+from .stores import Quota
+from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
+from .toml_place import where
+
+MAX_FILE_OCTETS: Final = 1024 * 1024
+
+_T = TypeVar("_T")
+_G = TypeVar("_G")
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """What a file says.
+
+    Attributes:
+        texts: of settings, by table and key, each with where it stands; a list's are joined by
+            commas.
+        rows: what no option could say.
+        default_q: the default price; None where the file does not say one.
+    """
+
+    texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    rows: Rows = NO_ROWS
+    default_q: int | None = None
+
+
+def load(path: Path) -> FileSettings:
+    """Read a file.
+
+    Raises:
+        InvalidInputError: it cannot be read, is no TOML, or says something that cannot be. One
+            line that begins with the file, and with line and key where one is to blame.
+    """
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MAX_FILE_OCTETS + 1)
+    except OSError as error:
+        raise InvalidInputError(f"{path}: {error.strerror}; see --config") from None
+    if len(octets) > MAX_FILE_OCTETS:
+        raise InvalidInputError(f"{path}: expected at most {MAX_FILE_OCTETS} octets")
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path}: expected UTF-8, got {error}") from None
+    return read(text, name=str(path))
+
+
+def read(text: str, *, name: str = "pypow.toml") -> FileSettings:
+    """Read the text of a file.
+
+    Args:
+        text: TOML.
+        name: what errors call it.
+
+    Raises:
+        InvalidInputError: as `load` does.
+    """
+    try:
+        document = Document.model_validate(tomllib.loads(text), by_alias=True)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidInputError(f"{name}: this is no TOML: {error}") from None
+    except ValidationError as error:
+        place, what = complaint(error)
+        raise InvalidInputError(f"{where(name, text, place)}: {what}") from None
+    return _Reading(name, text, document).settings()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Makes values of a document, and says where one stands that cannot be."""
+
+    name: str
+    text: str
+    document: Document
+
+    @property
+    def profile(self) -> str:
+        return self.document.work.profile or DEFAULT_PROFILE
+
+    def settings(self) -> FileSettings:
+        document = self.document
+        rate = self._rate()
+        rows = Rows(
+            prices=tuple(
+                self._price(index, table, rate) for index, table in enumerate(document.price)
+            ),
+            allowed=tuple(self._access("allow", *row) for row in enumerate(document.allow)),
+            denied=tuple(self._access("deny", *row) for row in enumerate(document.deny)),
+            default_free=self._quota(("default",), document.default),
+            default_sells=self._pass(("default",), document.default),
+            profile=self.profile,
+        )
+        return FileSettings(self._texts(), rows, self._q(("default",), document.default, rate))
+
+    def _texts(self) -> dict[str, tuple[str, str]]:
+        found = {}
+        for table in ("gate", "store", "work", "keys", "trust", "log"):
+            for key, value in getattr(self.document, table).model_dump(exclude_none=True).items():
+                written = ",".join(value) if isinstance(value, list) else value
+                found[f"{table}.{key}"] = (written, self._at((table, key)))
+        return found
+
+    def _rate(self) -> float:
+        check = setting_texts.one_of(tuple(PROFILES))
+        return PROFILES[self._read(("work", "profile"), check, self.profile)].hashes_per_s
+
+    def _price(self, index: int, table: PriceTable, rate: float) -> PriceRow:
+        place: Place = ("price", index)
+        match = self._read((*place, "match"), Match, table.match)
+        q = self._q(place, table, rate)
+        if q is None:
+            raise InvalidInputError(
+                f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
+            )
+        return PriceRow(
+            match.text,
+            q,
+            self._quota(place, table),
+            self._pass(place, table),
+            observe=table.mode == "observe",
+        )
+
+    def _q(self, place: Place, table: PricedTable, rate: float) -> int | None:
+        said = [key for key in ("work", "bits", "hashes") if getattr(table, key) is not None]
+        if len(said) > 1:
+            raise InvalidInputError(
+                f"{self._at((*place, said[1]))}: expected work, bits or hashes, got "
+                f"{' and '.join(said)}; leave all but one out"
+            )
+        if table.work is not None:
+            work = functools.partial(setting_texts.work_q, hashes_per_s=rate)
+            return self._read((*place, "work"), work, table.work)
+        if table.hashes is not None:
+            return self._read((*place, "hashes"), setting_texts.hashes_q, table.hashes)
+        if table.bits is not None:
+            return self._read((*place, "bits"), setting_texts.bits_q, table.bits)
+        return None
+
+    def _quota(self, place: Place, table: PricedTable) -> Quota | None:
+        if table.free is None:
+            return None
+        return self._read((*place, "free"), setting_texts.quota, table.free)
+
+    def _pass(self, place: Place, table: PricedTable) -> PassTerms | None:
+        if table.sells is None:
+            return None
+        return self._read((*place, "pass"), setting_texts.pass_terms, table.sells)
+
+    def _access(self, name: str, index: int, table: AccessTable) -> Access:
+        place: Place = (name, index)
+        given = table.network
+        networks = (given,) if isinstance(given, str) else tuple(given or ())
+        match = None if table.match is None else self._read((*place, "match"), Match, table.match)
+        return self._read(
+            (*place, "network"), lambda texts: Access(networks=texts, match=match), networks
+        )
+
+    def _read(self, place: Place, parse: Callable[[_G], _T], given: _G) -> _T:
+        try:
+            return parse(given)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{self._at(place)}: {error}") from None
+
+    def _at(self, place: Place) -> str:
+        return where(self.name, self.text, place)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings read again while the gate runs: all of the new ones, or all of the old ones."""
+
+import dataclasses
+import logging
+from collections.abc import Callable
+
+from pypow.errors import InvalidInputError
+
+from .settings import LIVE, Settings, option
+
+_LOG = logging.getLogger("pypow_server.reload")
+
+
+class Reload:
+    """Reads settings and keys again each time it is called, and hands them to the gate."""
+
+    def __init__(
+        self,
+        read: Callable[[], Settings],
+        apply: Callable[[Settings], None],
+        *,
+        asked: Settings,
+        serving: Settings,
+    ) -> None:
+        """Know what the gate began with.
+
+        Args:
+            read: the settings, from wherever they came the first time.
+            apply: has the gate serve by them; raises and changes nothing where it cannot.
+            asked: what was read at the start.
+            serving: the same with the addresses that were really bound.
+        """
+        self._read = read
+        self._apply = apply
+        self._asked = asked
+        self._serving = serving
+
+    def __call__(self) -> None:
+        """Read and apply; log what came of it. Never raises: the gate goes on as it was."""
+        try:
+            read = self._read()
+            fixed = [field.name for field in dataclasses.fields(Settings) if field.name not in LIVE]
+            kept = {name: getattr(self._asked, name) for name in fixed}
+            settings = dataclasses.replace(read, **kept).bound_to(
+                listen=self._serving.listen, admin=self._serving.admin
+            )
+            self._apply(settings)
+        except InvalidInputError as error:
+            _LOG.error("nothing was reloaded: %s", error)
+        except Exception:  # noqa: BLE001 - the gate must go on as it was
+            _LOG.exception("nothing was reloaded")
+        else:
+            changed = [name for name in fixed if getattr(read, name) != kept[name]]
+            for name in changed:
+                _LOG.warning("%s was changed and takes a restart", option(name))
+            _LOG.warning("settings and keys were reloaded")

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts that operators write, read into values: URLs, times, quotas, work and passes.
+
+Every function raises `InvalidInputError` with what was expected, what came and what to do.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pypow import difficulty
+from pypow.errors import InvalidInputError
+
+from .access import parse_network
+from .client_address import TrustedProxies
+from .policy import PassTerms
+from .resource import is_canonical
+from .stores import Quota
+
+_MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"([0-9]{1,9})\s?(ms|s|m|h|d)", re.ASCII)
+_MAX_QUOTA_CALLS = 1_000_000
+_SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
+
+
+def http_url(text: str) -> str:
+    """Check an http(s) URL that names a server and, maybe, a path."""
+    try:
+        parts = urlsplit(text)
+        sound = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not parts.query
+            and not parts.fragment
+            and text.isascii()
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:
+        sound = False
+    if not sound:
+        raise InvalidInputError(
+            "expected an http:// or https:// URL without user, query or fragment, such as "
+            f"http://127.0.0.1:8000, got {text!r}"
+        )
+    return text
+
+
+def store_url(text: str) -> str:
+    """Check that a text begins with the name of a store; whether there is one, the app knows."""
+    scheme, colon, _ = text.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        raise InvalidInputError(
+            f"expected memory:, sqlite:PATH or redis://HOST:PORT/DB, got {text!r}"
+        )
+    return text
+
+
+def header(name: str) -> str:
+    """Check the name of a header."""
+    TrustedProxies.parse((), name)
+    return name
+
+
+def bits(number: float) -> float:
+    """Check a price in bits, 1 to 44."""
+    if difficulty.from_bits(number) > difficulty.MAX_SUB_Q:
+        raise InvalidInputError(
+            f"expected a price of 1 to {_MAX_BITS:.0f} bits, got {number!r}; 16 is a good start"
+        )
+    return number
+
+
+def mcp_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the paths at which MCP is spoken."""
+    for path in paths:
+        # No request on a path with two readings is ever taken for MCP.
+        if not path.isascii() or not is_canonical(path.encode()):
+            raise InvalidInputError(f"expected paths such as /mcp, joined by commas, got {path!r}")
+    return paths
+
+
+def hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Check names of a gate: of hosts, without a port; or just ``*``."""
+    for name in names:
+        if names != ("*",) and not _HOST.fullmatch(name):
+            raise InvalidInputError(
+                "expected names of hosts without a port, such as mcp.example.com, or just *, "
+                f"got {name!r}"
+            )
+    return names
+
+
+def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Check networks, such as ``10.0.0.0/8``."""
+    for text in texts:
+        parse_network(text)
+    return texts
+
+
+def one_of(names: tuple[str, ...]) -> Callable[[str], str]:
+    """A check for one of a few names."""
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise InvalidInputError(f"expected one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return check
+
+
+def between(low: int, high: int, unit: str) -> Callable[[int], int]:
+    """A check for a whole number from ``low`` to ``high``."""
+
+    def check(number: int) -> int:
+        if not low <= number <= high:
+            raise InvalidInputError(f"expected {low} to {high} {unit}, got {number!r}")
+        return number
+
+    return check
+
+
+def texts(text: str) -> tuple[str, ...]:
+    """Read texts that are joined by commas."""
+    return tuple(text.split(","))
+
+
+def path(text: str) -> Path:
+    """Read a path; ``~`` stands for the home directory."""
+    if not text or "\0" in text:
+        raise InvalidInputError(f"expected a path, got {text!r}")
+    return Path(text).expanduser().absolute()
+
+
+def number(text: str) -> float:
+    """Read a decimal number."""
+    try:
+        read = float(text)
+    except ValueError:
+        read = math.nan
+    if not math.isfinite(read):
+        raise InvalidInputError(f"expected a number, got {text!r}")
+    return read
+
+
+def duration_ms(text: str) -> int:
+    """Read a time such as ``250ms``, ``30s``, ``5m``, ``1h`` or ``7d``, in milliseconds.
+
+    >>> duration_ms("5m")
+    300000
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise InvalidInputError(
+            f"expected a time such as 250ms, 30s, 5m, 1h or 7d, got {text[:60]!r}"
+        )
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def seconds(text: str) -> int:
+    """Read whole seconds: ``120``, ``120s`` or ``2m``."""
+    if text.isascii() and text.isdigit():
+        # Python refuses to read a number of thousands of digits.
+        return int(text[:12])
+    milliseconds = duration_ms(text)
+    if milliseconds % 1000:
+        raise InvalidInputError(f"expected whole seconds, got {text!r}")
+    return milliseconds // 1000
+
+
+def quota(text: str) -> Quota:
+    """Read so many calls in so much time.
+
+    >>> quota("60/60s")
+    Quota(calls=60, period_ms=60000)
+    """
+    calls, slash, period = (part.strip() for part in text.partition("/"))
+    if not slash or not re.fullmatch(r"[0-9]{1,7}", calls, re.ASCII):
+        raise InvalidInputError(f'expected calls in a time, such as "60/60s", got {text[:60]!r}')
+    if not 1 <= int(calls) <= _MAX_QUOTA_CALLS:
+        raise InvalidInputError(f"expected 1 to {_MAX_QUOTA_CALLS} calls, got {calls}")
+    return Quota(int(calls), duration_ms(period))
+
+
+def quota_or_none(text: str) -> Quota | None:
+    """Read a quota, or ``none``."""
+    return None if text == "none" else quota(text)
+
+
+def pass_terms(text: str) -> PassTerms:
+    """Read what a pass is good for: ``20 calls / 5m``, or ``5m`` for any number of calls."""
+    calls, slash, lifetime = (part.strip() for part in text.rpartition("/"))
+    count = re.fullmatch(r"([0-9]{1,6}) ?calls?", calls, re.ASCII)
+    if bool(slash) != (count is not None) or not _DURATION.fullmatch(lifetime):
+        raise InvalidInputError(f'expected "20 calls / 5m" or "5m", got {text[:60]!r}')
+    how_many = 0 if count is None else int(count[1])
+    if slash and how_many == 0:
+        raise InvalidInputError('expected at least 1 call; "5m" alone is for any number of calls')
+    milliseconds = duration_ms(lifetime)
+    if milliseconds % 1000:
+        raise InvalidInputError(f"expected whole seconds, got {lifetime!r}")
+    return PassTerms(how_many, milliseconds // 1000)
+
+
+def work_q(text: str, *, hashes_per_s: float) -> int:
+    """Read work as the time it takes on average, into a difficulty in 1/1024 bit.
+
+    Args:
+        text: such as ``250ms``.
+        hashes_per_s: of the machine that is thought of.
+    """
+    return hashes_q(hashes_per_s * duration_ms(text) / 1000)
+
+
+def hashes_q(hashes: float) -> int:
+    """A number of hashes, 2 to 2**44, as a difficulty in 1/1024 bit."""
+    if not 2 <= hashes <= 2**_MAX_BITS:
+        raise InvalidInputError(f"expected work of 2 to 2**{_MAX_BITS:.0f} hashes, got {hashes:g}")
+    return difficulty.from_hashes(hashes)
+
+
+def bits_q(number: float) -> int:
+    """A number of bits, 1 to 44, as a difficulty in 1/1024 bit."""
+    return difficulty.from_bits(bits(number))

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may stand in ``pypow.toml``: its shape, its JSON schema, and what a wrong one is told."""
+
+import difflib
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .reference import PROFILES
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Where something stands: table, number in its list, key."""
+
+_NOT_YET: Final = {
+    "sats": "l402",
+    "scope": "oauth",
+    "entry": "oauth",
+    "pass_authorization": "oauth",
+}
+"""Keys of rails that there will be, by the rail; none of them may silently do nothing."""
+
+_EXPECTED: Final = {
+    "string_type": "a text in quotes",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list in brackets",
+    "tuple_type": "a list in brackets",
+    "model_type": "a table",
+}
+
+
+def _said(description: str, *, alias: str | None = None) -> Any:
+    """A key that may be left out."""
+    return Field(default=None, alias=alias, description=description)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GateTable(_Table):
+    """The gate itself."""
+
+    upstream: str | None = _said("http(s) URL of the server to guard.")
+    public_url: str | None = _said("The gate as callers see it; challenges are bound to its host.")
+    listen: str | None = _said("HOST:PORT where callers come in.")
+    admin: str | None = _said("HOST:PORT where operators come in.")
+    mcp_paths: list[str] | None = _said("Where the upstream speaks MCP.")
+    hosts: list[str] | None = _said('Names by which callers may call the gate; ["*"] for any.')
+    mode: Literal["enforce", "observe"] | None = _said(
+        "observe decides and counts, and lets everything through."
+    )
+    free_limit: str | None = _said(
+        'Calls that cost nothing, for each network: "600/60s", or "none".'
+    )
+    state_dir: str | None = _said("Holds keys, and the ledger by default.")
+    drain: str | None = _said("How long calls in flight may take at the end.")
+
+
+class StoreTable(_Table):
+    """Where spends are remembered."""
+
+    url: str | None = _said("sqlite:PATH, redis://HOST:PORT/DB or memory:.")
+
+
+class WorkTable(_Table):
+    """How work is reckoned, and how long a challenge is good for."""
+
+    profile: str | None = _said("Whose speed turns times into work: " + ", ".join(PROFILES) + ".")
+    lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
+
+
+class PricedTable(_Table):
+    """Work, and what it buys."""
+
+    work: str | None = _said('Work as the time it takes the profile on average: "250ms".')
+    bits: float | None = _said("Work in bits, 1 to 44.")
+    hashes: int | None = _said("Work in hashes.")
+    free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
+    sells: str | None = Field(
+        default=None,
+        alias="pass",
+        description='The pass that a proof buys: "20 calls / 5m" or "5m".',
+    )
+
+
+class DefaultTable(PricedTable):
+    """The price of every call that no [[price]] is about and that is not free by nature."""
+
+
+class PriceTable(PricedTable):
+    """The price of some calls. The first that matches counts."""
+
+    match: str = Field(description='"tools/call search_*" or "POST /v1/*"; * is any characters.')
+    mode: Literal["enforce", "observe"] | None = _said(
+        "observe lets the calls of this price through."
+    )
+
+
+class AccessTable(_Table):
+    """Calls, networks, or calls from networks, let in for nothing or kept out."""
+
+    network: str | list[str] | None = _said('"10.0.0.0/8", or a list of such.')
+    match: str | None = _said("As in [[price]].")
+
+
+class KeysTable(_Table):
+    """The secrets that challenges and passes are signed with."""
+
+    file: str | None = _said("Made on the first run, and kept.")
+
+
+class TrustTable(_Table):
+    """Whose word on a caller's address is taken."""
+
+    proxies: list[str] | None = _said('Networks of proxies: ["10.0.0.0/8"].')
+    header: str | None = _said("Where they name the caller: X-Forwarded-For.")
+
+
+class LogTable(_Table):
+    """What is written down."""
+
+    level: str | None = _said("debug, info, warning or error.")
+    format: str | None = _said("logfmt, json or console.")
+    audit: str | None = _said("A file that gets a line for each decision.")
+
+
+class Document(_Table):
+    """pypow.toml: the settings and the policy of a gate."""
+
+    gate: GateTable = GateTable()
+    store: StoreTable = StoreTable()
+    work: WorkTable = WorkTable()
+    default: DefaultTable = DefaultTable()
+    price: list[PriceTable] = []
+    allow: list[AccessTable] = []
+    deny: list[AccessTable] = []
+    keys: KeysTable = KeysTable()
+    trust: TrustTable = TrustTable()
+    log: LogTable = LogTable()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of the file, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Document.model_json_schema(by_alias=True),
+    }
+
+
+def complaint(error: ValidationError) -> tuple[Place, str]:
+    """Where the first thing that cannot be stands, and what is wrong with it."""
+    first = error.errors()[0]
+    # A value that may be a text or a list is complained of once for each; the rest is its place.
+    place = tuple(part for part in first["loc"] if part not in ("str", "list[str]"))
+    if first["type"] == "extra_forbidden":
+        return place, _unknown(place)
+    if first["type"] == "missing":
+        return place[:-1], f"expected {place[-1]} = ..."
+    if first["type"] == "literal_error":
+        expected = str(first["ctx"]["expected"]).replace("'", '"')
+    else:
+        expected = _EXPECTED.get(first["type"], first["msg"])
+    return place, f"expected {expected}, got {first['input']!r:.60}"
+
+
+def _unknown(place: Place) -> str:
+    name = str(place[-1])
+    if name in _NOT_YET:
+        return f"this version has no {_NOT_YET[name]} rail, with which it comes; remove it"
+    known = _keys(place[:-1])
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+    kind = "key" if len(place) > 1 else "table"
+    return f"there is no such {kind}; did you mean {nearest}? Correct or remove it"
+
+
+def _keys(place: Place) -> list[str]:
+    """What may stand in a table of the file."""
+    model: Any = Document
+    if place:
+        annotation = Document.model_fields[str(place[0])].annotation
+        model = (*get_args(annotation), annotation)[0]
+    return [field.alias or name for name, field in model.model_fields.items()]

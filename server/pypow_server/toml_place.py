@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a key stands in a TOML file: the standard library's parser does not tell."""
+
+import re
+
+from .toml_document import Place
+
+
+def where(name: str, text: str, place: Place) -> str:
+    """A place as operators read it.
+
+    >>> where("pypow.toml", "[gate]", ("gate", "listen"))
+    'pypow.toml line 1: gate.listen'
+    """
+    shown = "".join(
+        f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in place
+    ).lstrip(".")
+    line = _line(text, place)
+    at = f"{name} line {line}" if line else name
+    return f"{at}: {shown}" if shown else at
+
+
+def _line(text: str, place: Place) -> int:
+    """The line of a key, or else of its table; 0 where neither is written the plain way."""
+    table, *rest = place or ("",)
+    index = rest.pop(0) if rest and isinstance(rest[0], int) else 0
+    key = rest[0] if rest else None
+    seen, inside, found = -1, False, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[\[?\s*([A-Za-z0-9_-]+)", line)
+        if header is not None:
+            seen += header[1] == table
+            inside = header[1] == table and seen == index
+            found = number if inside else found
+        elif inside and re.match(rf"\s*\"?{re.escape(str(key))}\"?\s*=", line):
+            return number
+    return found

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy file: what beats it, what it means, and one line for everything wrong in it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pypow import InvalidInputError, difficulty
+from pypow_server.policy import PassTerms
+from pypow_server.pypow_toml import load, read
+from pypow_server.reference import DEFAULT_PROFILE, PROFILES
+from pypow_server.resource import Resource
+from pypow_server.settings import Settings, option, variable
+from pypow_server.stores import Quota
+from pypow_server.toml_document import Document, schema
+from support.gated import Bench
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "pypow.toml"
+SCHEMA = ROOT / "docs" / "pypow.schema.json"
+PAGE = ROOT / "docs" / "policy.md"
+HOME = {"HOME": "/srv/gate"}
+
+
+def settings(tmp_path: Path, text: str, **explicit: str) -> Settings:
+    path = tmp_path / "pypow.toml"
+    path.write_text(text, encoding="utf-8")
+    return Settings.from_env({**HOME, "PYPOW_CONFIG": str(path)}, explicit)
+
+
+# Table and key: what the file says, and what comes of it.
+SAID = {
+    "gate.upstream": ('"http://127.0.0.1:1"', "upstream", "http://127.0.0.1:1"),
+    "gate.public_url": ('"https://a.example"', "public_url", "https://a.example"),
+    "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
+    "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
+    "gate.mode": ('"observe"', "mode", "observe"),
+    "gate.free_limit": ('"10/1m"', "free_limit", Quota(10, 60_000)),
+    "gate.state_dir": ('"/srv/state"', "state_dir", Path("/srv/state")),
+    "gate.drain": ('"1m"', "drain_s", 60),
+    "store.url": ('"memory:"', "store", "memory:"),
+    "work.lifetime": ('"2m"', "lifetime_s", 120),
+    "keys.file": ('"/srv/keys.json"', "keys", Path("/srv/keys.json")),
+    "trust.proxies": ('["10.0.0.0/8", "::1"]', "trusted_proxies", ("10.0.0.0/8", "::1")),
+    "trust.header": ('"X-Real-IP"', "client_header", "X-Real-IP"),
+    "log.level": ('"debug"', "log_level", "debug"),
+    "log.format": ('"json"', "log_format", "json"),
+    "log.audit": ('"/srv/audit"', "audit", Path("/srv/audit")),
+}
+
+
+@pytest.mark.parametrize("key", SAID)
+def test_a_file_sets_what_an_option_would(key: str, tmp_path: Path) -> None:
+    table, name = key.split(".")
+    text, field, value = SAID[key]
+    assert getattr(settings(tmp_path, f"[{table}]\n{name} = {text}\n"), field) == value
+
+
+def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> None:
+    tables = {"gate", "store", "work", "keys", "trust", "log"}
+    keys = {
+        f"{table}.{key}"
+        for table in tables
+        for key in schema()["$defs"][f"{table.title()}Table"]["properties"]
+    }
+    assert keys == SAID.keys() | {"gate.listen", "gate.admin", "work.profile"}
+    assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny"}
+
+
+def test_an_option_beats_a_variable_which_beats_the_file_which_beats_the_default(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "pypow.toml"
+    path.write_text('[gate]\nlisten = "127.0.0.1:1"\n[default]\nbits = 20\n', encoding="utf-8")
+    file = {"config": str(path)}
+    environment = HOME | {"PYPOW_LISTEN": "127.0.0.1:2", "PYPOW_BITS": "21"}
+
+    from_file = Settings.from_env(HOME, file)
+    from_environment = Settings.from_env(environment, file)
+    from_option = Settings.from_env(environment, {**file, "listen": "127.0.0.1:3", "bits": "22"})
+
+    found = [(one.listen.port, one.bits) for one in (from_file, from_environment, from_option)]
+    assert found == [(1, 20), (2, 21), (3, 22)]
+    assert Settings.from_env(HOME).bits == 16
+
+
+def test_prices_are_bits_hashes_or_time_at_a_profiles_speed() -> None:
+    rows = read(
+        """
+        [[price]]
+        match = "a"
+        bits = 20.5
+        [[price]]
+        match = "b"
+        hashes = 1_000_000
+        [[price]]
+        match = "c"
+        work = "250ms"
+        """
+    ).rows
+    hashes = PROFILES[DEFAULT_PROFILE].hashes_per_s / 4
+    assert [row.q for row in rows.prices] == [
+        difficulty.from_bits(20.5),
+        difficulty.from_hashes(1_000_000),
+        difficulty.from_hashes(hashes),
+    ]
+
+
+def test_another_profile_is_another_price() -> None:
+    def q(profile: str) -> int:
+        text = f'[work]\nprofile = "{profile}"\n[default]\nwork = "1s"\n'
+        found = read(text).default_q
+        assert found is not None
+        return found
+
+    fast_to_slow = sorted(PROFILES, key=lambda name: -PROFILES[name].hashes_per_s)
+    assert sorted(PROFILES, key=lambda name: -q(name)) == fast_to_slow
+
+
+def test_a_price_has_free_calls_a_pass_and_a_mode_of_its_own() -> None:
+    (row,) = read(
+        '[[price]]\nmatch="x"\nbits=8\nfree="60/60s"\npass="20 calls / 5m"\nmode="observe"\n'
+    ).rows.prices
+    assert (row.free, row.sells, row.observe) == (Quota(60, 60_000), PassTerms(20, 300), True)
+
+
+def test_a_pass_may_be_for_time_alone() -> None:
+    rows = read('[default]\nfree = "1/1s"\npass = "1h"\n').rows
+    assert (rows.default_free, rows.default_sells) == (Quota(1, 1000), PassTerms(0, 3600))
+
+
+def test_the_policy_of_a_file_weighs_prices_against_its_default(tmp_path: Path) -> None:
+    text = '[default]\nbits = 10\n[[price]]\nmatch = "tools/call dear"\nbits = 14\n'
+    policy = settings(tmp_path, text).policy
+    dear = policy.price_of(Resource("mcp", "tools/call", "dear"))
+    assert dear is not None
+    assert (dear.weight, policy.default.weight) == (16, 1)
+
+
+def test_a_file_says_who_is_kept_out_and_who_pays_nothing(tmp_path: Path) -> None:
+    text = """
+        [default]
+        bits = 4
+        [[allow]]
+        network = ["198.51.100.0/24", "2001:db8::/48"]
+        [[allow]]
+        match = "GET /open"
+        [[deny]]
+        network = "203.0.113.0/24"
+        match = "GET /closed"
+        [trust]
+        proxies = ["192.0.2.7"]
+    """
+    bench = Bench(policy=settings(tmp_path, text).policy)
+    forwarded = [(b"x-forwarded-for", b"198.51.100.4")]
+    assert bench.send("GET", "/x").status == 402
+    assert bench.send("GET", "/x", forwarded).status == 200
+    assert bench.send("GET", "/open").status == 200
+    assert bench.send("GET", "/closed", client="203.0.113.8").status == 403
+    assert bench.send("GET", "/closed").status == 402
+
+
+SOUND = """\
+[gate]
+upstream = "http://127.0.0.1:9"
+mode = "enforce"
+
+[[price]]
+match = "a"
+work = "250ms"
+
+[[price]]
+match = "b"
+bits = 20.5
+
+[[deny]]
+network = "203.0.113.0/24"
+"""
+
+WRONG = {
+    "an unknown key": (
+        "mode =",
+        "mod =",
+        "line 3: gate.mod: there is no such key; did you mean mode?",
+    ),
+    "an unknown table": (
+        "[gate]",
+        "[gates]",
+        "line 1: gates: there is no such table; did you mean gate?",
+    ),
+    "an unknown key of a row": (
+        "bits = 20.5",
+        "bit = 5",
+        "line 11: price[2].bit: there is no such key; did you mean bits?",
+    ),
+    "a key of a rail to come": (
+        "bits = 20.5",
+        "sats = 5",
+        "line 11: price[2].sats: this version has no l402 rail",
+    ),
+    "another such key": ("mode =", "entry =", "line 3: gate.entry: this version has no oauth rail"),
+    "another kind of value": (
+        "20.5",
+        '"20.5"',
+        "line 11: price[2].bits: expected a number, got '20.5'",
+    ),
+    "a table where a list is": ("[[deny]]", "[deny]", "deny: expected a list in brackets"),
+    "no value of the few": (
+        '"enforce"',
+        '"off"',
+        'line 3: gate.mode: expected "enforce" or "observe", got \'off\'',
+    ),
+    "no match": ('match = "b"', "", "line 9: price[2]: expected match = ..."),
+    "no work": (
+        "bits = 20.5",
+        "",
+        'line 9: price[2]: expected work = "250ms", bits = 20 or hashes',
+    ),
+    "work twice": (
+        "bits = 20.5",
+        "bits = 20\nhashes = 5",
+        "line 12: price[2].hashes: expected work, bits or hashes, got bits and hashes",
+    ),
+    "no time": ('"250ms"', '"250"', "line 7: price[1].work: expected a time such as 250ms"),
+    "too much work": ("20.5", "44.5", "line 11: price[2].bits: expected a price of 1 to 44 bits"),
+    "too little work": (
+        "bits = 20.5",
+        "hashes = 1",
+        "line 11: price[2].hashes: expected work of 2 to 2**44 hashes",
+    ),
+    "no match that could be": (
+        'match = "a"',
+        'match = " a"',
+        "line 6: price[1].match: expected an entry like",
+    ),
+    "no network": (
+        "203.0.113.0/24",
+        "203.0.113.1/24",
+        "line 14: deny[1].network: expected a network",
+    ),
+    "a list of no networks": (
+        '"203.0.113.0/24"',
+        "[1]",
+        "line 14: deny[1].network: expected a text in quotes, got [1]",
+    ),
+    "no URL": (
+        "http://127",
+        "ftp://127",
+        "line 2: gate.upstream: expected an http:// or https:// URL",
+    ),
+    "no TOML": ("[[deny]]", "[[deny]", "this is no TOML: "),
+    "a key twice": ("mode =", "upstream =", "this is no TOML: "),
+    "a pass that is none": (
+        "bits = 20.5",
+        'bits = 20\npass = "5 calls"',
+        'line 12: price[2].pass: expected "20 calls / 5m" or "5m"',
+    ),
+    "a pass for no call": (
+        "bits = 20.5",
+        'bits = 20\npass = "0 calls / 5m"',
+        "line 12: price[2].pass: expected at least 1 call",
+    ),
+    "a pass for a year": (
+        "bits = 20.5",
+        'bits = 20\npass = "365d"',
+        "line 12: price[2].pass: expected a pass for 1 to",
+    ),
+    "free calls that are none": (
+        "bits = 20.5",
+        'bits = 20\nfree = "60"',
+        "line 12: price[2].free: expected calls in a time",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_told_in_one_line_with_its_place(name: str, tmp_path: Path) -> None:
+    before, after, complaint = WRONG[name]
+    settings(tmp_path, SOUND)
+    assert SOUND.count(before) == 1
+
+    with pytest.raises(InvalidInputError) as raised:
+        settings(tmp_path, SOUND.replace(before, after))
+
+    line = str(raised.value)
+    assert line.startswith(str(tmp_path / "pypow.toml"))
+    assert complaint in line
+    assert "\n" not in line
+    assert len(line) < 400
+
+
+def test_a_profile_that_nobody_measured_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"line 2: work.profile: expected one of browser"):
+        read('[work]\nprofile = "abacus"\n')
+
+
+@pytest.mark.parametrize(
+    ("octets", "complaint"),
+    [(b"\xff = 1", "expected UTF-8"), (b"#" * 1_048_577, "at most 1048576 octets")],
+)
+def test_a_file_that_is_no_text_is_refused(octets: bytes, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "pypow.toml"
+    path.write_bytes(octets)
+    with pytest.raises(InvalidInputError, match=complaint):
+        load(path)
+
+
+def test_a_file_that_is_not_there_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"absent.toml: No such file .*--config"):
+        Settings.from_env(HOME, {"config": str(tmp_path / "absent.toml")})
+
+
+def test_no_value_that_a_file_says_makes_the_gate_open(tmp_path: Path) -> None:
+    for key in ("free = true", "price = 0", "bits = 0", "work = '0ms'", "bits = nan"):
+        with pytest.raises(InvalidInputError):
+            settings(tmp_path, f"[default]\n{key}\n")
+
+
+def test_the_schema_in_the_docs_is_the_files_own() -> None:
+    assert json.loads(SCHEMA.read_text("utf-8")) == schema()
+
+
+def test_the_example_is_sound_and_says_its_schema() -> None:
+    text = EXAMPLE.read_text("utf-8")
+    hint = re.match(r"#:schema (\S+)\n", text)
+    assert hint is not None
+    assert (EXAMPLE.parent / hint[1]).resolve() == SCHEMA
+    found = load(EXAMPLE)
+    assert len(found.rows.prices) == 3
+    assert len(found.rows.allowed) == 2
+
+
+def test_the_page_lists_every_key_of_the_file_and_no_other() -> None:
+    documented = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", PAGE.read_text("utf-8"), re.M))
+    definitions = schema()["$defs"]
+    keys = {
+        f"{name.removesuffix('Table').lower()}.{key}"
+        for name, table in definitions.items()
+        for key in table["properties"]
+    }
+    shared = {key for key in keys if key.startswith("access.")}
+    lists = {key.replace("access.", f"{name}.") for key in shared for name in ("allow", "deny")}
+    assert documented == keys - shared | lists
+
+
+def test_the_page_names_every_profile_with_its_speed() -> None:
+    page = PAGE.read_text("utf-8")
+    for name, reference in PROFILES.items():
+        millions = f"{reference.hashes_per_s / 1e6:g} MH/s"
+        assert re.search(rf"^\| `{name}` \| {re.escape(millions)} \| {reference.as_of}", page, re.M)
+
+
+def test_every_setting_but_the_files_name_and_the_price_has_a_key() -> None:
+    fields = {field for _, field, _ in SAID.values()} | {"listen", "admin"}
+    named = {"bits": "default.bits", "config": None, "rows": None}
+    assert fields | named.keys() == set(Settings.__dataclass_fields__)
+    assert (option("config"), variable("config")) == ("--config", "PYPOW_CONFIG")
