@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +17,7 @@ from pypow_server.client_address import TrustedProxies
 from pypow_server.connection_limits import ConnectionLimits
 from pypow_server.fronts.fields import request_fields
 from pypow_server.mcp_message import CAPABILITIES_META, MODERN_SINCE, VERSION_META
-from pypow_server.policy import FREE, Entry, Policy, Price
+from pypow_server.policy import FREE, Entry, PassTerms, Policy, Price
 from pypow_server.scope import Receive, Scope, Send
 from support.asgi_client import Answer, http_scope
 from support.deciding import Decider
@@ -128,7 +129,7 @@ def _trusting(policy: Policy) -> Policy:
 
 
 def test_anubis_ghsa_6wcg_mqvh_fcvg_a_caller_cannot_ask_in_the_proxys_place() -> None:
-    """Anubis, asked as by a proxy, could be reached by callers, who then asked about free paths."""
+    """Anubis read the path that a forward-auth proxy names, though no such proxy was before it."""
     asked = [(b"x-forwarded-method", b"GET"), (b"x-forwarded-uri", b"/free/a")]
     decider = Decider("caddy", policy=_trusting(FREE_DOCS))
     assert decider.ask("GET", b"/decide", asked, peer=("192.0.2.7", 1)).status == 403
@@ -179,11 +180,11 @@ def test_uvicorn_cve_2007_6750_a_head_that_drips_is_not_waited_for() -> None:
         async with connection(bounded(ConnectionLimits(head_s=0.2))) as (reader, writer):
             writer.write(b"GET / HTTP/1.1\r\n")
             ended = asyncio.create_task(reader.read())
-            with contextlib.suppress(ConnectionError):
-                while not ended.done():
-                    writer.write(b"x: y\r\n")
-                    await asyncio.wait([ended], timeout=0.01)
-            assert await ended == b""
+            while not ended.done():
+                writer.write(b"x: y\r\n")
+                await asyncio.wait([ended], timeout=0.01)
+            with contextlib.suppress(ConnectionResetError):
+                assert await ended == b""
 
     run(test)
 
@@ -198,7 +199,7 @@ def test_uvicorn_cve_2007_6750_a_head_that_drips_is_not_waited_for() -> None:
     ],
 )
 def test_aperture_e02b540_a_body_with_two_readings_is_refused(body: bytes) -> None:
-    """Aperture priced the first of two equal keys, and its upstream served the last."""
+    """Aperture priced the first of two equal keys; its upstream took the last."""
     bench = Bench()
     assert bench.send("POST", "/mcp", [], body).status == 400
     assert bench.app.reached == 0
@@ -208,15 +209,29 @@ def test_aperture_e02b540_a_body_with_two_readings_is_refused(body: bytes) -> No
     "name", [b"x-forwarded-for", b"X-Forwarded-For", b"X_Forwarded_For", b"x-real-ip", b"forwarded"]
 )
 def test_aperture_a3969ce_what_a_proxy_vouches_for_is_set_and_never_added_to(name: bytes) -> None:
-    """Aperture added its header to the caller's, whose value came first."""
+    """Aperture added the header it vouched for behind the caller's own, which came first."""
     scope = http_scope(headers=[(b"host", b"gate.example"), (name, b"6.6.6.6"), (name, b"7.7.7.7")])
     passed = request_fields(scope)
     assert [value for field, value in passed if field == "X-Forwarded-For"] == ["192.0.2.7"]
     assert not [value for _, value in passed if value in ("6.6.6.6", "7.7.7.7")]
 
 
-def test_aperture_d39eabd_a_page_can_read_what_it_is_asked_to_pay() -> None:
-    """Aperture sent preflights to the upstream, and hid the challenge from pages."""
+def test_aperture_d39eabd_what_pages_may_read_is_added_to_what_the_upstream_says() -> None:
+    """Aperture's list of headers that pages may read took the place of the upstream's."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exposed = (b"access-control-expose-headers", b"X-Request-Id")
+        await send({"type": "http.response.start", "status": 200, "headers": [exposed]})
+        await send({"type": "http.response.body"})
+
+    selling = replace(EASY, sells=PassTerms(calls=5, lifetime_s=60))
+    bench = Bench(app=app, policy=Policy(default=selling))
+    answer = bench.send("GET", headers=solution(bench.proof()))
+    assert answer.values(b"access-control-expose-headers") == [b"X-Request-Id", b"X-PoW-Pass"]
+
+
+def test_aperture_cors_a_page_can_read_what_it_is_asked_to_pay() -> None:
+    """A challenge that CORS hides cannot be solved, and a preflight that is priced is no use."""
     bench = Bench()
     asked = [(b"origin", b"https://a.example"), (b"access-control-request-method", b"POST")]
     answer = bench.send("OPTIONS", "/x", asked)
@@ -241,7 +256,7 @@ def test_mcp_headers_that_name_a_cheap_call_do_not_carry_a_dear_one() -> None:
 @pytest.mark.parametrize(
     "host", [b"attacker.example", b"gate.example.attacker.example", b"gate.example@a", b"a.local"]
 )
-def test_python_sdk_3562_a_rebound_name_is_not_the_gates(host: bytes) -> None:
+def test_python_sdk_ghsa_9h52_p55h_vw2f_a_rebound_name_is_not_the_gates(host: bytes) -> None:
     """MCP servers on loopback answered pages whose own name had come to mean 127.0.0.1."""
     bench = Bench(
         policy=Policy(default=EASY, entries=FREE_DOCS.entries, hosts=frozenset({"gate.example"}))
@@ -252,14 +267,14 @@ def test_python_sdk_3562_a_rebound_name_is_not_the_gates(host: bytes) -> None:
 
 @pytest.mark.parametrize("frame", ["x{}", "{} x", "{},", ",{}", "PoW {}", "{0},{0}", "{}\0"])
 def test_aperture_header_regex_a_credential_is_read_whole_or_not_at_all(frame: str) -> None:
-    """Aperture looked for a credential anywhere in the header, and took the last of several."""
+    """Aperture's pattern finds a credential anywhere in the header."""
     bench = Bench()
     answer = bench.send("GET", headers=solution(frame.format(bench.proof())))
     assert (answer.status, bench.app.reached) == (400, 0)
 
 
 def test_aperture_header_last_wins_two_credentials_are_refused() -> None:
-    """Aperture took the last of several credentials; its metering saw the first."""
+    """Aperture reads several credentials, and the last one counts."""
     bench = Bench()
     first, second = bench.proof(), bench.proof()
     answer = bench.send("GET", headers=solution(first) + solution(second))
