@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from pypow.errors import InvalidInputError
+from pypow_server.call import Call
 from pypow_server.policy import Price
+from pypow_server.rails import Admit, Claim, Offer, Verdict
 from pypow_server.resource import Resource
 from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
 from pypow_server.stores import SKEW_MS, Spend, StoreError, memory, sqlite
+from pypow_server.stores.limit_file import LimitFile
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite_file import SqliteFile
 from support.gated import EASY, Bench, CountingLedger, solution
@@ -129,3 +132,44 @@ def test_a_damaged_page_that_sqlite_reads_without_complaint_is_named(tmp_path: P
     path.write_bytes(octets)
     with pytest.raises(StoreError, match="the file is damaged"):
         opened(path)
+
+
+class OpenRail:
+    """Admits everybody."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return Admit(self.name, Claim(self.name.encode(), None, now_ms + 1000))
+
+    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+        raise AssertionError
+
+
+def test_of_two_rails_that_admit_the_first_is_charged_and_the_other_is_not() -> None:
+    bench = Bench(rails=[OpenRail("first"), OpenRail("second")])
+    assert bench.send("GET").status == 200
+    assert bench.app.scopes[0]["pypow.principal"] == "first"
+    assert bench.decisions[0].rail == "first"
+    assert bench.ledger.spends == 1
+
+
+def test_more_spends_at_once_than_a_batch_holds_are_each_answered(tmp_path: Path) -> None:
+    async def story() -> None:
+        ledger = opened(tmp_path / "ledger.db")
+        keys = [b"%d" % number for number in range(2000)]
+        outcomes = await asyncio.gather(*(spend(ledger, key) for key in keys))
+        await ledger.aclose()
+        assert set(outcomes) == {Spend.WON}
+
+    asyncio.run(story())
+
+
+def test_a_limiter_whose_file_is_another_applications_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "limits.db"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE VIEW levels AS SELECT 1")
+    db.close()
+    with pytest.raises(StoreError, match="check that it is a limiter that pypow wrote"):
+        LimitFile(path, max_pages=100, busy_timeout_ms=20)
