@@ -10,6 +10,7 @@ import pytest
 from pypow_server.stores import SKEW_MS, Ledger, Spend, Store, StoreError, memory, sqlite
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
+from pypow_server.stores.watched import WatchedLedger
 from support import ledger_contract as contract
 from support import ledger_twins as twins
 from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
@@ -17,11 +18,13 @@ from support.limiter_contract import ask
 from support.redis_stores import fresh_address, opened
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=["memory", "watched", "sqlite", "redis", "valkey"])
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenLedger:
     match request.param:
         case "memory":
             return MemoryLedger
+        case "watched":
+            return lambda: WatchedLedger(MemoryLedger(), [])
         case "sqlite":
             return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
         case name:
