@@ -46,6 +46,7 @@ def test_every_ledger_keeps_the_contract(open_ledger: OpenLedger, check: Check) 
         (twins.IgnoresTheEpoch, contract.another_epoch_is_stale_and_uses_nothing),
         (twins.IgnoresTheLimit, contract.exactly_limit_callers_win),
         (twins.DropsAtExpiry, contract.a_record_outlives_its_expiry_by_the_skew),
+        (twins.TakesTheLastExpiry, contract.the_latest_expiry_of_a_key_counts),
         (twins.FollowsTheClockBack, contract.a_clock_set_back_brings_nothing_back),
         (twins.DropsWithoutDoubt, contract.what_may_have_been_dropped_is_unknown),
         (twins.DropsWithoutDoubt, contract.a_closed_ledger_admits_nobody),

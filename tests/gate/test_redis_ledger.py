@@ -263,6 +263,20 @@ def test_expired_records_leave_the_server(server: RedisServer, address: RedisAdd
     assert set(server.ask("HKEYS", address.key("spends"))) == fields
 
 
+def test_a_key_that_is_used_again_keeps_its_uses(address: RedisAddress) -> None:
+    async def story() -> None:
+        ledger = opened(address)
+        await spend(ledger, limit=2)
+        late_ms = EXPIRES_AT_MS + SKEW_MS
+        outcomes = [
+            await spend(ledger, expires_at_ms=late_ms, now_ms=late_ms, limit=2) for _ in range(2)
+        ]
+        assert outcomes == [Spend.WON, Spend.LOST]
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
 def test_a_key_that_looks_like_the_epoch_is_a_key(
     server: RedisServer, address: RedisAddress
 ) -> None:
