@@ -34,6 +34,9 @@ network = "10.0.0.0/8"
 
 [[deny]]
 match = "tools/call admin_*"
+
+[trust]
+proxies = ["192.0.2.1"]
 """
 
 
@@ -117,6 +120,9 @@ def test_people_read_a_table(
         ('[[deny]]\nmatch="POST /MCP/"', '"POST /MCP/" is about no MCP call'),
         ('[[price]]\nmatch="slow"\nbits=24', "comes too late"),
         ('[gate]\nmode="observe"', "nothing is kept out"),
+        ('[[price]]\nmatch="*"\nbits=8', '"*" prices what MCP clients need to connect'),
+        ('[gate]\nadmin="0.0.0.0:8403"', "operators' side listens on 0.0.0.0:8403"),
+        ('[[allow]]\nnetwork="0.0.0.0/0"', "lets everybody in for nothing"),
     ],
 )
 def test_what_is_probably_not_meant_is_a_warning(
@@ -126,6 +132,14 @@ def test_what_is_probably_not_meant_is_a_warning(
     file.write_text(f"{FILE}\n{added}\n", encoding="utf-8")
     (told,) = checked(file, capsys)["warnings"]
     assert warning in told
+
+
+def test_a_private_network_is_let_in_with_a_warning_while_no_proxy_is_trusted(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(FILE.partition("[trust]")[0], encoding="utf-8")
+    (told,) = checked(file, capsys)["warnings"]
+    assert "10.0.0.0/8 lets everybody in who comes through a proxy there" in told
 
 
 def test_an_option_is_part_of_what_is_explained(

@@ -91,6 +91,21 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = path.read_bytes()
+
+    def refuse(_draft: Path, _target: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(keyfile.KeyFileError, match="Permission denied"):
+        key_rotation.rotate(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_changes_at_once_come_one_after_another(path: Path) -> None:
     threads = [threading.Thread(target=key_rotation.rotate, args=(path,)) for _ in range(8)]
     for thread in threads:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reload: all of the new settings or all of the old ones, and not one request dropped."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -18,11 +19,16 @@ import pytest
 from pypow import InvalidInputError
 from pypow_server import key_rotation
 from pypow_server.address import Address
+from pypow_server.app import create_app
+from pypow_server.decision import Outcome
+from pypow_server.policy import Policy
 from pypow_server.policy_rows import PriceRow, Rows
 from pypow_server.reload import Reload
-from pypow_server.scope import Receive, Scope, Send
+from pypow_server.scope import Message, Receive, Scope, Send
 from pypow_server.settings import LIVE, Settings
+from support.asgi_client import call, http_scope
 from support.gate_process import GateProcess, gate_process
+from support.gated import EASY, Bench
 from support.log_lines import LogLines
 from support.plain_http import TIMEOUT_S, ask, solve
 from support.serving import served
@@ -93,7 +99,43 @@ def test_every_live_setting_is_one_that_there_is() -> None:
 def test_a_gate_that_was_bound_to_loopback_stays_named_after_a_reload() -> None:
     gate = Reloading()
     gate.reload()
-    assert gate.applied[0].hosts == ("localhost", "127.0.0.1")
+    assert gate.applied[0].hosts == ("localhost",)
+
+
+def test_a_request_is_judged_by_the_policy_that_it_began_with() -> None:
+    bench = Bench(policy=Policy(default=EASY))
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "a"}})
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        # The gate is told to observe while the body is still on its way.
+        bench.gate.decide_by(policy=Policy(default=EASY, observe=True), rails=[])
+        return {"type": "http.request", "body": body.encode(), "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(bench.gate(http_scope("POST", b"/mcp"), receive, send))
+    assert (bench.app.reached, bench.decisions[0].outcome) == (0, Outcome.REFUSED)
+    assert b"work" in sent[1]["body"]
+    assert bench.send("GET").status == 200
+
+
+def test_an_app_takes_over_settings_and_keys_or_neither(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path, store="memory:", bits=8.0)
+    app = create_app(settings, around=hello)
+
+    def bits() -> float:
+        answer = asyncio.run(call(app, "GET", b"/api/challenge"))
+        return float(json.loads(answer.body)["bits"])
+
+    assert bits() == 8
+    app.reload(replace(settings, bits=12.0))
+    assert bits() == 12
+    (tmp_path / "keys.json").write_text("{}")
+    with pytest.raises(InvalidInputError, match=r"keys\.json"):
+        app.reload(replace(settings, bits=4.0))
+    assert bits() == 12
 
 
 class Caller:
