@@ -15,6 +15,7 @@ from pypow_server.scope import Receive, Scope, Send
 from pypow_server.stores.memory import MemoryLedger
 from support.balancers import GATE, UPSTREAM, balancer
 from support.deciding import Decider
+from support.gate_process import failed_start, gate_process
 from support.gated import RecordingApp
 from support.plain_http import Response, ask, solution
 from support.serving import served
@@ -212,3 +213,34 @@ def test_a_gate_that_is_down_lets_nothing_pass(program: str, tmp_path: Path) -> 
     ):
         assert ask(f"{url}/.well-known/x").status in (500, 502)
     assert upstream.reached == 0
+
+
+CLIENT_HEADERS = {"nginx": "X-Real-IP", "caddy": "X-Forwarded-For"}
+
+
+@pytest.mark.parametrize("program", FILES)
+def test_the_command_decides_for_a_proxy(program: str, tmp_path: Path) -> None:
+    upstream = RecordingApp()
+    options = ("--forward-auth", program, "--client-header", CLIENT_HEADERS[program])
+    with (
+        served(upstream) as behind,
+        gate_process(
+            tmp_path, behind, *options, "--bits", "4", "--trusted-proxy", "127.0.0.1"
+        ) as gate,
+        balancer(
+            tmp_path / "front",
+            FILES[program],
+            {GATE: gate.url.removeprefix("http://"), UPSTREAM: behind.removeprefix("http://")},
+        ) as url,
+    ):
+        paid = solution(ask(f"{url}/api/challenge?resource=GET%20/x").json)
+        assert [ask(f"{url}/x", headers=paid).status for _ in range(2)] == [200, 402]
+        assert ask(f"{gate.url}/x", headers=paid).status in (400, 401)
+    assert upstream.reached == 1
+    assert upstream.header(b"x-pow-principal") == [b"127.0.0.1/32"]
+
+
+def test_a_gate_that_would_decide_for_nobody_does_not_start(tmp_path: Path) -> None:
+    failed = failed_start(tmp_path, "--forward-auth", "nginx", "--listen", "127.0.0.1:0")
+    assert failed.returncode == 2
+    assert "--trusted-proxy" in failed.stderr
