@@ -22,7 +22,7 @@ from .problems import Problem
 from .rails import Refuse
 from .reply import Reply, json_reply
 from .resource import Resource
-from .settlement import settle
+from .settlement import settle, store_unavailable
 from .stores import Ledger
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class ChallengeQuery(BaseModel):
     )
     puzzles: int | None = Field(
         None,
-        description="The most sub-puzzles that the caller can do: a power of two up to 64. "
+        description="The most sub-puzzles that the caller can do. "
         "Left out, the caller gets one puzzle of whole hex digits.",
+        json_schema_extra={"enum": [1, 2, 4, 8, 16, 32, 64]},
     )
 
 
@@ -121,6 +122,15 @@ class ProblemDocument(BaseModel):
     decision: str
 
 
+# The framework would say application/json.
+_PROBLEMS: Final[dict[int | str, dict[str, object]]] = {
+    "default": {
+        "description": "A refusal; its type says what to do.",
+        "content": {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}},
+    }
+}
+
+
 class RefusedError(Exception):
     """Ends a request with a problem."""
 
@@ -147,22 +157,20 @@ def create_api(
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
-    problem_response: dict[int | str, dict[str, object]] = {"default": {"model": ProblemDocument}}
 
-    @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=problem_response)
+    @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
         """Get a challenge. Costs nothing and is remembered nowhere."""
         resource, puzzles = _wanted(request, query)
         price = _price(resource, policy)
-        issued = rail.challenge(
-            resource, price, puzzles=puzzles, now_ms=clock(), epoch=await ledger.epoch()
-        )
+        epoch = await _epoch(ledger)
+        issued = rail.challenge(resource, price, puzzles=puzzles, now_ms=clock(), epoch=epoch)
         return _response(json_reply(200, issued.published()))
 
     @api.post(
         VERIFY_PATH,
         response_model=BoughtPass,
-        responses=problem_response,
+        responses=_PROBLEMS,
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -214,6 +222,13 @@ def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, i
     except InvalidInputError as error:
         raise RefusedError(problems.bad_request(str(error))) from None
     return resource, puzzles
+
+
+async def _epoch(ledger: Ledger) -> int:
+    try:
+        return await ledger.epoch()
+    except Exception as error:  # any store's fault; a challenge without it could not be redeemed
+        raise RefusedError(store_unavailable()) from error
 
 
 def _price(resource: Resource | None, policy: Policy) -> Price:

@@ -60,6 +60,7 @@ class BoundedHttp(HttpToolsProtocol):
     _draining = False
     _head_octets = 0
     _requests = 0
+    _is_upgraded = False
     _refused_with: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -81,6 +82,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def look_after(self, now: float) -> None:
         """End the connection if its caller is overdue with a head, a body, or taking an answer."""
+        if self._is_upgraded:
+            return  # it has pings of its own
         if self.transport.is_closing() or self.flow.write_paused:
             # No more is written meanwhile, so that what is left tells what was taken.
             left = self.transport.get_write_buffer_size()
@@ -132,6 +135,8 @@ class BoundedHttp(HttpToolsProtocol):
         if self._refused_with is not None:
             raise RefusedHeadError
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
         self._body_is_open = True
         self._body_pace.rest()
         self._requests += 1
@@ -148,6 +153,19 @@ class BoundedHttp(HttpToolsProtocol):
         """The body is whole."""
         self._body_is_open = False
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to another protocol, and count it until it ends."""
+        super().handle_websocket_upgrade()
+        self._is_upgraded = True
+        protocol = self.transport.get_protocol()
+        lost = protocol.connection_lost
+
+        def connection_lost(exc: Exception | None) -> None:
+            self._attendance.leave(self)
+            lost(exc)
+
+        protocol.connection_lost = connection_lost  # type: ignore[method-assign]
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that cannot be parsed, or is not taken, and close."""

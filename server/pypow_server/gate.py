@@ -20,12 +20,12 @@ from .call import Call, read_call
 from .decision import Recorder
 from .fresh import decision_id
 from .hearing import Hearing, Passage, Rulebook
-from .mcp_message import Fault, read_message
+from .mcp_message import Fault
 from .policy import FREE, Entry, Policy, Price
 from .problems import Problem
 from .rails import Absent, Admit, Rail, Refuse
 from .reply import Reply
-from .request_body import Rewindable, read_body, replay
+from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release, settle, store_unavailable
 from .stores import Ledger, Limiter
@@ -81,8 +81,7 @@ class Gate:
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
-        self._body_limit = body_limit
-        self._body_deadline_s = body_deadline_s
+        self._messages = MessageReader(limit=body_limit, deadline_s=body_deadline_s)
 
     def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
         """Judge requests that begin from now on by these."""
@@ -199,10 +198,7 @@ class Gate:
     async def _read_mcp(self, hearing: Hearing, call: Call) -> Problem | None:
         observed = Rewindable(hearing.receive) if hearing.is_observed else None
         receive = observed or hearing.receive
-        body = await read_body(
-            call, receive, limit=self._body_limit, deadline_s=self._body_deadline_s
-        )
-        message = Fault(body) if isinstance(body, Problem) else read_message(body, call.routing)
+        message = await self._messages.read(call, receive)
         if isinstance(message, Fault):
             hearing.fault = message
             hearing.receive = hearing.receive if observed is None else observed.again()

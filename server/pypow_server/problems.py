@@ -173,6 +173,11 @@ def store_unavailable(detail: str) -> Problem:
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)
 
 
+def busy(detail: str) -> Problem:
+    """Too much is being read already; nothing was looked at."""
+    return Problem("busy", "The gate is busy", 503, detail, retry_after_s=1)
+
+
 def too_large(detail: str) -> Problem:
     """The request body is above the limit."""
     return Problem("too-large", "The request body is too large", 413, detail)

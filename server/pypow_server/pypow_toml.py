@@ -114,9 +114,9 @@ class _Reading:
 
     def _texts(self) -> dict[str, tuple[str, str]]:
         found = {}
-        for table in ("gate", "store", "work", "keys", "trust", "log"):
+        for table in ("gate", "store", "work", "keys", "trust", "limits", "log"):
             for key, value in getattr(self.document, table).model_dump(exclude_none=True).items():
-                written = ",".join(value) if isinstance(value, list) else value
+                written = ",".join(value) if isinstance(value, list) else str(value)
                 found[f"{table}.{key}"] = (written, self._at((table, key)))
         return found
 

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A JSON body, read whole under limits, and a ``receive`` that hands it on."""
+"""An MCP message, read whole under limits, and a ``receive`` that hands its body on."""
 
 import asyncio
 import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from . import problems
 from .call import Call
+from .mcp_message import Fault, McpMessage, read_message
 from .problems import Problem
 from .scope import Message, Receive
 
@@ -14,41 +18,135 @@ from .scope import Message, Receive
 _JSON = re.compile(rb'application/json[ \t]*(?:;[ \t]*charset=(?:utf-8|"utf-8")[ \t]*)?', re.I)
 
 
-async def read_body(
-    call: Call, receive: Receive, *, limit: int, deadline_s: float
-) -> bytes | Problem:
-    """Read a body that every server reads as the octets it is.
+LARGE: Final = 64 * 1024
+"""Octets of a body from which on it needs room, and is parsed beside the event loop."""
 
-    Args:
-        call: whose body it is; says how it is written.
-        receive: where it comes from.
-        limit: the most octets; more are never held.
-        deadline_s: how long the whole of it may take.
-    """
-    if any(name != b"content-type" or not _JSON.fullmatch(it) for name, it in call.body_format):
-        return problems.unsupported_media_type(
-            "expected Content-Type: application/json, in UTF-8 and without Content-Encoding"
-        )
-    if call.content_length is not None and call.content_length > limit:
-        return _too_large(limit)
-    try:
-        async with asyncio.timeout(deadline_s):
-            return await _read(receive, limit=limit)
-    except TimeoutError:
-        return problems.request_timeout(f"expected the whole body within {deadline_s:g} s")
+ROOM: Final = 64 * 1024 * 1024
+SHARE: Final = ROOM // 4
 
 
-async def _read(receive: Receive, *, limit: int) -> bytes | Problem:
-    chunks = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return problems.bad_request("the connection was closed before the body was complete")
-        chunks += message.get("body", b"")
-        if len(chunks) > limit:
-            return _too_large(limit)
-        if not message.get("more_body", False):
-            return bytes(chunks)
+class Room:
+    """How many octets of large bodies are held at once: in all, and for one client's network."""
+
+    def __init__(self, octets: int = ROOM, *, share: int = SHARE) -> None:
+        self._left = octets
+        self._share = share
+        self._held: Counter[str] = Counter()
+
+    def take(self, client: str, octets: int) -> bool:
+        """Hold so many more for a client, if they fit."""
+        if octets > self._left or self._held[client] + octets > self._share:
+            return False
+        self._left -= octets
+        self._held[client] += octets
+        return True
+
+    def give_back(self, client: str, octets: int) -> None:
+        """Hold so many less; what was never held stays out of the count."""
+        self._left += octets
+        self._held[client] -= octets
+        if not self._held[client]:
+            del self._held[client]
+
+
+class MessageReader:
+    """Reads MCP messages under limits: before it is read, no body has earned anything."""
+
+    def __init__(self, *, limit: int, deadline_s: float, room: Room | None = None) -> None:
+        """Start no thread yet.
+
+        Args:
+            limit: the most octets of one body; more are never held.
+            deadline_s: how long the whole of it may take to come in.
+            room: for all large bodies together.
+        """
+        self._limit = limit
+        self._deadline_s = deadline_s
+        self._room = room or Room()
+        # One thread: large bodies wait for each other, and not the small ones for them.
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pypow-bodies")
+
+    async def read(self, call: Call, receive: Receive) -> McpMessage | Fault:
+        """Read a body that every server reads as the octets it is, as a message.
+
+        Args:
+            call: whose body it is; says how it is written.
+            receive: where it comes from.
+        """
+        if any(name != b"content-type" or not _JSON.fullmatch(it) for name, it in call.body_format):
+            return Fault(
+                problems.unsupported_media_type(
+                    "expected Content-Type: application/json, in UTF-8 and without Content-Encoding"
+                )
+            )
+        if call.content_length is not None and call.content_length > self._limit:
+            return Fault(self._too_large())
+        body = _Body(self._room, call.client)
+        try:
+            return await self._read(body, call, receive)
+        finally:
+            body.forget()
+
+    async def _read(self, body: "_Body", call: Call, receive: Receive) -> McpMessage | Fault:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                problem = await self._collect(body, receive)
+        except TimeoutError:
+            problem = problems.request_timeout(
+                f"expected the whole body within {self._deadline_s:g} s"
+            )
+        if problem is not None:
+            return Fault(problem)
+        octets = bytes(body.octets)
+        if len(octets) < LARGE:
+            return read_message(octets, call.routing)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._beside, read_message, octets, call.routing)
+
+    async def _collect(self, body: "_Body", receive: Receive) -> Problem | None:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return problems.bad_request(
+                    "the connection was closed before the body was complete"
+                )
+            fits = body.grow(message.get("body", b""))
+            if len(body.octets) > self._limit:
+                return self._too_large()
+            if not fits:
+                return problems.busy("too many large bodies are being read; send this one again")
+            if not message.get("more_body", False):
+                return None
+
+    def _too_large(self) -> Problem:
+        return problems.too_large(f"expected a body of at most {self._limit} octets; send less")
+
+
+class _Body:
+    """What has come of a body, and the room it takes."""
+
+    def __init__(self, room: Room, client: str) -> None:
+        self.octets = bytearray()
+        self._room = room
+        self._client = client
+        self._held = 0
+
+    def grow(self, chunk: bytes) -> bool:
+        """Add a chunk; False where there is no room for it."""
+        self.octets += chunk
+        if len(self.octets) < LARGE:
+            return True
+        more = len(self.octets) - self._held
+        if not self._room.take(self._client, more):
+            return False
+        self._held += more
+        return True
+
+    def forget(self) -> None:
+        """Give the room back."""
+        if self._held:
+            self._room.give_back(self._client, self._held)
+            self._held = 0
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -82,7 +180,3 @@ class Rewindable:
             return pending.pop() if pending else await self._receive()
 
         return receive_again
-
-
-def _too_large(limit: int) -> Problem:
-    return problems.too_large(f"expected a body of at most {limit} octets; send less")

@@ -24,8 +24,9 @@ _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,9})\s?(ms|s|m|h|d)", re.ASCII)
 _MAX_QUOTA_CALLS = 1_000_000
+_MAX_DIGITS = 18
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
 
 
 def http_url(text: str) -> str:
@@ -99,9 +100,13 @@ def hosts(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Check networks, such as ``10.0.0.0/8``."""
+    """Check networks whose word is to be taken, such as ``10.0.0.0/8``."""
     for text in texts:
-        parse_network(text)
+        if parse_network(text).prefixlen == 0:
+            raise InvalidInputError(
+                f"expected the networks of your proxies, got {text!r}: with it, every caller could "
+                "say that it is another"
+            )
     return texts
 
 
@@ -162,6 +167,13 @@ def duration_ms(text: str) -> int:
             f"expected a time such as 250ms, 30s, 5m, 1h or 7d, got {text[:60]!r}"
         )
     return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def whole(text: str) -> int:
+    """Read a whole number, 0 or more."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise InvalidInputError(f"expected a whole number, got {text[:_MAX_DIGITS]!r}")
+    return int(text)
 
 
 def seconds(text: str) -> int:

@@ -7,7 +7,6 @@ Everything is checked when it is read, so that a gate which starts has settings 
 
 import dataclasses
 import difflib
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,8 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
-from .policy import Policy
+from .connection_limits import LOOPBACK, ConnectionLimits
+from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
 from .stores import Quota
 
@@ -32,6 +32,8 @@ _G = TypeVar("_G")
 _ENGINE_VARIABLES = {"PYPOW_KERNEL"}
 _MAX_TEXT = 1000
 _MAX_DRAIN_S = 3600
+
+_LIMITS: Final = ConnectionLimits()
 
 DEFAULT_LISTEN: Final = Address("127.0.0.1", 8402)
 DEFAULT_ADMIN: Final = Address("127.0.0.1", 8403)
@@ -46,6 +48,8 @@ LIVE: Final = (
 """Settings that a running gate takes over; all others need a restart."""
 
 MODES: Final = ("enforce", "observe")
+FORWARD_AUTH: Final = ("nginx", "caddy", "traefik", "envoy")
+MCP_HEADERS: Final = ("unchecked", "checked")
 
 
 def _reads(
@@ -80,11 +84,20 @@ class Settings:
         keys: the file of secrets; None is one in the state directory.
         trusted_proxies: networks whose word on the client's address is taken.
         client_header: where they name the client.
+        forward_auth: the proxy that asks for decisions, one of `FORWARD_AUTH`; None where requests
+            themselves come here.
+        mcp_headers: ``checked`` where that proxy's upstream holds MCP's headers against the body,
+            so that calls may be priced by them.
         log_level: one of `logs.LEVELS`.
         log_format: one of `logs.FORMATS`.
         audit: the file that gets a line for each decision; None for no such file.
         drain_s: how long calls in flight may take to end once the gate is to stop, in seconds, 0
             to 3600.
+        max_connections: of callers, at once.
+        max_per_network: connections at once from one IPv4 address or IPv6 /64, but for this
+            machine and `trusted_proxies`.
+        min_rate: octets a second that a caller must send of a body and take of an answer, over
+            ten seconds; 0 for as few as it likes.
         config: the policy file that was read; None for none.
         state_dir: holds the keys, and the ledger unless `store` says otherwise.
         rows: prices and lists, which only a policy file can say.
@@ -142,6 +155,14 @@ class Settings:
         default="X-Forwarded-For",
         metadata=_reads(check=setting_texts.header, key="trust.header"),
     )
+    forward_auth: str | None = field(
+        default=None,
+        metadata=_reads(check=setting_texts.one_of(FORWARD_AUTH), key="gate.forward_auth"),
+    )
+    mcp_headers: str = field(
+        default="unchecked",
+        metadata=_reads(check=setting_texts.one_of(MCP_HEADERS), key="gate.mcp_headers"),
+    )
     log_level: str = field(
         default=logs.DEFAULT_LEVEL,
         metadata=_reads(check=setting_texts.one_of(logs.LEVELS), key="log.level"),
@@ -157,6 +178,30 @@ class Settings:
             setting_texts.seconds,
             setting_texts.between(0, _MAX_DRAIN_S, "seconds"),
             key="gate.drain",
+        ),
+    )
+    max_connections: int = field(
+        default=_LIMITS.connections,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(1, 1_000_000, "connections"),
+            key="limits.connections",
+        ),
+    )
+    max_per_network: int = field(
+        default=_LIMITS.per_network,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(1, 1_000_000, "connections"),
+            key="limits.per_network",
+        ),
+    )
+    min_rate: int = field(
+        default=_LIMITS.octets_s,
+        metadata=_reads(
+            setting_texts.whole,
+            setting_texts.between(0, 1_000_000, "octets a second"),
+            key="limits.min_rate",
         ),
     )
     config: Path | None = field(default=None, metadata=_reads(setting_texts.path))
@@ -233,6 +278,17 @@ class Settings:
             trusted=TrustedProxies.parse(self.trusted_proxies, self.client_header),
         )
 
+    @property
+    def limits(self) -> ConnectionLimits:
+        """What the listeners put up with."""
+        proxies = TrustedProxies.parse(self.trusted_proxies).networks
+        return ConnectionLimits(
+            connections=self.max_connections,
+            per_network=self.max_per_network,
+            octets_s=self.min_rate,
+            uncounted=(*LOOPBACK, *proxies),
+        )
+
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":
         """The same settings with the ports that were really bound.
 
@@ -241,8 +297,10 @@ class Settings:
         that was made to point here (DNS rebinding).
         """
         hosts = self.hosts
-        if hosts is None and (self.public_url is not None or _is_loopback(listen.host)):
-            hosts = ("localhost", str(urlsplit(self.url).hostname))
+        if hosts is None and (self.public_url is not None or listen.is_loopback):
+            # An address is always one of its names.
+            name = str(urlsplit(self.url).hostname)
+            hosts = ("localhost",) if is_ip(name) else ("localhost", name)
         return dataclasses.replace(self, listen=listen, admin=admin, hosts=hosts)
 
 
@@ -339,10 +397,3 @@ def _default_state_dir(environment: Mapping[str, str]) -> Path:
     if not home.startswith("/"):
         raise InvalidInputError("expected HOME or XDG_STATE_HOME to be set; or give --state-dir")
     return Path(home) / ".local" / "state" / "pypow"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

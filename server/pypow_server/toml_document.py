@@ -50,6 +50,12 @@ class GateTable(_Table):
     mode: Literal["enforce", "observe"] | None = _said(
         "observe decides and counts, and lets everything through."
     )
+    forward_auth: Literal["nginx", "caddy", "traefik", "envoy"] | None = _said(
+        "The proxy that asks for decisions and passes requests on by itself."
+    )
+    mcp_headers: Literal["unchecked", "checked"] | None = _said(
+        "With forward_auth: checked, where the upstream holds MCP's headers against the body."
+    )
     free_limit: str | None = _said(
         'Calls that cost nothing, for each network: "600/60s", or "none".'
     )
@@ -117,6 +123,16 @@ class TrustTable(_Table):
     header: str | None = _said("Where they name the caller: X-Forwarded-For.")
 
 
+class LimitsTable(_Table):
+    """What the gate puts up with before it lets a connection go."""
+
+    connections: int | None = _said("Of callers, at once.")
+    per_network: int | None = _said("From one IPv4 address or IPv6 /64, at once.")
+    min_rate: int | None = _said(
+        "Octets a second of a body or an answer, over ten seconds; 0 for any."
+    )
+
+
 class LogTable(_Table):
     """What is written down."""
 
@@ -137,6 +153,7 @@ class Document(_Table):
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()
     trust: TrustTable = TrustTable()
+    limits: LimitsTable = LimitsTable()
     log: LogTable = LogTable()
 
 

@@ -5,6 +5,7 @@ Each target takes one input to several parsers. A parser may refuse with the one
 documents; whatever else comes out of it, and every property that does not hold, is a finding.
 """
 
+import ipaddress
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
@@ -15,7 +16,7 @@ from pypow.errors import InvalidInputError, WireError
 from pypow.wire import Proof
 from pypow_server import carriers, passes
 from pypow_server.call import Call, read_accepts, read_call
-from pypow_server.client_address import NOBODY, client_network
+from pypow_server.client_address import NOBODY, TrustedProxies, client_network
 from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.mcp_message import Fault, McpMessage, RoutingHeaders, decode_header, read_message
 from pypow_server.policy import Price
@@ -31,6 +32,11 @@ EPOCH: Final = 7
 KEY: Final = Key(id=1, secret=bytes(range(32)))
 PRICE: Final = Price("easy", 1024)
 RAIL: Final = WorkRail(Keyring([KEY]), public_host="gate.example", fresh_id=lambda: bytes(16))
+
+BY_LIST, BY_FORWARDED, BY_NAME = (
+    TrustedProxies.parse(["10.0.0.0/8"], header)
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+)
 
 NAMES: Final = (
     b"authorization", b"cookie", b"x-pow-solution", b"x-pow-accept", b"content-length",
@@ -60,6 +66,9 @@ def headers(octets: bytes) -> None:
         assert verdict.spend is not None
         assert verdict.spend.key == bytes(16), "nobody issued this"
     _refused(request_fields, _scope(list(call.headers)))
+    for trusted in (BY_LIST, BY_FORWARDED, BY_NAME):
+        where = client_network(("10.0.0.1", 1), fields, trusted)
+        assert str(ipaddress.ip_network(where)) == where
     response_fields(200, fields, upstream="http://127.0.0.1:8000/v1")
 
 

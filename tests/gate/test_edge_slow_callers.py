@@ -64,14 +64,16 @@ def test_a_body_that_nobody_reads_is_not_the_callers_fault() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await go_on.wait()
-        await echo_length(scope, receive, send)
+        assert (await receive())["type"] == "http.request"
+        headers = [(b"content-length", b"0"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
 
     async def test() -> None:
         async with connection(patient, app) as (reader, writer):
             # More than the server holds before it stops reading: the rest stays with the caller.
             writer.write(request(body=b"a" * 20_000_000)[:-1])
             await _neighbour_is_let_go(writer)
-            writer.write(b"a")
             go_on.set()
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
@@ -79,7 +81,7 @@ def test_a_body_that_nobody_reads_is_not_the_callers_fault() -> None:
 
 
 def test_a_caller_that_waits_to_be_asked_for_its_body_is_not_slow() -> None:
-    patient = bounded(ConnectionLimits(head_s=0.2, grace_s=0.02, octets_s=10_000_000))
+    patient = bounded(ConnectionLimits(head_s=0.5, grace_s=0.1, octets_s=10_000_000))
     go_on = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -233,5 +235,53 @@ def test_a_connection_is_closed_after_its_last_request() -> None:
             assert b"connection: close" not in await reader.readuntil(b"\r\n\r\n0")
             writer.write(request())
             assert b"connection: close" in await reader.read()
+
+    run(test)
+
+
+HANDSHAKE = request(
+    b"connection: upgrade",
+    b"upgrade: websocket",
+    b"sec-websocket-version: 13",
+    b"sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+).replace(b"POST", b"GET")
+
+
+def test_a_websocket_counts_as_a_connection_until_it_ends_and_others_are_looked_after() -> None:
+    alone = bounded(ConnectionLimits(head_s=0.05, grace_s=0.05, connections=2))
+    end = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await echo_length(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await end.wait()
+        await send({"type": "websocket.close"})
+
+    async def test() -> None:
+        async with connection(alone, app) as (reader, writer):
+            address = writer.get_extra_info("peername")
+            writer.write(HANDSHAKE)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101")
+            await _neighbour_is_let_go(writer)
+            await _neighbour_is_let_go(writer)
+            _, second = await asyncio.open_connection(*address)
+            refused, third = await asyncio.open_connection(*address)
+            assert (await refused.readline()).startswith(b"HTTP/1.1 503")
+            end.set()
+            writer.write(b"\x88\x80\0\0\0\0")  # a close frame, masked
+            await reader.read()
+            while True:  # the server hears of the departures in its own time
+                again, fourth = await asyncio.open_connection(*address)
+                with contextlib.suppress(ConnectionError):
+                    fourth.write(request())
+                status = await again.readline()
+                fourth.close()
+                if status.startswith(b"HTTP/1.1 200"):
+                    break
+            second.close()
+            third.close()
 
     run(test)

@@ -37,6 +37,8 @@ SAID = {
     "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
     "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
     "gate.mode": ('"observe"', "mode", "observe"),
+    "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
+    "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
     "gate.free_limit": ('"10/1m"', "free_limit", Quota(10, 60_000)),
     "gate.state_dir": ('"/srv/state"', "state_dir", Path("/srv/state")),
     "gate.drain": ('"1m"', "drain_s", 60),
@@ -45,6 +47,9 @@ SAID = {
     "keys.file": ('"/srv/keys.json"', "keys", Path("/srv/keys.json")),
     "trust.proxies": ('["10.0.0.0/8", "::1"]', "trusted_proxies", ("10.0.0.0/8", "::1")),
     "trust.header": ('"X-Real-IP"', "client_header", "X-Real-IP"),
+    "limits.connections": ("9", "max_connections", 9),
+    "limits.per_network": ("8", "max_per_network", 8),
+    "limits.min_rate": ("0", "min_rate", 0),
     "log.level": ('"debug"', "log_level", "debug"),
     "log.format": ('"json"', "log_format", "json"),
     "log.audit": ('"/srv/audit"', "audit", Path("/srv/audit")),
@@ -59,7 +64,7 @@ def test_a_file_sets_what_an_option_would(key: str, tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> None:
-    tables = {"gate", "store", "work", "keys", "trust", "log"}
+    tables = {"gate", "store", "work", "keys", "trust", "limits", "log"}
     keys = {
         f"{table}.{key}"
         for table in tables
@@ -256,6 +261,11 @@ WRONG = {
         "bits = 20.5",
         'bits = 20\npass = "5 calls"',
         'line 12: price[2].pass: expected "20 calls / 5m" or "5m"',
+    ),
+    "a pass for half a second": (
+        "bits = 20.5",
+        'bits = 20\npass = "500ms"',
+        "line 12: price[2].pass: expected whole seconds",
     ),
     "a pass for no call": (
         "bits = 20.5",

@@ -3,6 +3,7 @@
 
 import dataclasses
 import re
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -59,14 +60,29 @@ SOUND = {
     "log_format": ("json", "console", "console"),
     "audit": ("/var/log/a", "/var/log/b", Path("/var/log/b")),
     "drain_s": ("0", "3600", 3600),
+    "max_connections": ("1", "1000000", 1_000_000),
+    "max_per_network": ("1", "1000000", 1_000_000),
+    "min_rate": ("0", "1000", 1000),
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
     "hosts": ("a.example", "b.example,gate", ("b.example", "gate")),
     "mode": ("observe", "enforce", "enforce"),
+    "forward_auth": ("nginx", "caddy", "caddy"),
+    "mcp_headers": ("checked", "unchecked", "unchecked"),
     "free_limit": ("10/1s", "none", None),
     "keys": ("/srv/k.json", "/srv/l.json", Path("/srv/l.json")),
     "trusted_proxies": ("10.0.0.0/8", "127.0.0.1,::1", ("127.0.0.1", "::1")),
     "client_header": ("X-Real-IP", "CF-Connecting-IP", "CF-Connecting-IP"),
 }
+
+
+def test_this_machine_and_trusted_proxies_are_not_counted_by_network() -> None:
+    said = Settings.from_env(
+        HOME | {"PYPOW_TRUSTED_PROXIES": "10.0.0.0/8", "PYPOW_MAX_PER_NETWORK": "3"}
+    )
+    assert [str(network) for network in said.limits.uncounted] == [
+        "127.0.0.0/8", "::1/128", "10.0.0.0/8",
+    ]  # fmt: skip
+    assert said.limits.per_network == 3
 
 
 def test_the_table_of_sound_values_covers_every_field() -> None:
@@ -130,12 +146,17 @@ UNSOUND = {
     "audit": [""],
     "drain_s": ["", "-1", "3601", "1.5"],
     "lifetime_s": ["", "0", "601", "-5", "1.5", "11m", "500ms", "\u0661", "9" * 5000],
+    "max_connections": ["", "0", "1000001", "1.5", "-1", "many", "9" * 5000],
+    "max_per_network": ["", "0", "1000001"],
+    "min_rate": ["", "-1", "1000001", "\u0661"],
     "state_dir": ["", "a\0b"],
     "hosts": ["", "a.example:80", "http://x", "a,*", "-x", "a b"],
     "mode": ["", "off", "Observe"],
+    "forward_auth": ["", "haproxy", "Nginx"],
+    "mcp_headers": ["", "yes"],
     "free_limit": ["", "60", "60/", "0/1s", "60/60", "-1/1s", "9999999/1s", "60/0s", "None"],
     "keys": ["", "a\0b"],
-    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33"],
+    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0"],
     "client_header": ["", "X Real IP", "X-Real-IP:"],
 }
 
@@ -207,6 +228,34 @@ def test_the_url_follows_the_port_that_was_bound_unless_a_public_one_was_said() 
 
     assert unsaid.bound_to(listen=bound, admin=bound).url == "http://127.0.0.1:40123"
     assert said.bound_to(listen=bound, admin=bound).url == "https://mcp.example.com"
+
+
+@pytest.mark.parametrize(
+    ("listen", "public_url", "hosts", "named"),
+    [
+        ("127.0.0.1:1", None, None, {"localhost"}),
+        ("[::1]:1", None, None, {"localhost"}),
+        ("localhost:1", None, None, {"localhost"}),
+        ("0.0.0.0:1", None, None, None),
+        ("gate.local:1", None, None, None),
+        ("0.0.0.0:1", "https://A.example/x", None, {"localhost", "a.example"}),
+        ("127.0.0.1:1", "https://a.example", "gate,B.example", {"gate", "b.example"}),
+        ("127.0.0.1:1", "https://a.example", "*", None),
+    ],
+)
+def test_a_gate_with_a_name_of_its_own_is_called_by_it(
+    listen: str, public_url: str | None, hosts: str | None, named: Set[str] | None
+) -> None:
+    given = {"listen": listen, "public_url": public_url, "hosts": hosts}
+    settings = Settings.from_env(HOME, given)
+    bound = settings.bound_to(listen=settings.listen, admin=settings.admin)
+    assert bound.policy.hosts == named
+
+
+def test_a_gate_around_an_app_that_others_serve_asks_for_no_name_unless_it_is_told() -> None:
+    assert Settings.from_env(HOME, {"public_url": "https://a.example"}).policy.hosts is None
+    told = Settings.from_env(HOME, {"hosts": "a.example"})
+    assert told.policy.hosts == frozenset({"a.example"})
 
 
 def _documented(table: str) -> list[tuple[str, str]]:
