@@ -11,7 +11,7 @@ SECONDS ?= 60
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures deep fuzz fuzzgate dist clean
+.PHONY: help venv build run demo check lint types test bench figures coverage deep fuzz fuzzgate dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(VENV)/installed-dev ## Measure this machine; results go to .benchmarks/
 
 figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, and render it
 	$(BIN)/python benchmarks/report.py --measure
+
+coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
+	$(BIN)/pytest --cov --cov-report=term tests/gate tests/engine
 
 deep: $(VENV)/installed-dev ## The long proofs
 	$(BIN)/pytest -m deep

@@ -18,7 +18,7 @@ EPILOG = """
 Examples:
 
 \b
-  pypow doctor --upstream http://127.0.0.1:8000
+  pypow doctor --config /etc/pypow/pypow.toml
   pypow doctor --upstream http://127.0.0.1:8000 --public-url https://mcp.example.com --json
 
 Give it the options and the environment of the gate that it is to look at.
@@ -48,6 +48,9 @@ def doctor(
     state_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the keys are.")
     ] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The gate's policy file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check keys, store, clock, upstream and the public URL, up to a call paid with real work."""
@@ -65,6 +68,7 @@ def doctor(
             "store": store,
             "mcp_paths": ",".join(mcp_path) if mcp_path else None,
             "state_dir": state_dir,
+            "config": config,
         },
     )
     findings = asyncio.run(examine(settings, open_store))

@@ -126,6 +126,14 @@ def gate(
         str | None,
         typer.Option(metavar="NAME", help="Where they name it. [X-Forwarded-For]"),
     ] = None,
+    forward_auth: Annotated[
+        str | None,
+        typer.Option(metavar="PROXY", help="Decide for nginx, caddy, traefik or envoy."),
+    ] = None,
+    mcp_headers: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="checked: the upstream checks MCP's headers."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Explain settings and prices, and end.")
     ] = False,
@@ -166,6 +174,8 @@ def gate(
         "keys": keys,
         "trusted_proxies": _joined(trusted_proxy),
         "client_header": client_header,
+        "forward_auth": forward_auth,
+        "mcp_headers": mcp_headers,
     }
     if request is not None and not check:
         raise InvalidInputError("--request: expected --check with it; nothing is asked otherwise")
@@ -188,16 +198,16 @@ def _read(given: Mapping[str, str | None]) -> "Settings":
 
 
 def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
-    from pypow_server import listeners, logs
+    from pypow_server import listeners, logs, reload
     from pypow_server.app import create_app
-    from pypow_server.reload import Reload
 
     asked = _read(given)
-    if asked.upstream is None:
+    if asked.upstream is None and asked.forward_auth is None:
         raise InvalidInputError(
             "expected --upstream URL, the server to guard, such as http://127.0.0.1:8000"
         )
     logs.configure(level=asked.log_level, form=asked.log_format)
+    reload.warn(asked)
     with (
         listeners.bind(asked.listen, option="--listen") as public_socket,
         listeners.bind(asked.admin, option="--admin") as admin_socket,
@@ -207,18 +217,29 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             admin=listeners.bound_address(admin_socket),
         )
         gated = create_app(settings)
+        read_again = reload.Reload(
+            lambda: _read(given), gated.reload, asked=asked, serving=settings
+        )
+
+        def hangup() -> None:
+            # Whatever becomes of the settings: what rotates logs has moved the file away.
+            gated.telemetry.reopen()
+            read_again()
+
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
             draining=gated.readiness.drain,
             drain_s=settings.drain_s,
+            hangup=hangup,
             limits=settings.limits,
-            hangup=Reload(lambda: _read(given), gated.reload, asked=asked, serving=settings),
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 
 
 def _as_json(settings: "Settings") -> str:
+    from pypow_server.stores import without_secrets
+
     return json.dumps(
         {
             "ready": True,
@@ -229,21 +250,23 @@ def _as_json(settings: "Settings") -> str:
             "bits": settings.bits,
             "mcp_paths": settings.mcp_paths,
             "keys": str(settings.key_file),
-            "store": settings.store_url,
+            "store": without_secrets(settings.store_url),
         }
     )
 
 
 def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
+    from pypow_server.stores import without_secrets
+
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
-guarding  {settings.upstream}
+guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
 callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
 keys      {settings.key_file}
-ledger    {settings.store_url}
+ledger    {without_secrets(settings.store_url)}
 
 try       curl -i {settings.url}/
           curl -s {settings.url}/api/challenge

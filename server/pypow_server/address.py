@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a listener binds, as text and as a value."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -41,6 +42,14 @@ class Address:
     def url(self) -> str:
         """How a caller on this machine reaches the listener."""
         return f"http://{Address(_LOOPBACK_OF.get(self.host, self.host), self.port)}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the listener."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -16,6 +16,8 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .fronts.dialects import DIALECTS
+from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
 from .lifespan import serve_lifespan
@@ -46,8 +48,10 @@ _STORES: Final[Mapping[str, Callable[[str], Store]]] = {
     **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
 }
 
-_PROXY_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
+_FRONTS_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
     400: problems.bad_request,
+    403: problems.denied,
+    404: problems.not_found,
     501: problems.method_not_allowed,
     502: problems.bad_gateway,
     504: problems.gateway_timeout,
@@ -97,15 +101,10 @@ class App:
         self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._rules = self._rules_of(settings, keys)
-        self.gate = Gate(
-            self.telemetry.upstream(front),
-            rails=(self._rules.rail,),
-            ledger=self._store.ledger,
-            policy=self._rules.policy,
-            limiter=self._store.limiter,
-            recorders=self.telemetry.recorders,
-        )
-        self._watched_gate = self.telemetry.gate(self.gate)
+        self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
+        # Decides about requests whose body stays with the proxy that asks.
+        self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
+        self._entrance = self.telemetry.gate(self._entrance_of(settings))
         self.readiness = Readiness(self._store.ledger)
         self.admin: FastAPI = create_admin(
             api=self._rules.api,
@@ -118,12 +117,12 @@ class App:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
             await serve_lifespan(
-                self._watched_gate, scope, receive, send, start=self.start, stop=self.stop
+                self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
             await self._rules.api(scope, receive, send)
         else:
-            await self._watched_gate(scope, receive, send)
+            await self._entrance(scope, receive, send)
 
     def reload(self, settings: Settings) -> None:
         """Serve requests that begin from now on by these settings; `LIVE` ones, and keys, count.
@@ -133,7 +132,30 @@ class App:
         """
         rules = self._rules_of(settings, keyfile.load(settings.key_file))
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
+        self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
         self._rules = rules
+        self.telemetry.metrics.reloaded()
+
+    def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
+        return Gate(
+            app,
+            rails=(self._rules.rail,),
+            ledger=self._store.ledger,
+            policy=policy,
+            limiter=self._store.limiter,
+            recorders=self.telemetry.recorders,
+        )
+
+    def _entrance_of(self, settings: Settings) -> ASGIApp:
+        if settings.forward_auth is None:
+            return self.gate
+        return ForwardAuth(
+            unseen=self._unseen,
+            named=self.gate if settings.mcp_headers == "checked" else None,
+            policy=lambda: self._rules.policy,
+            dialect=DIALECTS[settings.forward_auth],
+            failure=_fronts_problem,
+        )
 
     def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
         rail = WorkRail(
@@ -178,7 +200,7 @@ def create_app(
     Raises:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
     """
-    front = around if around is not None else _proxy(settings)
+    front = around if around is not None else _front(settings)
     keys = keyfile.load_or_create(settings.key_file)
     store = open_store(settings.store_url)
     return App(settings, front, keys=keys, store=store, prices=prices)
@@ -195,13 +217,20 @@ def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
     )
 
 
-def _proxy(settings: Settings) -> Proxy:
+def _front(settings: Settings) -> ASGIApp:
+    if settings.forward_auth is not None:
+        if not settings.trusted_proxies:
+            raise InvalidInputError(
+                "forward_auth: expected --trusted-proxy NET (PYPOW_TRUSTED_PROXIES, [trust] "
+                "proxies), the network of the proxy that asks; nobody else gets an answer"
+            )
+        return vouch
     if settings.upstream is None:
         raise InvalidInputError(
             "expected --upstream URL (PYPOW_UPSTREAM), the server to guard, such as "
             "http://127.0.0.1:8000"
         )
-    return Proxy(settings.upstream, failure=lambda status, detail: _PROXY_PROBLEMS[status](detail))
+    return Proxy(settings.upstream, failure=_fronts_problem)
 
 
 def open_store(url: str) -> Store:
@@ -220,6 +249,10 @@ def open_store(url: str) -> Store:
         return _STORES[scheme](rest)
     except StoreError as error:
         raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
+
+
+def _fronts_problem(status: int, detail: str) -> Problem:
+    return _FRONTS_PROBLEMS[status](detail)
 
 
 def _is_api(scope: Scope) -> bool:

@@ -16,7 +16,7 @@ from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from . import problems
-from .client_address import NOBODY, TrustedProxies, client_network
+from .client_address import NOBODY, IPAddress, TrustedProxies, client_of, network_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .problems import Problem
@@ -67,7 +67,7 @@ class Presented:
     """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
 
     form: Form
-    value: object
+    value: object = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class Call:
         method: HTTP method; ``WEBSOCKET`` for a WebSocket handshake.
         path: as it came, without the query.
         client: the caller's network, IPv4 /32 or IPv6 /64.
+        address: the caller's own, for the upstream; None for a connection without one.
         headers: what may travel on: without our credentials and ``X-PoW-*``.
         presented: the credentials found in headers and cookies.
         accepts: of ``X-PoW-Accept``; None when it was not sent.
@@ -104,6 +105,7 @@ class Call:
     path: bytes
     client: str
     headers: tuple[Header, ...]
+    address: IPAddress | None = None
     presented: tuple[Presented, ...] = ()
     accepts: Accepts | None = None
     hosts: tuple[bytes, ...] = ()
@@ -151,6 +153,8 @@ class Call:
                 (b"content-length", b"%d" % len(self.mcp.body)),
             )
         passed = {**scope, "headers": list(headers)}
+        if self.address is not None and scope["client"][0] != str(self.address):
+            passed["client"] = (str(self.address), 0)  # the proxy in between does not tell its port
         passed.pop(PRINCIPAL_KEY, None)
         if principal is not None:
             passed[PRINCIPAL_KEY] = principal
@@ -177,10 +181,12 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         )
     if len(set(scan.authorizations)) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
+    address = client_of(scope.get("client"), scope["headers"], trusted)
     return Call(
         method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
         path=raw_path(scope),
-        client=client_network(scope.get("client"), scope["headers"], trusted),
+        client=network_of(address),
+        address=address,
         headers=tuple(scan.kept),
         presented=tuple(scan.presented),
         accepts=accepts,

@@ -29,8 +29,8 @@ class Decision:
         outcome: what became of the request.
         at_ms: Unix milliseconds.
         seconds: how long the decision took.
-        entry: the price list's entry, ``default``, ``free``, ``allow`` or ``deny``; ``none`` for
-            what was refused before anybody asked for its price.
+        entry: the price list's entry, ``default``, ``dearest``, ``free``, ``allow`` or
+            ``deny``; ``none`` for what was refused before anybody asked for its price.
         rail: by which it was admitted; None for what was free or refused.
         problem: the name of the refusal's type; None without one.
         status: of the refusal; None without one.

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gate around an ASGI app, in the same process and in one line: ``app = guard(app)``."""
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from pypow import difficulty
-
-from .policy import FREE, Entry, Price, entry
+from .policy import FREE, Entry, Price, priced, relative_weight
 from .scope import ASGIApp
 from .settings import Settings
 
@@ -69,16 +67,26 @@ def assemble(
 
     explicit = {"state_dir": None if state_dir is None else str(state_dir)}
     said = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(
+    settings = replace(
         Settings.from_env(os.environ, explicit),
         **said,  # type: ignore[arg-type]  # each is checked by Settings itself
     )
-    default = Price("default", difficulty.from_bits(settings.bits))
-    entries = [_entry(match, worth, default) for match, worth in (prices or {}).items()]
+    default = settings.policy.default
+    entries = [
+        Entry(match, worth if worth is FREE else weighed(match, worth, default))
+        for match, worth in (prices or {}).items()
+    ]
     return create_app(settings, around=app, prices=entries)
 
 
-def _entry(match: str, worth: float | Price | None, default: Price) -> Entry:
-    if worth is FREE or isinstance(worth, Price):
-        return Entry(match, worth)
-    return entry(match, bits=worth, default=default)
+def weighed(name: str, worth: float | Price, default: Price) -> Price:
+    """A price of so many bits, or a given one; it weighs no less than the work that it asks for.
+
+    Otherwise a challenge for any call of the default price would buy a dearer one.
+
+    Raises:
+        InvalidInputError: bits out of range.
+    """
+    if not isinstance(worth, Price):
+        return priced(name, bits=worth, default=default)
+    return replace(worth, weight=max(worth.weight, relative_weight(worth.q, default=default)))

@@ -4,14 +4,18 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from pypow import difficulty
 
+from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price
 from .reference import PROFILES, Reference
 from .resource import Resource
 from .settings import Settings
+
+_HANDSHAKE: Final = Resource("mcp", "initialize", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,9 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
         above = next((one for one in matches[:index] if one.hides(below)), None)
         if above is not None:
             yield f'"{below.text}" is never reached: "{above.text}" above it takes all its calls'
+    for match in matches:
+        if match.covers(_HANDSHAKE):
+            yield f'"{match.text}" prices what MCP clients need to connect; most of them give up'
     rows = [row.match for row in (*policy.denied, *policy.allowed) if row.match is not None]
     for match in (*matches, *rows):
         method, _, path = match.text.partition(" ")
@@ -139,8 +146,24 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
                 f"{settings.lifetime_s} s: about one proof in "
                 f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
             )
-    if policy.observe:
+    yield from _exposures(settings)
+
+
+def _exposures(settings: Settings) -> Iterator[str]:
+    """What lets in, or shows, more than most operators want."""
+    if settings.mode == "observe":
         yield "mode is observe: nothing is kept out"
+    for network in (text for row in settings.rows.allowed for text in row.networks):
+        allowed = parse_network(network)
+        if allowed.prefixlen == 0:
+            yield f"[[allow]] {network} lets everybody in for nothing"
+        elif allowed.is_private and not settings.trusted_proxies:
+            yield (
+                f"[[allow]] {network} lets everybody in who comes through a proxy there; "
+                "name it in [trust] proxies, so that its callers are told apart"
+            )
+    if not settings.admin.is_loopback:
+        yield f"the operators' side listens on {settings.admin}; let nobody else reach it"
 
 
 def _prices(policy: Policy) -> Iterator[Price]:

@@ -133,7 +133,7 @@ class Gate:
                 await release(self._ledger, claim)
 
         async def send_after_release(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.accept"):
                 await give_back()
                 message = _with_pass(passage, message)
             await send(message)

@@ -37,7 +37,7 @@ class Passage:
     scope: Scope
     receive: Receive
     spent: Claim | None = None
-    bought: str | None = None
+    bought: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class Hearing:
             at_ms=self.now_ms,
             seconds=seconds,
             entry=self.entry,
-            rail=None if problem is not None else self.rail,
+            rail=None if self.admission is None else self.rail,
             problem=None if problem is None else problem.name,
             status=None if problem is None else problem.status,
             client="-" if call is None else call.client,

@@ -106,10 +106,14 @@ def _draft(path: Path, keys: Sequence[Key]) -> Path:
     document = {"keys": [{"id": key.id, "secret": key.secret.hex()} for key in keys]}
     # mkstemp makes the file with mode 0600, whatever the umask.
     descriptor, draft = tempfile.mkstemp(prefix=".keys-", dir=path.parent)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(json.dumps(document, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        Path(draft).unlink()
+        raise
     return Path(draft)
 
 

@@ -21,6 +21,7 @@ from pypow import InvalidInputError
 from .address import Address
 from .bounded_http import bounded
 from .connection_limits import ConnectionLimits, within_open_files
+from .last_connections import last_connections
 from .scope import ASGIApp
 
 _ADMIN_DRAIN_S = 1
@@ -148,12 +149,8 @@ class _Server(uvicorn.Server):
         self.up.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, and serve whoever had connected by then.
-
-        Closing a listener resets the connections that wait in its backlog, so those are taken
-        first, with nothing in between in which more could come.
-        """
-        waiting = [accepted for listener in sockets or () for accepted in _accept_all(listener)]
+        """Stop listening, and serve whoever had connected by then."""
+        waiting = await last_connections(sockets or ())
         for listening in (*self.servers, *(sockets or ())):
             listening.close()
         loop = asyncio.get_running_loop()
@@ -169,15 +166,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
-    listener.settimeout(0)
-    while True:
-        try:
-            yield listener.accept()[0]
-        except BlockingIOError:
-            return
 
 
 def _config(

@@ -6,10 +6,19 @@ make the list longer.
 """
 
 import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 from .decision import Decision
 from .scope import ASGIApp, Message, Receive, Scope, Send
@@ -26,6 +35,45 @@ _UPSTREAM_BUCKETS_S: Final = (
 )  # fmt: skip
 
 
+class _Decisions(Collector):
+    """Decisions by their labels and by their time; counting costs what a dictionary does."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str, str], int] = {}
+        self._times = [0] * (len(_DECISION_BUCKETS_S) + 1)
+        self._seconds = 0.0
+
+    def count(self, decision: Decision) -> None:
+        """Count one; only ever in the event loop."""
+        labels = (
+            decision.entry,
+            decision.outcome.value,
+            decision.rail or "",
+            decision.problem or "",
+        )
+        self._counts[labels] = self._counts.get(labels, 0) + 1
+        self._times[bisect_left(_DECISION_BUCKETS_S, decision.seconds)] += 1
+        self._seconds += decision.seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus gets."""
+        counted = CounterMetricFamily(
+            "pypow_decisions",
+            "What became of requests.",
+            labels=("entry", "outcome", "rail", "problem"),
+        )
+        for labels, count in tuple(self._counts.items()):
+            counted.add_metric(labels, count)
+        yield counted
+        bounds = [*map(str, _DECISION_BUCKETS_S), "+Inf"]
+        yield HistogramMetricFamily(
+            "pypow_decision_seconds",
+            "Time from a request's headers, and body if it is priced by that, to its decision.",
+            buckets=list(zip(bounds, accumulate(self._times), strict=True)),
+            sum_value=self._seconds,
+        )
+
+
 class Metrics:
     """The figures of one gate, in a registry of their own."""
 
@@ -38,18 +86,8 @@ class Metrics:
         """
         registry = CollectorRegistry()
         self._registry = registry
-        self._decisions = Counter(
-            "pypow_decisions",
-            "What became of requests.",
-            ("entry", "outcome", "rail", "problem"),
-            registry=registry,
-        )
-        self._decision_seconds = Histogram(
-            "pypow_decision_seconds",
-            "Time from a request's headers, and body if it is priced by that, to its decision.",
-            buckets=_DECISION_BUCKETS_S,
-            registry=registry,
-        )
+        self._decisions = _Decisions()
+        registry.register(self._decisions)
         self._spend_seconds = Histogram(
             "pypow_spend_seconds",
             "Time that the ledger took for a spend.",
@@ -91,23 +129,11 @@ class Metrics:
             registry=registry,
         ).labels(version, kernel).set(1)
         ProcessCollector(registry=registry)
-        # Looking a child up by its labels costs more than counting.
-        self._children: dict[tuple[str, str, str, str], Counter] = {}
         self.reloaded()
 
     def record(self, decision: Decision) -> None:
         """Count a decision. A `Recorder`."""
-        labels = (
-            decision.entry,
-            decision.outcome.value,
-            decision.rail or "",
-            decision.problem or "",
-        )
-        child = self._children.get(labels)
-        if child is None:
-            child = self._children[labels] = self._decisions.labels(*labels)
-        child.inc()
-        self._decision_seconds.observe(decision.seconds)
+        self._decisions.count(decision)
         if decision.limiter_failed:
             self._fail_open.inc()
 

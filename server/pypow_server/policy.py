@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call costs: the first matching entry, else free by nature, else the default price."""
 
+import functools
 import ipaddress
 import math
 import re
@@ -20,8 +21,13 @@ from .stores import Quota
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
+_MAX_HOST = 262
+"""Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
 MAX_PASS_LIFETIME_S = 30 * 24 * 3600
+
+DEAREST: Final = "dearest"
+"""The name of the price of an ambiguous path."""
 
 FREE: Final = None
 """The price of a call that anyone may make. Only ever said explicitly, never by omission."""
@@ -129,6 +135,8 @@ class Policy:
             one: no page of another site can be made to send it.
         observe: decide, and let everything through.
         trusted: proxies whose word on the client's address is taken.
+        dearest: what an ambiguous path costs, whatever it reaches: the highest price on the list,
+            and none of what its row gives away. Its passes and free calls are for its own calls.
     """
 
     default: Price = DEFAULT_PRICE
@@ -140,9 +148,13 @@ class Policy:
     hosts: frozenset[str] | None = None
     observe: bool = False
     trusted: TrustedProxies = NOBODY
+    dearest: Price = field(init=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        listed = (entry.price for entry in self.entries if entry.price is not FREE)
+        highest = max((self.default, *listed), key=lambda price: (price.q, price.weight))
+        object.__setattr__(self, "dearest", Price(DEAREST, highest.q, highest.weight))
         paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
         object.__setattr__(self, "_mcp_paths", paths)
 
@@ -158,10 +170,10 @@ class Policy:
         """Whether the call's one Host header names this gate, on whatever port."""
         if self.hosts is None:
             return True
-        if len(call.hosts) != 1:
+        if len(call.hosts) != 1 or len(call.hosts[0]) > _MAX_HOST:
             return False
         name = _hostname(call.hosts[0])
-        return name in self.hosts or _is_ip(name)
+        return name in self.hosts or is_ip(name)
 
     def denies(self, call: Call) -> bool:
         """Whether a row keeps this call out."""
@@ -172,14 +184,6 @@ class Policy:
         if not self.allowed:
             return None
         return next((row for row in self.allowed if row.allows(call)), None)
-
-    @property
-    def dearest(self) -> Price:
-        """The highest price on the list: what an ambiguous path costs, whatever it reaches."""
-        return max(
-            (self.default, *(e.price for e in self.entries if e.price is not FREE)),
-            key=lambda price: (price.q, price.weight),
-        )
 
     def price(self, call: Call) -> Price | None:
         """What the call costs, or `FREE`."""
@@ -242,6 +246,7 @@ def _folded(path: bytes) -> bytes:
     return path.lower().rstrip(b"/") or b"/"
 
 
+@functools.lru_cache(maxsize=1024)
 def _hostname(host: bytes) -> str:
     """The name in a Host header, without its port.
 
@@ -254,7 +259,9 @@ def _hostname(host: bytes) -> str:
     return (found[1] or found[2]).decode("latin-1").lower()
 
 
-def _is_ip(name: str) -> bool:
+@functools.lru_cache(maxsize=1024)
+def is_ip(name: str) -> bool:
+    """Whether the name of a host is an address; one in a URL stands without its brackets."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

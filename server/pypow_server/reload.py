@@ -7,9 +7,16 @@ from collections.abc import Callable
 
 from pypow.errors import InvalidInputError
 
+from .explain import explain
 from .settings import LIVE, Settings, option
 
 _LOG = logging.getLogger("pypow_server.reload")
+
+
+def warn(settings: Settings) -> None:
+    """Log what is probably not meant, as `pypow gate --check` tells it."""
+    for warning in explain(settings).warnings:
+        _LOG.warning("%s", warning)
 
 
 class Reload:
@@ -54,4 +61,5 @@ class Reload:
             changed = [name for name in fixed if getattr(read, name) != kept[name]]
             for name in changed:
                 _LOG.warning("%s was changed and takes a restart", option(name))
-            _LOG.warning("settings and keys were reloaded")
+            warn(read)
+            _LOG.info("settings and keys were reloaded")

@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from pypow.errors import InvalidInputError
 
 from .call import PRINCIPAL_KEY
-from .embedding import assemble
+from .embedding import assemble, weighed
 from .gate import Gate
 from .lifespan import serve_lifespan
 from .policy import Price, priced
@@ -112,7 +112,7 @@ class _Outcome:
 
     admitted: bool = False
     charged: Charged = None
-    answer: Reply = field(default_factory=lambda: Reply(500))
+    answer: Reply = field(default_factory=lambda: Reply(500), repr=False)
 
     async def take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -153,10 +153,7 @@ class _Till:
             raise InvalidInputError(
                 f"expected a price that install was given ({known}), got {name!r}"
             )
-        if isinstance(worth, Price):
-            return worth
-        default = self.gate.policy.default
-        return priced(name or f"{worth:g} bits", bits=worth, default=default)
+        return weighed(name or f"{bits:g} bits", worth, self.gate.policy.default)
 
     async def admit(self, scope: Scope, price: Price) -> Charged:
         """Who was charged for this request.

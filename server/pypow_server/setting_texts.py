@@ -26,7 +26,7 @@ _DURATION = re.compile(r"([0-9]{1,9})\s?(ms|s|m|h|d)", re.ASCII)
 _MAX_QUOTA_CALLS = 1_000_000
 _MAX_DIGITS = 18
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
 
 
 def http_url(text: str) -> str:
@@ -100,9 +100,13 @@ def hosts(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def networks(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Check networks, such as ``10.0.0.0/8``."""
+    """Check networks whose word is to be taken, such as ``10.0.0.0/8``."""
     for text in texts:
-        parse_network(text)
+        if parse_network(text).prefixlen == 0:
+            raise InvalidInputError(
+                f"expected the networks of your proxies, got {text!r}: with it, every caller could "
+                "say that it is another"
+            )
     return texts
 
 

@@ -7,7 +7,6 @@ Everything is checked when it is read, so that a gate which starts has settings 
 
 import dataclasses
 import difflib
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
 from .connection_limits import LOOPBACK, ConnectionLimits
-from .policy import Policy
+from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
 from .stores import Quota
 
@@ -49,6 +48,8 @@ LIVE: Final = (
 """Settings that a running gate takes over; all others need a restart."""
 
 MODES: Final = ("enforce", "observe")
+FORWARD_AUTH: Final = ("nginx", "caddy", "traefik", "envoy")
+MCP_HEADERS: Final = ("unchecked", "checked")
 
 
 def _reads(
@@ -83,6 +84,10 @@ class Settings:
         keys: the file of secrets; None is one in the state directory.
         trusted_proxies: networks whose word on the client's address is taken.
         client_header: where they name the client.
+        forward_auth: the proxy that asks for decisions, one of `FORWARD_AUTH`; None where requests
+            themselves come here.
+        mcp_headers: ``checked`` where that proxy's upstream holds MCP's headers against the body,
+            so that calls may be priced by them.
         log_level: one of `logs.LEVELS`.
         log_format: one of `logs.FORMATS`.
         audit: the file that gets a line for each decision; None for no such file.
@@ -149,6 +154,14 @@ class Settings:
     client_header: str = field(
         default="X-Forwarded-For",
         metadata=_reads(check=setting_texts.header, key="trust.header"),
+    )
+    forward_auth: str | None = field(
+        default=None,
+        metadata=_reads(check=setting_texts.one_of(FORWARD_AUTH), key="gate.forward_auth"),
+    )
+    mcp_headers: str = field(
+        default="unchecked",
+        metadata=_reads(check=setting_texts.one_of(MCP_HEADERS), key="gate.mcp_headers"),
     )
     log_level: str = field(
         default=logs.DEFAULT_LEVEL,
@@ -284,8 +297,10 @@ class Settings:
         that was made to point here (DNS rebinding).
         """
         hosts = self.hosts
-        if hosts is None and (self.public_url is not None or _is_loopback(listen.host)):
-            hosts = ("localhost", str(urlsplit(self.url).hostname))
+        if hosts is None and (self.public_url is not None or listen.is_loopback):
+            # An address is always one of its names.
+            name = str(urlsplit(self.url).hostname)
+            hosts = ("localhost",) if is_ip(name) else ("localhost", name)
         return dataclasses.replace(self, listen=listen, admin=admin, hosts=hosts)
 
 
@@ -382,10 +397,3 @@ def _default_state_dir(environment: Mapping[str, str]) -> Path:
     if not home.startswith("/"):
         raise InvalidInputError("expected HOME or XDG_STATE_HOME to be set; or give --state-dir")
     return Path(home) / ".local" / "state" / "pypow"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

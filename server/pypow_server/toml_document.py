@@ -50,6 +50,12 @@ class GateTable(_Table):
     mode: Literal["enforce", "observe"] | None = _said(
         "observe decides and counts, and lets everything through."
     )
+    forward_auth: Literal["nginx", "caddy", "traefik", "envoy"] | None = _said(
+        "The proxy that asks for decisions and passes requests on by itself."
+    )
+    mcp_headers: Literal["unchecked", "checked"] | None = _said(
+        "With forward_auth: checked, where the upstream holds MCP's headers against the body."
+    )
     free_limit: str | None = _said(
         'Calls that cost nothing, for each network: "600/60s", or "none".'
     )

@@ -11,7 +11,7 @@ from pypow.errors import InvalidInputError
 from pypow_server.access import Access
 from pypow_server.decision import Decision, Outcome
 from pypow_server.match import Match
-from pypow_server.policy import Entry, Policy, Price
+from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.resource import Resource
 from pypow_server.stores import Quota
 from support.gated import EASY, HOST, Bench, document, offers, solution, solved
@@ -121,6 +121,7 @@ NAMED = Policy(default=EASY, hosts=frozenset({HOST, "localhost"}))
         ([b"gate.example", b"gate.example"], 421),
         ([b"gate.example", b"evil.example"], 421),
         ([b"gate.example\xff"], 421),
+        ([b"g" * 263], 421),
     ],
 )
 def test_a_name_that_is_not_the_gates_is_refused_and_an_address_is_not(
@@ -282,3 +283,15 @@ def test_a_row_that_is_said_to_be_hidden_is_hidden(above: str, below: str, name:
 )
 def test_what_is_hidden_by_a_row_above_is_found(above: str, below: str, hidden: bool) -> None:
     assert Match(above).hides(Match(below)) is hidden
+
+
+def test_what_a_row_gives_away_is_not_to_be_had_by_an_ambiguous_path() -> None:
+    generous = Price("generous", 8 * 1024, 16, free=TWO, sells=PassTerms(9, 60), observe=True)
+    policy = Policy(default=EASY, entries=(Entry("GET /generous", generous),))
+    bench = Bench(policy=policy, limiter=CountingLimiter())
+    assert bench.send("GET", "/generous").status == 200
+    answer = bench.send("GET", "/closed/../closed")
+    assert (answer.status, bench.decisions[-1].entry) == (402, "dearest")
+    assert offers(answer)[0]["difficulty"] == 2
+    paid = bench.send("GET", "/closed/../closed", solution(solved(offers(answer)[0])))
+    assert (paid.status, paid.values(b"x-pow-pass")) == (200, [])

@@ -97,7 +97,7 @@ def test_anubis_cve_2025_24369_the_work_is_what_was_signed() -> None:
 
 @pytest.mark.parametrize("prefix", ["+", " ", "0", "00", "\u0660", "\uff10", "-0", "_"])
 def test_anubis_atoi_no_other_spelling_of_a_nonce_admits_again(prefix: str) -> None:
-    """Nonces read as numbers have many spellings: one solution passed for several."""
+    """Anubis reads nonces as numbers, which have many spellings."""
     bench = Bench()
     proof = bench.proof()
     assert bench.send("GET", headers=solution(proof)).status == 200
@@ -180,14 +180,14 @@ def test_aperture_e015dd0_a_credit_is_the_same_credit_each_time_it_is_shown() ->
 
 @given(st.integers(difficulty.MIN_Q, difficulty.MAX_SUB_Q))
 def test_aperture_2233851_rounding_never_undercharges(q: int) -> None:
-    """Aperture rounded prices down, and gave dear calls away."""
+    """Aperture rounded a price down, by up to all of it."""
     weight = relative_weight(q, default=DEFAULT_PRICE)
     charged = weight * difficulty.expected_hashes(DEFAULT_PRICE.q)
     assert charged >= difficulty.expected_hashes(q) or weight == 0xFFFF
 
 
 def test_aperture_c912a32_a_pass_is_counted_wherever_it_is_carried() -> None:
-    """Aperture's metering looked at one header, and its authentication at two."""
+    """Aperture metered a token in one header, and took it in three."""
     bench = Bench()
     two = some_pass(2)
     carried = [bearer(two), cookie(two), bearer(two) + cookie(two), cookie(two) + bearer(two)]
@@ -251,7 +251,7 @@ def test_haproxy_stick_tables_a_full_table_is_no_open_door() -> None:
 
 
 def test_aperture_625382f_whom_a_bearer_names_is_proven_and_not_said() -> None:
-    """Aperture let a bearer name the session that was charged."""
+    """Aperture charged the session that a bearer named, whoever it belonged to."""
     bench = Bench()
     given, other = (
         some_pass(1),

@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import signal
 import stat
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from pypow import InvalidInputError
 from pypow_server.audit import AuditLog
 from pypow_server.decision import Outcome
 from support.decisions import ADMITTED, REFUSED, refused
+from support.gate_process import gate_process
+from support.plain_http import ask
 
 KEY = b"k" * 32
 
@@ -130,6 +133,25 @@ def test_a_file_that_cannot_be_opened_anew_leaves_the_old_one_in_use(
 def test_a_file_that_cannot_be_opened_ends_the_start_with_one_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="No such file or directory; the audit log must be"):
         AuditLog(tmp_path / "nowhere" / "audit.log", key=KEY, lost=Lost())
+
+
+def test_a_running_gate_goes_on_in_a_new_file_when_it_hears_sighup(tmp_path: Path) -> None:
+    path, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
+    told = []
+    with gate_process(tmp_path, "http://127.0.0.1:9", "--audit", str(path)) as gate:
+        told.append(ask(f"{gate.url}/x").json["decision"])
+        # The thread writes when it comes to it; a file is moved away when there is something in it.
+        while not lines(path):
+            told.append(ask(f"{gate.url}/x").json["decision"])
+        path.rename(moved)
+        gate.process.send_signal(signal.SIGHUP)
+        while not path.exists():
+            told.append(ask(f"{gate.url}/x").json["decision"])
+        told.append(ask(f"{gate.url}/x").json["decision"])
+        gate.stop()
+
+    written = [line["decision"] for line in lines(moved) + lines(path)]
+    assert written == told
 
 
 class FullDisk:

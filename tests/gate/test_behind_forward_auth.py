@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ from pypow_server import problems
 from pypow_server.fronts.dialects import DIALECTS
 from pypow_server.scope import Receive, Scope, Send
 from pypow_server.stores.memory import MemoryLedger
-from support.balancers import GATE, UPSTREAM, balancer
+from support.balancers import DEPLOY, GATE, UPSTREAM, balancer
 from support.deciding import Decider
+from support.gate_process import failed_start, gate_process
 from support.gated import RecordingApp
 from support.plain_http import Response, ask, solution
 from support.serving import served
 
 FILES = {"nginx": "nginx/forward-auth.conf", "caddy": "caddy/forward-auth.Caddyfile"}
 LOOPBACK = "127.0.0.0/8"
+ERRORS = DEPLOY.parent / "errors.md"
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,15 @@ PROBLEMS = [
 ]
 
 
+def test_the_file_for_nginx_knows_every_status_of_a_refusal() -> None:
+    listed = re.findall(
+        r"\$pow_status = (\d+)\) { return (\d+) ", (DEPLOY / FILES["nginx"]).read_text()
+    )
+    documented = re.findall(r"^### `[a-z-]+` \((\d{3})\)$", ERRORS.read_text(), re.MULTILINE)
+    assert {status for pair in listed for status in pair} | {"402"} == set(documented)
+    assert all(asked == returned for asked, returned in listed)
+
+
 @pytest.mark.parametrize("program", FILES)
 def test_every_refusal_reaches_the_caller_as_it_is(program: str, tmp_path: Path) -> None:
     upstream = RecordingApp()
@@ -212,3 +224,34 @@ def test_a_gate_that_is_down_lets_nothing_pass(program: str, tmp_path: Path) -> 
     ):
         assert ask(f"{url}/.well-known/x").status in (500, 502)
     assert upstream.reached == 0
+
+
+CLIENT_HEADERS = {"nginx": "X-Real-IP", "caddy": "X-Forwarded-For"}
+
+
+@pytest.mark.parametrize("program", FILES)
+def test_the_command_decides_for_a_proxy(program: str, tmp_path: Path) -> None:
+    upstream = RecordingApp()
+    options = ("--forward-auth", program, "--client-header", CLIENT_HEADERS[program])
+    with (
+        served(upstream) as behind,
+        gate_process(
+            tmp_path, behind, *options, "--bits", "4", "--trusted-proxy", "127.0.0.1"
+        ) as gate,
+        balancer(
+            tmp_path / "front",
+            FILES[program],
+            {GATE: gate.url.removeprefix("http://"), UPSTREAM: behind.removeprefix("http://")},
+        ) as url,
+    ):
+        paid = solution(ask(f"{url}/api/challenge?resource=GET%20/x").json)
+        assert [ask(f"{url}/x", headers=paid).status for _ in range(2)] == [200, 402]
+        assert ask(f"{gate.url}/x", headers=paid).status in (400, 401)
+    assert upstream.reached == 1
+    assert upstream.header(b"x-pow-principal") == [b"127.0.0.1/32"]
+
+
+def test_a_gate_that_would_decide_for_nobody_does_not_start(tmp_path: Path) -> None:
+    failed = failed_start(tmp_path, "--forward-auth", "nginx", "--listen", "127.0.0.1:0")
+    assert failed.returncode == 2
+    assert "--trusted-proxy" in failed.stderr

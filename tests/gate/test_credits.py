@@ -2,10 +2,11 @@
 """Credits are spends and refunds: ledgers asked at random, beside a model of them."""
 
 import asyncio
+import itertools
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -18,11 +19,15 @@ from pypow_server import passes
 from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
 from pypow_server.stores import Ledger
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.stores.redis_address import read_address
+from pypow_server.stores.redis_store import RedisLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support.challenges import KEY, NOW_MS
 from support.credit_model import Failing, OpenAt, Tally, Trial
+from support.fault_proxy import Failure, fault_proxy
 from support.gated import Bench
 from support.ledger_twins import AsksThenMarks, ReleasesEverything
+from support.redis_server import running
 
 OPERATIONS = 3_000
 DEEP_OPERATIONS = int(os.environ.get("PYPOW_TORTURE_OPERATIONS", "1000000"))
@@ -66,12 +71,39 @@ def in_sqlite(folder: Path) -> Subject:
     return Subject(open_at, failing=locked)
 
 
+@contextmanager
+def in_redis(folder: Path) -> Iterator[Subject]:
+    with running(folder / "redis") as server, fault_proxy(server.port) as proxy:
+        address = read_address(f"//127.0.0.1:{proxy.port}/0", scheme="redis")
+
+        async def open_at(clock: Callable[[], int]) -> Ledger:
+            return RedisLedger(address, clock=clock)
+
+        @asynccontextmanager
+        async def dropped() -> AsyncIterator[None]:
+            proxy.arm(Failure.DROP, next(pieces))
+            try:
+                yield
+            finally:
+                proxy.disarm()
+
+        pieces = itertools.cycle((1, 2, 3, 4))  # questions and answers in turn
+        yield Subject(open_at, failing=dropped)
+
+
 @pytest.mark.parametrize("subject", [in_memory, in_sqlite])
 def test_credits_are_spends_and_refunds(subject: Callable[[Path], Subject], tmp_path: Path) -> None:
     tally = subject(tmp_path).tried(Random(4711), OPERATIONS)
     assert tally.mistakes == []
     assert min(tally.won, tally.lost, tally.stale, tally.unknown, tally.released) > 0
     assert tally.restarts > 0
+
+
+def test_credits_are_spends_and_refunds_in_redis(tmp_path: Path) -> None:
+    with in_redis(tmp_path) as subject:
+        tally = subject.tried(Random(4711), OPERATIONS)
+    assert tally.mistakes == []
+    assert tally.faults > 0
 
 
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))
@@ -91,6 +123,14 @@ def test_credits_are_spends_and_refunds_over_a_million_operations(
     subject: Callable[[Path], Subject], tmp_path: Path
 ) -> None:
     tally = subject(tmp_path).tried(Random(4711), DEEP_OPERATIONS)
+    print(tally)
+    assert tally.mistakes == []
+
+
+@pytest.mark.deep
+def test_credits_are_spends_and_refunds_over_a_million_operations_in_redis(tmp_path: Path) -> None:
+    with in_redis(tmp_path) as subject:
+        tally = subject.tried(Random(4711), DEEP_OPERATIONS)
     print(tally)
     assert tally.mistakes == []
 

@@ -269,6 +269,7 @@ def test_an_upstream_that_breaks_a_paid_call_is_found(tmp_path: Path, doctor: Do
 
 
 _PARTS = {
+    "host": "proxy_set_header Host $http_host;",
     "real_ip": "proxy_set_header X-Real-IP $remote_addr;",
     "buffering": "proxy_buffering off;",
 }
@@ -276,11 +277,7 @@ _PARTS = {
 
 def behind_nginx(tmp_path: Path, gate: GateProcess, **changes: str) -> Any:
     """nginx on the file of docs/deploy, with these parts of it changed."""
-    parts = {
-        "real_ip": "proxy_set_header X-Real-IP $remote_addr;",
-        "buffering": "proxy_buffering off;",
-    }
-    changed = {parts[name]: text for name, text in changes.items()}
+    changed = {_PARTS[name]: text for name, text in changes.items()}
     where = {GATE: urlsplit(gate.url).netloc}
     return balancer(tmp_path / "nginx", "nginx/proxy.conf", {**where, **changed})
 
@@ -295,6 +292,50 @@ def test_a_gate_that_takes_its_proxy_for_every_caller_is_found(
         "takes every caller for the proxy at 127.0.0.1/32" in found.one("public", "warn")["found"]
     )
     assert found.status == 0
+
+
+TRUSTING = ("--trusted-proxy", "127.0.0.1", "--client-header", "X-Real-IP")
+
+
+def test_a_gate_that_trusts_its_proxy_and_no_caller_is_well(tmp_path: Path, doctor: Doctor) -> None:
+    with running(tmp_path, *TRUSTING) as gate, behind_nginx(tmp_path, gate) as url:
+        found = doctor(*at(gate, url=url))
+
+    assert found.of("public", "warn") == found.of("public", "fail") == []
+    assert any("to come from 127.0.0.2/32" in one["found"] for one in found.of("public", "ok"))
+
+
+def test_a_proxy_that_lets_callers_choose_their_address_is_found(
+    tmp_path: Path, doctor: Doctor
+) -> None:
+    change = "proxy_set_header X-Real-IP $http_x_real_ip;"
+    with (
+        running(tmp_path, *TRUSTING) as gate,
+        behind_nginx(tmp_path, gate, real_ip=change) as url,
+    ):
+        found = doctor(*at(gate, url=url)).one("public", "fail")
+
+    assert "callers choose their own address" in found["found"]
+
+
+def test_a_proxy_that_changes_the_host_is_found(tmp_path: Path, doctor: Doctor) -> None:
+    change = "proxy_set_header Host other.example;"
+    name = ("--public-url", "http://gate.example", "--host", "127.0.0.1")
+    with (
+        running(tmp_path, *name) as gate,
+        behind_nginx(tmp_path, gate, host=change) as url,
+    ):
+        found = doctor(*at(gate, url=url)).one("public", "fail")
+
+    assert "does not know the Host" in found["found"]
+
+
+def test_a_gate_that_only_observes_is_told(tmp_path: Path, doctor: Doctor) -> None:
+    with running(tmp_path, "--mode", "observe") as gate:
+        found = doctor(*at(gate)).one("public", "warn")
+
+    assert "it cost nothing" in found["found"]
+    assert "observe" in found["fix"]
 
 
 def test_a_proxy_that_keeps_proofs_back_is_found(tmp_path: Path, doctor: Doctor) -> None:

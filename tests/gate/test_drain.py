@@ -23,7 +23,7 @@ from support.serving import served
 
 FREE = "/.well-known/anything"
 CALLERS = 8
-RUNS = int(os.environ.get("PYPOW_TEST_DRAINS", "2"))
+RUNS = int(os.environ.get("PYPOW_TEST_DRAINS", "100"))
 
 
 class Stream:
@@ -141,13 +141,10 @@ class Load:
         return "answered" if response.status in (200, 429) and body else f"{response.status}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "closed"])
-def test_no_call_is_dropped_under_load(
-    number: signal.Signals, keep_alive: bool, tmp_path: Path
-) -> None:
+def ended_under_load(runs: int, tmp_path: Path, *, keep_alive: bool) -> Counter[str]:
+    """What became of the calls of so many gates that were ended under load."""
     outcomes: Counter[str] = Counter()
-    for run in range(RUNS):
+    for run in range(runs):
         with (
             served(soon) as upstream,
             gate_process(tmp_path / str(run), upstream, "--log-level", "error") as gate,
@@ -156,10 +153,28 @@ def test_no_call_is_dropped_under_load(
             load = Load(gate.url)
             callers = [pool.submit(load.calls, keep_alive=keep_alive) for _ in range(CALLERS)]
             assert load.runs.wait(timeout=PATIENCE_S), load.outcomes
-            code, complaints = gate.stop(number)
+            code, complaints = gate.stop()
             for caller in callers:
                 caller.result(timeout=PATIENCE_S)
         assert (code, complaints) == (0, "")
         outcomes += load.outcomes
+
+    return outcomes
+
+
+each_caller = pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", "closed"])
+
+
+@each_caller
+def test_no_call_is_dropped_under_load(keep_alive: bool, tmp_path: Path) -> None:
+    outcomes = ended_under_load(1, tmp_path, keep_alive=keep_alive)
+
+    assert set(outcomes) == {"answered"}, outcomes
+
+
+@pytest.mark.deep
+@each_caller
+def test_no_call_is_dropped_by_a_hundred_gates_that_end(keep_alive: bool, tmp_path: Path) -> None:
+    outcomes = ended_under_load(RUNS // 2, tmp_path, keep_alive=keep_alive)
 
     assert set(outcomes) == {"answered"}, outcomes

@@ -63,9 +63,12 @@ def test_the_api_is_served_beside_the_app() -> None:
 def test_no_challenge_is_cheaper_than_what_it_buys() -> None:
     """Weights count in the default price, so a challenge for any call buys none that is dearer."""
     app = RecordingApp()
-    guarded = guard(app, prices={"GET /dear": 8, "GET /cheap": 2})
+    given = Price("dear", difficulty.from_bits(8))
+    guarded = guard(app, prices={"GET /dear": 8, "GET /given": given, "GET /cheap": 2})
     proof = solution(solved(document(ask(guarded, "GET", "/api/challenge"))))
-    assert document(ask(guarded, "GET", "/dear", *proof))["type"] == "urn:pypow:error:underweight"
+    for dear in ("/dear", "/given"):
+        refused = document(ask(guarded, "GET", dear, *proof))
+        assert refused["type"] == "urn:pypow:error:underweight"
     assert ask(guarded, "GET", "/cheap", *proof).status == 200
 
 
@@ -126,3 +129,21 @@ def test_the_store_is_closed_when_the_server_stops_though_the_app_has_no_lifespa
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     refused = ask(guarded, "GET", "/x", *solution(solved(offers(ask(guarded, "GET", "/x"))[0])))
     assert refused.status == 503
+
+
+def test_a_policy_file_is_read_and_given_prices_stand_before_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "pypow.toml"
+    config.write_text(
+        '[[price]]\nmatch = "GET /v1/*"\nbits = 4\npass = "3 calls / 1m"\n'
+        '[[price]]\nmatch = "GET /timed"\nbits = 4\npass = "5m"\n'
+    )
+    monkeypatch.setenv("PYPOW_CONFIG", str(config))
+    guarded = guard(RecordingApp(), prices={"GET /v1/health": FREE})
+    assert ask(guarded, "GET", "/v1/health").status == 200
+    sold = {path: offers(ask(guarded, "GET", path))[0]["pass"] for path in ("/v1/a", "/timed")}
+    assert sold == {
+        "/v1/a": {"calls": 3, "lifetime": 60, "resource": "GET /v1/a"},
+        "/timed": {"calls": 0, "lifetime": 300, "resource": "GET /timed"},
+    }

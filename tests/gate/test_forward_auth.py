@@ -11,10 +11,9 @@ from pypow_server.access import Access
 from pypow_server.match import Match
 from pypow_server.policy import FREE, Entry, Policy, Price
 from support.asgi_client import Answer
+from support.balancers import DEPLOY
 from support.deciding import PROXY, Decider
 from support.gated import EASY, HOST, Headers, offers, solution, solved
-
-VOUCHED = [b"x-pow-principal", b"x-pow-upstream-authorization", b"x-pow-upstream-cookie"]
 
 
 def nginx(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
@@ -110,26 +109,62 @@ def test_a_proof_for_one_request_passes_no_other(dialect: str) -> None:
         assert refused(ask(decider, dialect, method, target, paid))[0] == 402
 
 
+def upstream_fields(dialect: str, sent: Headers, answer: Answer) -> dict[bytes, list[bytes]]:
+    """What the proxy's documentation says that the upstream gets of the fields that matter."""
+    fields = {name: [v for n, v in sent if n == name] for name in SET}
+    copied = {name: answer.values(name) for name in SET}
+    if dialect == "envoy":  # sets what is there, deletes what is listed
+        (listed,) = answer.values(b"x-envoy-auth-headers-to-remove")
+        kept = {name: copied[name] or fields[name] for name in SET}
+        return {name: [] if name in listed.split(b", ") else kept[name] for name in SET}
+    if dialect == "traefik":  # deletes all that it is to copy, then copies what is there
+        return copied
+    return {name: answer.values(VOUCHED.get(name, b"-")) for name in SET}
+
+
+SET = [b"x-pow-principal", b"authorization", b"cookie", b"x-pow-solution"]
+VOUCHED = {
+    b"x-pow-principal": b"x-pow-principal",
+    b"authorization": b"x-pow-upstream-authorization",
+    b"cookie": b"x-pow-upstream-cookie",
+}
+
+
 @each_dialect
-def test_every_vouched_header_is_there_every_time_and_without_our_credentials(dialect: str) -> None:
+def test_the_upstream_gets_what_is_vouched_and_none_of_our_credentials(dialect: str) -> None:
     decider = Decider(dialect, policy=Policy(default=EASY, entries=(Entry("GET /free", FREE),)))
-    bare = ask(decider, dialect, "GET", b"/free")
-    assert [bare.values(name) for name in VOUCHED] == [[b""], [b""], [b""]]
-    full = ask(
-        decider,
-        dialect,
-        "GET",
-        b"/free",
-        [
-            (b"x-pow-principal", b"root"),
-            (b"authorization", b"Basic abc"),
-            (b"cookie", b"a=1; pypow_pass=pyp_x"),
-            (b"cookie", b"b=2"),
-        ],
-    )
-    assert [full.values(name) for name in VOUCHED] == [[b""], [b"Basic abc"], [b"a=1; b=2"]]
-    ours = ask(decider, dialect, "GET", b"/free", [(b"authorization", b"PoW a=b")])
-    assert ours.values(b"x-pow-upstream-authorization") == [b""]
+
+    def reaches(*sent: tuple[bytes, bytes]) -> list[list[bytes]]:
+        answer = ask(decider, dialect, "GET", b"/free", sent)
+        assert answer.status == 200
+        found = upstream_fields(dialect, sent, answer).values()
+        return [[value for value in values if value] for values in found]
+
+    claimed = (b"x-pow-principal", b"root")
+    assert reaches() == reaches(claimed) == [[], [], [], []]
+    ours = [(b"cookie", b"pypow_pass=pyp_x"), (b"x-pow-solution", b"challenge=a,nonce=b")]
+    assert reaches(claimed, *ours, (b"authorization", b"PoW a=b")) == [[], [], [], []]
+    assert reaches(
+        claimed,
+        (b"authorization", b"Basic abc"),
+        (b"cookie", b"a=1; pypow_pass=pyp_x"),
+        (b"cookie", b"b=2"),
+    ) == [[], [b"Basic abc"], [b"a=1; b=2"], []]
+
+
+@pytest.mark.parametrize("dialect", ["nginx", "caddy"])
+def test_every_vouched_header_is_there_every_time(dialect: str) -> None:
+    answer = ask(Decider(dialect), dialect, "GET", b"/.well-known/x")
+    assert [answer.values(name) for name in VOUCHED.values()] == [[b""], [b""], [b""]]
+
+
+def test_the_snippets_name_all_that_is_vouched() -> None:
+    traefik_file = (DEPLOY / "traefik" / "dynamic.yaml").read_text()
+    envoy_file = (DEPLOY / "envoy" / "ext_authz.yaml").read_text()
+    for name in SET:
+        assert name in traefik_file.lower().encode()
+    for name in SET[:3]:
+        assert name in envoy_file.lower().encode()
 
 
 @each_dialect
@@ -294,7 +329,6 @@ def test_a_call_that_is_denied_hides_in_no_body(checked: bool) -> None:
     assert ask(decider, "caddy", "POST", b"/mcp", named).status == (402 if checked else 403)
 
 
-def test_streams_and_ends_of_old_sessions_stay_free() -> None:
-    decider = Decider("caddy")
-    for method in ("GET", "DELETE"):
-        assert ask(decider, "caddy", method, b"/mcp").status == 200
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_nothing_on_an_mcp_path_is_free_without_its_body(method: str) -> None:
+    assert ask(Decider("caddy"), "caddy", method, b"/mcp").status == 402

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pypow_server.call import Call
+from pypow_server.client_address import TrustedProxies
 from pypow_server.gate import Gate
 from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
@@ -582,3 +583,12 @@ def test_no_body_on_the_mcp_path_breaks_the_gate_or_earns_admission(body: bytes)
     answer = bench.send("POST", "/mcp", (), body)
     assert answer.status in (200, 400)
     assert (bench.ledger.spends, bench.app.reached) == (0, 0)
+
+
+def test_the_app_sees_the_client_that_a_trusted_proxy_names() -> None:
+    trusted = TrustedProxies.parse(["192.0.2.0/24"])
+    bench = Bench(policy=Policy(default=EASY, entries=(Entry("GET /x", FREE),), trusted=trusted))
+    bench.send("GET", "/x", [(b"x-forwarded-for", b"6.6.6.6, 203.0.113.9")])
+    assert bench.app.scopes[-1]["client"] == ("203.0.113.9", 0)
+    bench.send("GET", "/x")
+    assert bench.app.scopes[-1]["client"] == ("192.0.2.7", 50000)

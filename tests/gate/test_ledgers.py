@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from pypow_server.stores import SKEW_MS, Ledger, Spend, StoreError
+from pypow_server.stores import SKEW_MS, Ledger, Spend, Store, StoreError, memory, sqlite
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
+from pypow_server.stores.watched import WatchedLedger
 from support import ledger_contract as contract
 from support import ledger_twins as twins
 from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
+from support.limiter_contract import ask
 from support.redis_stores import fresh_address, opened
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=["memory", "watched", "sqlite", "redis", "valkey"])
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenLedger:
     match request.param:
         case "memory":
             return MemoryLedger
+        case "watched":
+            return lambda: WatchedLedger(MemoryLedger(), [])
         case "sqlite":
             return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
         case name:
@@ -42,6 +46,7 @@ def test_every_ledger_keeps_the_contract(open_ledger: OpenLedger, check: Check) 
         (twins.IgnoresTheEpoch, contract.another_epoch_is_stale_and_uses_nothing),
         (twins.IgnoresTheLimit, contract.exactly_limit_callers_win),
         (twins.DropsAtExpiry, contract.a_record_outlives_its_expiry_by_the_skew),
+        (twins.TakesTheLastExpiry, contract.the_latest_expiry_of_a_key_counts),
         (twins.FollowsTheClockBack, contract.a_clock_set_back_brings_nothing_back),
         (twins.DropsWithoutDoubt, contract.what_may_have_been_dropped_is_unknown),
         (twins.DropsWithoutDoubt, contract.a_closed_ledger_admits_nobody),
@@ -83,3 +88,56 @@ def test_a_memory_ledger_drops_what_has_expired() -> None:
         )
 
     asyncio.run(story())
+
+
+def test_a_memory_ledger_that_is_closed_is_not_ready() -> None:
+    async def story() -> None:
+        ledger = MemoryLedger()
+        await ledger.aclose()
+        with pytest.raises(StoreError, match="is closed; open a new one"):
+            await ledger.probe()
+
+    asyncio.run(story())
+
+
+def test_no_caller_pays_for_all_that_has_expired() -> None:
+    async def story() -> None:
+        ledger = MemoryLedger(max_entries=200)
+        await asyncio.gather(*(spend(ledger, b"%d" % index) for index in range(200)))
+        late_ms = EXPIRES_AT_MS + SKEW_MS
+        for index in range(200):
+            key = b"late %d" % index
+            assert await spend(ledger, key, expires_at_ms=late_ms, now_ms=late_ms) is Spend.WON
+        assert await spend(ledger, b"more", expires_at_ms=late_ms, now_ms=late_ms) is Spend.UNKNOWN
+
+    asyncio.run(story())
+
+
+def test_what_a_url_opens_spends_counts_and_revokes(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        assert await spend(store.ledger, epoch=await store.ledger.epoch()) is Spend.WON
+        assert (await ask(store.limiter, calls=10)).allowed
+        assert not (await ask(store.limiter)).allowed
+        await store.revocations.revoke(KEY, expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS)
+        assert await store.revocations.revoked(now_ms=NOW_MS) == {KEY}
+        await store.limiter.aclose()
+        await store.ledger.aclose()
+
+    asyncio.run(story(memory.open_store("")))
+    asyncio.run(story(sqlite.open_store(f"{tmp_path}/ledger.db")))
+    assert {path.name for path in tmp_path.iterdir()} == {"ledger.db", "ledger.db.limits"}
+
+
+@pytest.mark.parametrize(
+    ("open_store", "rest", "text"),
+    [
+        (memory.open_store, "ledger.db", "memory: with nothing after it, got 'ledger.db'"),
+        (sqlite.open_store, "", "expected sqlite:PATH such as"),
+        (sqlite.open_store, "//ledger.db", "got '//ledger.db'"),
+    ],
+)
+def test_a_url_of_another_form_is_refused(
+    open_store: Callable[[str], Store], rest: str, text: str
+) -> None:
+    with pytest.raises(StoreError, match=text):
+        open_store(rest)

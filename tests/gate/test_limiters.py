@@ -128,6 +128,8 @@ def test_a_full_memory_limiter_forgets_whom_it_saw_longest_ago() -> None:
             await ask(limiter, key)
         remaining = [(await ask(limiter, key)).remaining for key in (b"a", b"b")]
         assert remaining == [7, 9]
+        await limiter.aclose()
+        assert (await ask(limiter, b"a")).remaining == 9
 
     asyncio.run(story())
 
@@ -181,6 +183,8 @@ def test_a_limiter_that_cannot_tell_says_so(tmp_path: Path) -> None:
         limiter = SqliteLimiter(path, busy_timeout_ms=20)
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another process keeps it locked"):
+            SqliteLimiter(path, busy_timeout_ms=20)
         with pytest.raises(StoreError, match="another process keeps it locked"):
             await ask(limiter)
         other.close()

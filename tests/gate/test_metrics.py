@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -18,12 +19,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
-from pypow_server.stores.watched import WatchedLedger
+from pypow_server.stores.watched import StoreCall, WatchedLedger
 from support.asgi_client import call
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
 
-DOCUMENTED = re.compile(r"^\| `(pypow_\w+)` \|", re.MULTILINE)
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCUMENTED = re.compile(r"^\| `(pypow_\w+)` \| ([\w, ]*)\|", re.MULTILINE)
 PROMTOOL = shutil.which("promtool")
 
 
@@ -150,6 +152,25 @@ def test_a_scraper_that_asks_for_openmetrics_gets_it() -> None:
     assert media_type.startswith("application/openmetrics-text")
     families = parse_openmetrics(text.decode())  # type: ignore[no-untyped-call]
     assert "pypow_decisions" in {family.name for family in families}
+
+
+def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
+    metrics = fresh()
+    metrics.record(refused())
+    metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
+    families = parse_text(metrics.exposition("")[0].decode())
+    found = {
+        family.name: {name for sample in family.samples for name in sample.labels} - {"le"}
+        for family in families
+        if family.name.startswith("pypow_") and not family.name.endswith("_created")
+    }
+
+    text = OPERATIONS.read_text("utf-8")
+    documented = {
+        name.removesuffix("_total"): {label for label in re.split("[, ]+", labels) if label}
+        for name, labels in DOCUMENTED.findall(text)
+    }
+    assert documented == {name.removesuffix("_total"): labels for name, labels in found.items()}
 
 
 def complaints(families: Iterable[Metric]) -> list[str]:

@@ -3,7 +3,9 @@
 
 import asyncio
 import json
+import string
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -15,10 +17,14 @@ from pypow.challenge import Expected, Key, Keyring, Reason, Refusal
 from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
 from pypow_server.api import create_api
+from pypow_server.call import Call, Form, Presented
+from pypow_server.hearing import Passage
 from pypow_server.passes import Pass
 from pypow_server.policy import MAX_PASS_LIFETIME_S, Entry, PassTerms, Policy
+from pypow_server.rails import Admit
 from pypow_server.rails.work import WorkRail
-from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
+from pypow_server.resource import Resource
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend
 from support.asgi_client import Answer, call
 from support.challenges import KEY, KEYRING, NOW_MS
@@ -80,6 +86,16 @@ def test_every_flipped_bit_and_every_truncation_is_refused() -> None:
         for bit in range(8):
             flipped = text[:index] + chr(ord(text[index]) ^ 1 << bit) + text[index + 1 :]
             assert reason(flipped) in (Reason.MALFORMED, Reason.UNKNOWN_KEY, Reason.BAD_MAC)
+
+
+def test_a_pass_has_one_text() -> None:
+    text = some_pass().text
+    read = []
+    for last in string.ascii_letters + string.digits + "-_":
+        with suppress(WireError):
+            read.append(passes.decode(text[:-1] + last))
+    assert len(read) == 16
+    assert len({given.octets for given in read}) == 16
 
 
 def test_another_secret_under_the_same_id_does_not_sign_for_us() -> None:
@@ -500,3 +516,46 @@ def test_an_mcp_caller_is_told_of_its_pass_in_the_same_header() -> None:
         for n in range(3)
     ]
     assert [answer.body == b"reached" for answer in uses] == [True, True, False]
+
+
+def test_a_websocket_is_told_of_its_pass_when_it_opens() -> None:
+    async def opens(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept", "headers": [(b"x-kept", b"yes")]})
+
+    bench = Bench(policy=selling(3, match="GET /live"), app=opens)
+    scope = {
+        "type": "websocket", "path": "/live", "raw_path": b"/live", "query_string": b"",
+        "client": ("192.0.2.7", 50000), "headers": [(b"host", HOST.encode())],
+    }  # fmt: skip
+    challenge_of = bench.rail.challenge(
+        Resource.parse("GET /live"), EASY, puzzles=None, now_ms=NOW_MS,
+        epoch=asyncio.run(bench.ledger.epoch()),
+    )  # fmt: skip
+    scope["headers"] = [(b"host", HOST.encode()), *solution(solved(challenge_of.published()))]
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    asyncio.run(bench.gate(scope, receive, send))
+    (accepted,) = sent
+    names = [name for name, _ in accepted["headers"]]
+    assert accepted["type"] == "websocket.accept"
+    assert names[:2] == [b"x-kept", b"x-pow-pass"]
+
+
+def test_no_repr_on_the_way_shows_a_pass_or_a_proof() -> None:
+    text = some_pass().text
+    for value in (
+        some_pass(),
+        Admit("someone", None, text),
+        Presented(Form.PASS, text.encode()),
+        Passage({}, Bench().clock, None, text),  # type: ignore[arg-type]
+        Call("GET", b"/", "local", (), presented=(Presented(Form.PASS, text.encode()),)),
+    ):
+        assert text[60:] not in repr(value)
+        assert some_pass().mac.hex() not in repr(value)
+        assert repr(some_pass().mac) not in repr(value)

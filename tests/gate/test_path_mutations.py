@@ -73,7 +73,9 @@ def _behind(front: str, guarded: Guarded) -> Iterator[str]:
     if front == "direct":
         yield guarded.gate
     elif "forward-auth" in file:
-        decider = Decider(program, networks=("127.0.0.0/8",), ledger=MemoryLedger())
+        decider = Decider(
+            program, checked_headers=False, networks=("127.0.0.0/8",), ledger=MemoryLedger()
+        )
         behind = guarded.upstream.url.removeprefix("http://")
         with (
             served(decider.app, lifespan=True) as deciding,

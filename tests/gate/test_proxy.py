@@ -58,6 +58,7 @@ def test_a_request_crosses_with_its_fields_and_nothing_invented() -> None:
         b"X-Forwarded-For: 192.0.2.7",
         b"X-Forwarded-Host: gate.example",
         b"Via: 1.1 pypow",
+        b"X-PoW-Principal: ",
     ]
 
 

@@ -2,15 +2,17 @@
 """What the proxy answers when the upstream gave no answer, or half of one."""
 
 import asyncio
+import contextlib
 import socket
 
 import pytest
 
-from pypow_server.fronts.proxy import BrokenOffError
-from pypow_server.scope import UPSTREAM_REACHED
+from pypow_server.fronts.proxy import BrokenOffError, Proxy
+from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Receive, Scope, Send
 from support.asgi_client import Answer, call
-from support.proxying import proxying
+from support.proxying import failure, proxying
 from support.raw_upstream import raw_upstream
+from support.serving import serving
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -87,3 +89,49 @@ def test_an_upstream_that_was_reached_once_stays_reached() -> None:
 def test_an_answer_that_breaks_off_is_never_completed(answer: bytes) -> None:
     with pytest.raises(BrokenOffError):
         _answer_through(answer)
+
+
+async def _until_it_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _through(upstream: ASGIApp) -> Answer:
+    """One request to an upstream that may be silent for 50 ms."""
+    async with serving(upstream) as url:
+        proxy = Proxy(url, failure=failure, silence_s=0.05)
+        try:
+            return await call(proxy, "POST", body=b"x")
+        finally:
+            await proxy.aclose()
+
+
+def test_an_upstream_that_takes_a_request_and_says_nothing_is_a_timeout() -> None:
+    async def upstream(scope: Scope, receive: Receive, send: Send) -> None:
+        await _until_it_leaves(receive)
+
+    answer = asyncio.run(_through(upstream))
+    assert answer.status == 504
+    assert answer.scope[UPSTREAM_REACHED] is True
+
+
+@pytest.mark.parametrize(
+    ("media_type", "whole"), [("text/event-stream", True), ("text/plain", False)]
+)
+def test_an_answer_may_fall_silent_only_where_it_streams_events(
+    media_type: str, whole: bool
+) -> None:
+    async def upstream(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", media_type.encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.3):  # six times what the proxy bears
+                await _until_it_leaves(receive)
+        await send({"type": "http.response.body", "body": b"two"})
+
+    if whole:
+        assert asyncio.run(_through(upstream)).body == b"one two"
+    else:
+        with pytest.raises(BrokenOffError):
+            asyncio.run(_through(upstream))

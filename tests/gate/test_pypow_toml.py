@@ -37,6 +37,8 @@ SAID = {
     "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
     "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
     "gate.mode": ('"observe"', "mode", "observe"),
+    "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
+    "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
     "gate.free_limit": ('"10/1m"', "free_limit", Quota(10, 60_000)),
     "gate.state_dir": ('"/srv/state"', "state_dir", Path("/srv/state")),
     "gate.drain": ('"1m"', "drain_s", 60),
@@ -259,6 +261,11 @@ WRONG = {
         "bits = 20.5",
         'bits = 20\npass = "5 calls"',
         'line 12: price[2].pass: expected "20 calls / 5m" or "5m"',
+    ),
+    "a pass for half a second": (
+        "bits = 20.5",
+        'bits = 20\npass = "500ms"',
+        "line 12: price[2].pass: expected whole seconds",
     ),
     "a pass for no call": (
         "bits = 20.5",

@@ -88,7 +88,7 @@ def test_another_form_is_refused_and_not_repeated(url: str, form: str) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ("deploiment=x", "to be among deployment, ca, sentinel_user, sentinel_password; got 'de"),
+        ("deploymint=x", "to be among deployment, ca, sentinel_user, sentinel_password; got 'de"),
         ("deployment=a&deployment=b", "once; got one twice"),
         ("deployment=", "1 to 64 letters"),
         ("deployment=a}b", "got 'a}b'"),

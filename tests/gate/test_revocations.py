@@ -67,6 +67,15 @@ async def a_look_ahead_drops_nothing(revocations: Revocations) -> None:
     assert await revocations.revoked(now_ms=NOW_MS) == {b"a"}
 
 
+async def a_revocation_drops_what_has_expired(revocations: Revocations) -> None:
+    await revocations.revoke(b"a", expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS)
+    late_ms = EXPIRES_AT_MS + SKEW_MS
+    await revocations.revoke(b"b", expires_at_ms=late_ms, now_ms=late_ms - 1)
+    assert await revocations.revoked(now_ms=NOW_MS) == {b"a", b"b"}
+    await revocations.revoke(b"c", expires_at_ms=late_ms, now_ms=late_ms)
+    assert await revocations.revoked(now_ms=NOW_MS) == {b"b", b"c"}
+
+
 Check: TypeAlias = Callable[[Revocations], Coroutine[None, None, None]]
 
 
@@ -77,6 +86,7 @@ Check: TypeAlias = Callable[[Revocations], Coroutine[None, None, None]]
         it_is_listed_until_its_expiry_and_the_skew,
         the_latest_expiry_counts,
         a_look_ahead_drops_nothing,
+        a_revocation_drops_what_has_expired,
     ],
 )
 def test_every_store_keeps_the_contract(open_revocations: Open, check: Check) -> None:
@@ -109,6 +119,7 @@ class _DropsOnLooking(MemoryRevocations):
     [
         (_Forgets, it_is_listed_until_its_expiry_and_the_skew),
         (_Forgets, the_latest_expiry_counts),
+        (_Forgets, a_revocation_drops_what_has_expired),
         (_DropsOnLooking, a_look_ahead_drops_nothing),
     ],
 )

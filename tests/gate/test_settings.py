@@ -3,6 +3,7 @@
 
 import dataclasses
 import re
+from collections.abc import Set
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,8 @@ SOUND = {
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
     "hosts": ("a.example", "b.example,gate", ("b.example", "gate")),
     "mode": ("observe", "enforce", "enforce"),
+    "forward_auth": ("nginx", "caddy", "caddy"),
+    "mcp_headers": ("checked", "unchecked", "unchecked"),
     "free_limit": ("10/1s", "none", None),
     "keys": ("/srv/k.json", "/srv/l.json", Path("/srv/l.json")),
     "trusted_proxies": ("10.0.0.0/8", "127.0.0.1,::1", ("127.0.0.1", "::1")),
@@ -149,9 +152,11 @@ UNSOUND = {
     "state_dir": ["", "a\0b"],
     "hosts": ["", "a.example:80", "http://x", "a,*", "-x", "a b"],
     "mode": ["", "off", "Observe"],
+    "forward_auth": ["", "haproxy", "Nginx"],
+    "mcp_headers": ["", "yes"],
     "free_limit": ["", "60", "60/", "0/1s", "60/60", "-1/1s", "9999999/1s", "60/0s", "None"],
     "keys": ["", "a\0b"],
-    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33"],
+    "trusted_proxies": ["", "proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0"],
     "client_header": ["", "X Real IP", "X-Real-IP:"],
 }
 
@@ -223,6 +228,34 @@ def test_the_url_follows_the_port_that_was_bound_unless_a_public_one_was_said() 
 
     assert unsaid.bound_to(listen=bound, admin=bound).url == "http://127.0.0.1:40123"
     assert said.bound_to(listen=bound, admin=bound).url == "https://mcp.example.com"
+
+
+@pytest.mark.parametrize(
+    ("listen", "public_url", "hosts", "named"),
+    [
+        ("127.0.0.1:1", None, None, {"localhost"}),
+        ("[::1]:1", None, None, {"localhost"}),
+        ("localhost:1", None, None, {"localhost"}),
+        ("0.0.0.0:1", None, None, None),
+        ("gate.local:1", None, None, None),
+        ("0.0.0.0:1", "https://A.example/x", None, {"localhost", "a.example"}),
+        ("127.0.0.1:1", "https://a.example", "gate,B.example", {"gate", "b.example"}),
+        ("127.0.0.1:1", "https://a.example", "*", None),
+    ],
+)
+def test_a_gate_with_a_name_of_its_own_is_called_by_it(
+    listen: str, public_url: str | None, hosts: str | None, named: Set[str] | None
+) -> None:
+    given = {"listen": listen, "public_url": public_url, "hosts": hosts}
+    settings = Settings.from_env(HOME, given)
+    bound = settings.bound_to(listen=settings.listen, admin=settings.admin)
+    assert bound.policy.hosts == named
+
+
+def test_a_gate_around_an_app_that_others_serve_asks_for_no_name_unless_it_is_told() -> None:
+    assert Settings.from_env(HOME, {"public_url": "https://a.example"}).policy.hosts is None
+    told = Settings.from_env(HOME, {"hosts": "a.example"})
+    assert told.policy.hosts == frozenset({"a.example"})
 
 
 def _documented(table: str) -> list[tuple[str, str]]:

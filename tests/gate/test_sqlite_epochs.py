@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pypow_server.stores import Spend
+from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.spend_file import FRESH_MS
 from pypow_server.stores.sqlite import SqliteLedger
 from support.ledger_contract import NOW_MS, spend
@@ -85,6 +85,27 @@ def test_a_file_replaced_while_open_is_noticed(path: Path) -> None:
         assert await spend(ledger, epoch=epoch) is Spend.WON
         shutil.move(path, path.with_name("moved.db"))
         assert await spend(ledger, epoch=epoch) is Spend.UNKNOWN
+        assert await spend(ledger, epoch=epoch) is Spend.STALE
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_file_put_in_the_place_of_an_open_one_is_noticed(path: Path) -> None:
+    async def story() -> None:
+        ledger = opened(path)
+        epoch = await ledger.epoch()
+        other = path.with_name("other.db")
+        with sqlite3.connect(path) as copier:
+            copier.execute("VACUUM INTO ?", (str(other),))
+        copier.close()
+        assert await spend(ledger, epoch=epoch, now_ms=NOW_MS + 1) is Spend.WON
+        for leftover in path.parent.glob("ledger.db-*"):
+            leftover.unlink()
+        other.replace(path)
+        with pytest.raises(StoreError, match="was replaced while it was open"):
+            await ledger.probe()
+        # Its heartbeat is fresh, but its clock is behind what this process has seen.
         assert await spend(ledger, epoch=epoch) is Spend.STALE
         await ledger.aclose()
 

@@ -5,11 +5,13 @@ import asyncio
 import multiprocessing
 import os
 import random
+import shutil
 import sqlite3
 import stat
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +137,50 @@ def test_a_locked_ledger_refuses_and_recovers(path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_ledger_that_another_process_is_making_is_waited_for_and_named(path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="another process keeps it locked"):
+        opened(path)
+    other.close()
+
+
+def test_a_file_system_without_shared_memory_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+
+    def on_a_network(path: Path, **options: Any) -> sqlite3.Connection:
+        db: sqlite3.Connection = connect(f"file:{path}?vfs=unix-dotfile", uri=True, **options)
+        return db
+
+    monkeypatch.setattr(sqlite3, "connect", on_a_network)
+    with pytest.raises(StoreError, match="without SQLite's write-ahead log"):
+        opened(path)
+
+
+def test_locks_that_do_not_work_are_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = sqlite3.OperationalError("locking protocol")
+    error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sqlite3, "connect", fail)
+    with pytest.raises(StoreError, match="on a local disk, not on a network's"):
+        opened(path)
+
+
+def test_a_ledger_that_is_closed_while_it_fails_ends(path: Path) -> None:
+    async def story() -> None:
+        ledger = opened(path)
+        shutil.move(path, path.with_name("moved.db"))
+        assert await spend(ledger) is Spend.UNKNOWN
+        await ledger.aclose()
+
+    asyncio.run(story())
+
+
 def test_a_clock_far_behind_the_ledger_is_named(path: Path) -> None:
     async def story() -> None:
         ledger = opened(path)
@@ -182,6 +228,15 @@ def _newer(path: Path) -> Path:
     return path
 
 
+def _unsound(path: Path) -> Path:
+    asyncio.run(spend_once(path))
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA ignore_check_constraints = ON")
+        db.execute("UPDATE meta SET id = 2")
+    db.close()
+    return path
+
+
 def _empty_meta(path: Path) -> Path:
     asyncio.run(spend_once(path))
     with sqlite3.connect(path) as db:
@@ -199,6 +254,7 @@ def _empty_meta(path: Path) -> Path:
         (_truncated, "the file is damaged"),
         (_foreign, "database of another application"),
         (_newer, "expected a ledger of schema version 1 .* got version 2"),
+        (_unsound, "CHECK constraint failed in meta; the file is damaged"),
         (_empty_meta, "the file is damaged"),
     ],
 )

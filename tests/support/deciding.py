@@ -2,11 +2,12 @@
 """A decider for forward-auth with everything around it within reach, and questions to it."""
 
 import asyncio
+from dataclasses import replace
 
 from pypow_server import problems
 from pypow_server.client_address import TrustedProxies
 from pypow_server.fronts.dialects import DIALECTS
-from pypow_server.fronts.forward_auth import Deciders, ForwardAuth, vouch, without_bodies
+from pypow_server.fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from pypow_server.gate import Gate
 from pypow_server.policy import Policy
 from pypow_server.rails.work import WorkRail
@@ -44,13 +45,10 @@ class Decider:
         self.ledger = CountingLedger() if ledger is None else ledger
         self.rail = WorkRail(KEYRING, public_host=host)
         self.app = ForwardAuth(
-            Deciders(
-                unseen=self._gate(without_bodies(self.policy)),
-                named=self._gate(self.policy) if checked_headers else None,
-                mcp_paths=frozenset(path.encode() for path in self.policy.mcp_paths),
-            ),
+            unseen=self._gate(without_bodies(self.policy)),
+            named=self._gate(self.policy) if checked_headers else None,
+            policy=lambda: replace(self.policy, trusted=trusted),
             dialect=DIALECTS[dialect],
-            trusted=trusted,
             failure=failure,
         )
 

@@ -87,8 +87,8 @@ class FaultProxy:
         self._writers.add(to_there)
         try:
             await asyncio.gather(self._carry(reader, to_there), self._carry(there, writer))
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # at the end of the block too, where nobody waits for this task
         finally:
             for end in (writer, to_there):
                 end.close()

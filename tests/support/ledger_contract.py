@@ -40,9 +40,9 @@ async def spend(
 
 async def exactly_one_of_many_callers_wins(open_ledger: OpenLedger) -> None:
     ledger = open_ledger()
-    outcomes = Counter(await asyncio.gather(*(spend(ledger) for _ in range(500))))
+    outcomes = Counter(await asyncio.gather(*(spend(ledger) for _ in range(600))))
     await ledger.aclose()
-    assert outcomes == {Spend.WON: 1, Spend.LOST: 499}
+    assert outcomes == {Spend.WON: 1, Spend.LOST: 599}
 
 
 async def exactly_limit_callers_win(open_ledger: OpenLedger) -> None:
@@ -113,6 +113,19 @@ async def a_record_outlives_its_expiry_by_the_skew(open_ledger: OpenLedger) -> N
     assert replay is Spend.LOST
 
 
+async def the_latest_expiry_of_a_key_counts(open_ledger: OpenLedger) -> None:
+    ledger = open_ledger()
+    later_ms = EXPIRES_AT_MS + 1
+    for expires_at_ms in (EXPIRES_AT_MS, later_ms, EXPIRES_AT_MS):
+        await spend(ledger, expires_at_ms=expires_at_ms, limit=3)
+    late_ms = EXPIRES_AT_MS + SKEW_MS
+    for key in (b"a", b"b", b"c"):
+        await spend(ledger, key, expires_at_ms=late_ms, now_ms=late_ms)
+    replay = await spend(ledger, expires_at_ms=later_ms, now_ms=late_ms, limit=3)
+    await ledger.aclose()
+    assert replay is Spend.LOST
+
+
 async def what_may_have_been_dropped_is_unknown(open_ledger: OpenLedger) -> None:
     ledger = open_ledger()
     await spend(ledger)
@@ -175,6 +188,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_release_gives_back_exactly_one_use,
     a_release_of_what_was_never_spent_gives_nothing,
     a_record_outlives_its_expiry_by_the_skew,
+    the_latest_expiry_of_a_key_counts,
     what_may_have_been_dropped_is_unknown,
     a_clock_set_back_brings_nothing_back,
     a_cancelled_caller_has_spent,

@@ -2,6 +2,7 @@
 """Ledgers that are wrong in one way each, as real ones have been: the contract must catch them."""
 
 import asyncio
+import heapq
 
 from pypow_server.stores import SKEW_MS, Spend
 from pypow_server.stores.memory import MemoryLedger
@@ -72,6 +73,17 @@ class DropsAtExpiry(MemoryLedger):
         return await super().spend(
             key, epoch=epoch, expires_at_ms=early_ms, now_ms=now_ms, limit=limit
         )
+
+
+class TakesTheLastExpiry(MemoryLedger):
+    """Keeps a record for as long as its last use asked, though an earlier one asked for more."""
+
+    def _use(self, key: bytes, *, drop_at_ms: int, limit: int) -> Spend:
+        outcome = super()._use(key, drop_at_ms=drop_at_ms, limit=limit)
+        if outcome is Spend.WON:
+            self._records[key].drop_at_ms = drop_at_ms
+            heapq.heappush(self._droppable, (drop_at_ms, key))
+        return outcome
 
 
 class FollowsTheClockBack(MemoryLedger):

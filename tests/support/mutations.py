@@ -11,9 +11,10 @@ _METHODS = (b"GET",) * 20 + (
     b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"PROPFIND", b"get", b"TRACE",
 )  # fmt: skip
 _PATHS = (
-    b"/secret", b"/secret", b"/", b"/v1/items", b"/mcp", b"/MCP/", b"/.well-known/x",
-    b"/.well-known/../secret", b"/secret/../.well-known/x", b"/.well-known/./x/../../secret",
-    b"/.well-known", b"/api/challenge", b"/decide", b"/decide/.well-known/x", b"/pypow-decision",
+    b"/secret", b"/secret", b"/.well-known/x", b"/.well-known/x", b"/v1/items", b"/", b"/mcp",
+    b"/MCP/", b"/.well-known/../secret", b"/secret/../.well-known/x", b"/.well-known",
+    b"/.well-known/./x/../../secret", b"/api/challenge", b"/decide", b"/decide/.well-known/x",
+    b"/pypow-decision",
 )  # fmt: skip
 _INSERTED = (
     b"//", b"/./", b"/../", b"/%2e%2e/", b"/%2E./", b"%2f", b"%2F", b"%5c", b"\\", b";", b";a=/",

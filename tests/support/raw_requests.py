@@ -2,6 +2,7 @@
 """Sends raw requests by the thousand, one after the other on a few kept connections."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ UNANSWERED = 0
 """Counted for a request that the server closed upon, or still waits for the end of."""
 
 _PATIENCE_S = 0.5
+_TRIES = 5
 
 
 async def send_all(
@@ -56,7 +58,11 @@ class _Connection:
     @classmethod
     async def open(cls, address: str) -> "_Connection":
         host, _, port = address.partition(":")
-        return cls(*await asyncio.open_connection(host, int(port)))
+        for _ in range(_TRIES):
+            # A full machine leaves connections unanswered now and then.
+            with contextlib.suppress(OSError):
+                return cls(*await asyncio.open_connection(host, int(port)))
+        raise ConnectionError(f"{address} takes no connections")
 
     def close(self) -> None:
         self._writer.transport.abort()

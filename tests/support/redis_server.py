@@ -39,6 +39,14 @@ def valkey_binary() -> str:
     return str(path)
 
 
+def sentinel_binary() -> str:
+    """The path of ``redis-sentinel``; skips the test where there is none."""
+    found = shutil.which("redis-sentinel")
+    if found is None:
+        pytest.skip("redis-sentinel is not installed")
+    return found
+
+
 def free_port() -> int:
     """A port that nobody listens on now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -55,13 +63,22 @@ class RedisServer:
         process: the one that runs, or ran last.
     """
 
-    def __init__(self, folder: Path, *options: str, binary: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *options: str, binary: str | None = None, config: Path | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.port = free_port()
         self.binary = binary or redis_binary()
         self._folder = folder
         self._command = [
-            *(self.binary, "--port", str(self.port), "--bind", "127.0.0.1"),
+            *(
+                self.binary,
+                *([] if config is None else [str(config)]),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+            ),
             *("--dir", str(folder), "--save", ""),
             *("--repl-diskless-sync-delay", "0", *options),
         ]
@@ -122,6 +139,10 @@ class RedisServer:
         self.ask("REPLICAOF", "127.0.0.1", master.port)
         wait_for(lambda: self._replication()["master_link_status"] == "up")
 
+    def is_master(self) -> bool:
+        """Whether it takes writes of its own."""
+        return bool(self._replication()["role"] == "master")
+
     def promote(self) -> None:
         """Makes it a master."""
         self.ask("REPLICAOF", "NO", "ONE")
@@ -140,9 +161,11 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(folder: Path, *options: str, binary: str | None = None) -> Iterator[RedisServer]:
+def running(
+    folder: Path, *options: str, binary: str | None = None, config: Path | None = None
+) -> Iterator[RedisServer]:
     """A server for as long as a block lasts."""
-    server = RedisServer(folder, *options, binary=binary)
+    server = RedisServer(folder, *options, binary=binary, config=config)
     try:
         yield server
     finally:

@@ -12,6 +12,17 @@ from pypow_server.scope import Scope
 DECIDE_PATH: Final = b"/decide"
 """Where proxies ask. Not a path of callers: only trusted proxies get an answer."""
 
+UPSTREAM: Final = b"x-pow-upstream-"
+"""Before the name of a header of the request that the proxy must replace."""
+
+_DELETED: Final = (
+    b"authorization",
+    b"cookie",
+    b"x-pow-principal",
+    b"x-pow-solution",
+    b"x-pow-accept",
+)
+
 
 class UnreadableError(PowError):
     """The proxy did not say what the request is; the text says what it must set."""
@@ -118,6 +129,25 @@ def _for_nginx(reply: Reply) -> Reply:
     )
 
 
+def _named_as_the_request_has_them(reply: Reply) -> Reply:
+    """The vouched ``Authorization`` and ``Cookie`` under their own names, where there are any.
+
+    Traefik deletes what it is told to copy and does not find.
+    """
+    own = [(name.removeprefix(UPSTREAM), value) for name, value in reply.headers if value]
+    return Reply(reply.status, tuple(own), reply.body) if reply.status == 200 else reply
+
+
+def _for_envoy(reply: Reply) -> Reply:
+    """As for Traefik, and with the list of what Envoy must delete, since it deletes no others."""
+    if reply.status != 200:
+        return reply
+    named = _named_as_the_request_has_them(reply)
+    kept = {name for name, _ in named.headers}
+    gone = b", ".join(name for name in _DELETED if name not in kept)
+    return Reply(200, (*named.headers, (b"x-envoy-auth-headers-to-remove", gone)))
+
+
 _NAMED: Final = _from_headers(b"x-forwarded-method", b"x-forwarded-uri", b"x-forwarded-host")
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -125,7 +155,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
     for dialect in (
         Dialect("nginx", _from_headers(b"x-original-method", b"x-original-uri"), _for_nginx),
         Dialect("caddy", _NAMED, _as_it_is),
-        Dialect("traefik", _NAMED, _as_it_is),
-        Dialect("envoy", _from_target, _as_it_is),
+        Dialect("traefik", _NAMED, _named_as_the_request_has_them),
+        Dialect("envoy", _from_target, _for_envoy),
     )
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from pypow.errors import InvalidInputError
+from pypow_server.call import PRINCIPAL_KEY
 from pypow_server.scope import Scope
 
 RawFields: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -37,8 +38,8 @@ _BODILESS: Final = frozenset({204, 304})
 def request_fields(scope: Scope) -> list[tuple[str, str]]:
     """The header fields to send to the upstream, in the caller's order, duplicates kept.
 
-    The caller's own word on who it is (``Forwarded``, ``X-Forwarded-*``, ``X-Real-IP``) is dropped
-    and set from the connection.
+    The caller's own word on who it is (``Forwarded``, ``X-Forwarded-*``, ``X-Real-IP``,
+    ``X-PoW-*``) is dropped and set anew.
 
     Raises:
         InvalidInputError: The body's length is stated twice, it is coded otherwise than in chunks,
@@ -114,7 +115,7 @@ def _named_in_connection(fields: RawFields) -> frozenset[bytes]:
 
 def _vouched_for(name: bytes) -> bool:
     # Frameworks that turn names into variables read X_Forwarded_For as X-Forwarded-For.
-    return name.lower().replace(b"_", b"-").startswith((b"x-forwarded-", b"x-real-ip"))
+    return name.lower().replace(b"_", b"-").startswith((b"x-forwarded-", b"x-real-ip", b"x-pow-"))
 
 
 def _text(octets: bytes) -> str:
@@ -139,4 +140,6 @@ def _set_by_the_proxy(scope: Scope, received: RawFields) -> list[tuple[str, str]
     if host is not None:
         fields.append(("X-Forwarded-Host", _text(host)))
     fields.append(("Via", f"{scope.get('http_version', '1.1')} pypow"))
+    # There every time, so that nobody takes another's word for it; empty for a free call.
+    fields.append(("X-PoW-Principal", str(scope.get(PRINCIPAL_KEY, ""))))
     return fields

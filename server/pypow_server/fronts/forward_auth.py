@@ -6,20 +6,20 @@ nginx calls it ``auth_request``, Caddy ``forward_auth``, Traefik ``ForwardAuth``
 is 200 with the headers that the proxy must set on the request before it goes on, all of them every
 time, or a refusal. A refusal is never 2xx, whatever a caller speaks: 2xx lets the request pass.
 
-MCP calls are priced by what is in their body, so what can be said of them here is little: see
-`CallsByHeader` and `without_bodies`.
+MCP calls are priced by what is in their body, so little can be said of them here: by their name
+only where headers name them and the upstream checks these, and else by the dearest price.
 """
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import unquote
 
 from pypow_server.access import Access
 from pypow_server.call import PRINCIPAL_KEY
-from pypow_server.client_address import TrustedProxies, address_of
+from pypow_server.client_address import address_of
 from pypow_server.match import Match
 from pypow_server.mcp_message import (
     CAPABILITIES_META,
@@ -28,16 +28,14 @@ from pypow_server.mcp_message import (
     VERSION_META,
     decode_header,
 )
-from pypow_server.policy import FREE, Entry, Policy
+from pypow_server.policy import Entry, Policy
 from pypow_server.reply import Header, Reply
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 
 from . import Failure, live
-from .dialects import Dialect, Question, UnreadableError
+from .dialects import UPSTREAM, Dialect, Question, UnreadableError
 
 PRINCIPAL_HEADER: Final = b"x-pow-principal"
-AUTHORIZATION_HEADER: Final = b"x-pow-upstream-authorization"
-COOKIE_HEADER: Final = b"x-pow-upstream-cookie"
 
 _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _OURS: Final = re.compile(
@@ -59,8 +57,8 @@ async def vouch(scope: Scope, receive: Receive, send: Send) -> None:
     cookies = [value for name, value in fields if name == b"cookie"]
     vouched = (
         (PRINCIPAL_HEADER, scope.get(PRINCIPAL_KEY, "").encode("ascii")),
-        (AUTHORIZATION_HEADER, authorizations[0] if authorizations else b""),
-        (COOKIE_HEADER, b"; ".join(cookies)),
+        (UPSTREAM + b"authorization", authorizations[0] if authorizations else b""),
+        (UPSTREAM + b"cookie", b"; ".join(cookies)),
     )
     # Envoy takes no other status of the 2xx for a yes.
     await Reply(200, ((b"cache-control", b"no-store"), *vouched))(scope, receive, send)
@@ -70,23 +68,14 @@ def without_bodies(policy: Policy) -> Policy:
     """The policy for requests whose body is not seen.
 
     An MCP message may be any call, so it costs what the dearest costs; and it is kept out where
-    any call is.
+    any call is. Nothing else on its path is free either.
     """
     posts = [Match(f"POST {path}") for path in policy.mcp_paths]
     hidden = [row for row in policy.denied if row.match is not None and not _is_http(row.match)]
     return replace(
         policy,
         mcp_paths=(),
-        entries=(
-            *(Entry(post.text, policy.dearest) for post in posts),
-            *policy.entries,
-            # The streams of the handshake era, and the end of its sessions.
-            *(
-                Entry(f"{verb} {path}", FREE)
-                for verb in ("GET", "DELETE")
-                for path in policy.mcp_paths
-            ),
-        ),
+        entries=(*(Entry(post.text, policy.dearest) for post in posts), *policy.entries),
         denied=(*policy.denied, *(Access(row.networks, post) for row in hidden for post in posts)),
     )
 
@@ -95,40 +84,34 @@ def _is_http(match: Match) -> bool:
     return re.fullmatch(r"[A-Z]+", match.text.partition(" ")[0]) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Deciders:
-    """The gates that decide, each in front of `vouch`.
-
-    Attributes:
-        unseen: by a policy that knows of no bodies.
-        named: by the policy itself, for MCP calls that their headers name. None, unless the
-            operator says that the upstream holds these headers against the body: otherwise a
-            cheap name above a dear call would do.
-        mcp_paths: where calls may be named.
-    """
-
-    unseen: ASGIApp
-    named: ASGIApp | None = None
-    mcp_paths: frozenset[bytes] = frozenset()
-
-
 class ForwardAuth:
     """Answers the questions of trusted proxies, and nobody else's."""
 
     def __init__(
-        self, deciders: Deciders, *, dialect: Dialect, trusted: TrustedProxies, failure: Failure
+        self,
+        *,
+        unseen: ASGIApp,
+        named: ASGIApp | None,
+        policy: Callable[[], Policy],
+        dialect: Dialect,
+        failure: Failure,
     ) -> None:
         """Ask nobody yet.
 
         Args:
-            deciders: who decides.
+            unseen: the gate in front of `vouch` whose policy is `without_bodies`.
+            named: the gate in front of `vouch` that prices MCP calls by name, for those that
+                their headers name. None, unless the operator says that the upstream holds these
+                headers against the body: otherwise a cheap name above a dear call would do.
+            policy: what counts now: which proxies are trusted (everybody else gets 403, since a
+                question may name any client), and where MCP is spoken.
             dialect: how the proxy puts its question and understands the answer.
-            trusted: the proxies; everybody else gets 403, since a question may name any client.
             failure: makes the answers of the front itself.
         """
-        self._deciders = deciders
+        self._unseen = unseen
+        self._named = named
+        self._policy = policy
         self._dialect = dialect
-        self._trusted = trusted
         self._failure = failure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +124,7 @@ class ForwardAuth:
             await self._failure(404, "there is no WebSocket here")(scope, receive, send)
 
     async def _decide(self, scope: Scope, receive: Receive) -> Reply:
-        if not self._trusted.trust(address_of(scope.get("client"))):
+        if not self._policy().trusted.trust(address_of(scope.get("client"))):
             detail = "only a proxy that the operator trusts may ask for decisions"
             return await _collect(self._failure(403, detail), scope, receive)
         try:
@@ -167,16 +150,15 @@ class ForwardAuth:
         return reply
 
     async def _ask(self, asked: Scope, body: bytes | None) -> Reply:
-        if body is None or self._deciders.named is None:
-            return await _collect(self._deciders.unseen, asked, _receive(b""))
+        if body is None or self._named is None:
+            return await _collect(self._unseen, asked, _receive(b""))
         # An answer fit for an MCP client would be a 200, which lets the request pass.
         asked["headers"].append((b"x-pow-accept", b"1"))
-        return _unwrapped(await _collect(self._deciders.named, asked, _receive(body)))
+        return _unwrapped(await _collect(self._named, asked, _receive(body)))
 
     def _named_call(self, question: Question) -> bytes | None:
         """The MCP message that the headers name; None where they name none for sure."""
-        path = question.path.lower().rstrip(b"/") or b"/"
-        if question.method != "POST" or path not in self._deciders.mcp_paths:
+        if question.method != "POST" or not self._policy().is_mcp_path(question.path):
             return None
         version, method, name = (_only(question.headers, header) for header in _MCP_HEADERS)
         if version is None or not _VERSION.fullmatch(version) or version < MODERN_SINCE:

@@ -25,6 +25,9 @@ from .fields import request_fields, response_fields
 # Shorter than the 5 s after which uvicorn and Node close an idle connection: were they the first
 # to close, a request that must not be repeated would now and then meet a closed connection.
 _IDLE_CONNECTION_S: Final = 4.0
+SILENCE_S: Final = 900.0
+"""Fifteen minutes: tools that think for long are why there are gates before them."""
+
 _MAX_FIELD_OCTETS: Final = 64 * 1024
 # Visible ASCII without the delimiters that would end the path or the query early.
 _PATH: Final = re.compile(rb"/[!\"$->@-~]*")
@@ -43,18 +46,28 @@ class Proxy:
     While it handles a request it sets ``scope[UPSTREAM_REACHED]``: False until the request is
     handed to a connection to the upstream, and True from then on.
 
-    Answers have no time limit: the next server-sent event may be an hour away. The upstream's
-    request ends as soon as its caller is seen to disconnect, which is always but while the
-    upstream leaves the caller's body unread. WebSocket handshakes are declined (403).
+    Answers have no time limit as a whole. An upstream that says nothing for `SILENCE_S` is given
+    up, unless it streams events: the next one may be an hour away. The upstream's request ends as
+    soon as its caller is seen to disconnect, which is always but while the upstream leaves the
+    caller's body unread. A WebSocket becomes one to the upstream.
     """
 
-    def __init__(self, upstream: str, *, failure: Failure, connect_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        failure: Failure,
+        connect_timeout_s: float = 5.0,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             upstream: An http or https URL; a path in it is put before every request's path.
             failure: Makes the answers of the proxy itself.
             connect_timeout_s: For name lookup, TCP and TLS together.
+            silence_s: The longest that an upstream may take to begin its answer, once it has the
+                whole request, and between two parts of it.
 
         Raises:
             InvalidInputError: The URL is not one of an upstream.
@@ -62,7 +75,9 @@ class Proxy:
         self._upstream = _parse_upstream(upstream)
         self._failure = failure
         self._connect_timeout_s = connect_timeout_s
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_timeout_s)
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_timeout_s, sock_read=silence_s
+        )
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,6 +179,11 @@ class Proxy:
         fields = response_fields(
             response.status, response.raw_headers, upstream=str(self._upstream)
         )
+        if response.content_type == "text/event-stream" and response.connection is not None:
+            protocol = response.connection.protocol
+            assert protocol is not None
+            protocol.read_timeout = None
+            protocol.start_timeout()
         await send({"type": "http.response.start", "status": response.status, "headers": fields})
         try:
             async for chunk in response.content.iter_any():
@@ -175,6 +195,8 @@ class Proxy:
     def _explain(self, error: aiohttp.ClientError, scope: Scope) -> ASGIApp:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return self._failure(504, "the upstream did not take the connection in time")
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return self._failure(504, "the upstream took the request and did not answer in time")
         if scope[UPSTREAM_REACHED]:
             return self._failure(502, "the upstream broke off before it answered")
         return self._failure(502, "the upstream takes no connections; nothing was sent to it")

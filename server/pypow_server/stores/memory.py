@@ -7,6 +7,7 @@ that outlive the process need a durable store.
 
 import heapq
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,18 +127,19 @@ class MemoryLimiter:
         """Starts empty.
 
         Args:
-            max_entries: Levels kept at most, about 300 octets each. One more, and the one that
+            max_entries: Levels kept at most, about 400 octets each. One more, and the one that
                 was used longest ago is forgotten.
         """
         self._max_entries = max_entries
-        self._levels: dict[bytes, Level] = {}
+        # Not a dict: finding the first key of one that is popped from is not of constant cost.
+        self._levels: OrderedDict[bytes, Level] = OrderedDict()
 
     async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
         """Takes `calls` from the quota of `key`; see `Limiter.take`."""
         check_calls(calls)
         level, allowance = take(self._levels.pop(key, None), quota, now_ms=now_ms, calls=calls)
         if len(self._levels) >= self._max_entries:
-            del self._levels[next(iter(self._levels))]
+            self._levels.popitem(last=False)
         self._levels[key] = level
         return allowance
 

@@ -152,8 +152,6 @@ class RedisConnection:
             )
 
     def _fault(self, error: Exception) -> StoreError:
-        if isinstance(error, StoreError):
-            return error
         for kind, remedy in _REMEDIES.items():
             if isinstance(error, kind):
                 return StoreError(f"cannot use the Redis at {self._address}: {error}; {remedy}")
@@ -166,7 +164,7 @@ _REMEDIES: Final[Mapping[type[Exception], str]] = {
     BusyLoadingError: "it is reading its data; wait",
     OutOfMemoryError: "it is full; give it more maxmemory",
     ReadOnlyError: "it is a replica; name the master, or use redis+sentinel://",
-    MovedError: "it is a node of a cluster; use redis+cluster://",
+    MovedError: "another node of its cluster has the slot; redis+cluster:// follows it",
     ClusterDownError: "its cluster is down; bring it up",
     MasterNotFoundError: "check the sentinels' addresses and the master's name",
     redis.TimeoutError: f"it did not answer within {TIMEOUT_S:g} s",
@@ -218,16 +216,15 @@ def _find_master(address: RedisAddress) -> tuple[str, int]:
 
 def _find_node(address: RedisAddress) -> tuple[str, int]:
     """The node that has the deployment's slot, as the first node says that answers."""
-    fault: Exception = StoreError("no node of the cluster was named")
+    fault: Exception = ClusterDownError("no node was named")
     for host, port in address.hosts:
         client = _client(address, host, port)
         try:
             ask: Callable[..., Any] = client.execute_command
             slot = ask("CLUSTER KEYSLOT", address.key(""))
-            for (first, last), nodes in ask("CLUSTER SLOTS").items():
+            for first, last, primary, *_ in ask("CLUSTER SLOTS"):
                 if first <= slot <= last:
-                    name, its_port = nodes["primary"][:2]
-                    return name or host, its_port
+                    return primary[0].decode() or host, primary[1]
             fault = ClusterDownError(f"no node has slot {slot}")
         except (RedisError, OSError) as error:
             fault = error

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pypow gate --check`: what a file means, and what a call would cost, without serving."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pypow.__main__ import main
+from pypow_server.toml_document import schema
+
+FILE = """
+[work]
+profile = "python"
+lifetime = "60s"
+
+[[price]]
+match = "tools/call search_*"
+work = "250ms"
+free = "60/60s"
+pass = "20 calls / 5m"
+
+[[price]]
+match = "tools/call beta"
+bits = 20
+mode = "observe"
+
+[[allow]]
+match = "GET /open"
+
+[[allow]]
+network = "10.0.0.0/8"
+
+[[deny]]
+match = "tools/call admin_*"
+
+[trust]
+proxies = ["192.0.2.1"]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "pypow.toml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def check(file: Path, *options: str) -> int:
+    return main(["gate", "--config", str(file), "--check", *options])
+
+
+def checked(file: Path, capsys: pytest.CaptureFixture[str], *options: str) -> Any:
+    assert check(file, "--json", *options) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_price_is_told_in_bits_hashes_and_time(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search, beta, default = checked(file, capsys)["prices"]
+    assert (search["entry"], beta["entry"], default["entry"]) == (
+        "tools/call search_*", "tools/call beta", "default",
+    )  # fmt: skip
+    assert search["seconds"] == pytest.approx(0.25, rel=0.001)
+    assert search["hashes"] == pytest.approx(0.25 * 0.78e6, rel=0.001)
+    assert (search["free"], search["sells"]) == ([60, 60_000], [20, 300])
+    assert (beta["bits"], beta["observe"], beta["sells"]) == (20, True, None)
+    assert (default["bits"], default["observe"]) == (16, False)
+
+
+@pytest.mark.parametrize(
+    ("request_", "entry", "priced"),
+    [
+        ("tools/call search_web", "tools/call search_*", True),
+        ("tools/call other", "default", True),
+        ("POST /v1/items", "default", True),
+        ("tools/list", "free", False),
+        ("GET /open", "allow", False),
+        ("tools/call admin_drop", "deny", False),
+    ],
+)
+def test_a_request_is_told_its_entry_and_price(
+    request_: str, entry: str, priced: bool, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = checked(file, capsys, "--request", request_)["request"]
+    assert (found["entry"], found["price"] is not None) == (entry, priced)
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        ("tools/call search_web", "17.57 bits, 195 k hashes, 250 ms (tools/call search_*)"),
+        ("tools/list", "tools/list: is free"),
+        ("GET /open", "GET /open: is let in for nothing"),
+        ("tools/call admin_drop", "tools/call admin_drop: is not let in"),
+    ],
+)
+def test_people_read_a_table(
+    request_: str, told: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(file, "--request", request_) == 0
+    printed = capsys.readouterr().out
+    assert told in printed
+    assert "20 calls / 300s" in printed
+    assert "tools/call beta (observed)" in printed
+    assert "times are a python's: 780 k hashes a second (measured, 2026-07:" in printed
+
+
+@pytest.mark.parametrize(
+    ("added", "warning"),
+    [
+        (
+            '[[price]]\nmatch="tools/call search_a*"\nbits=8',
+            '"tools/call search_a*" is never reached',
+        ),
+        ('[[price]]\nmatch="POST /mcp"\nbits=8', '"POST /mcp" is about no MCP call'),
+        ('[[deny]]\nmatch="POST /MCP/"', '"POST /MCP/" is about no MCP call'),
+        ('[[price]]\nmatch="slow"\nbits=24', "comes too late"),
+        ('[gate]\nmode="observe"', "nothing is kept out"),
+        ('[[price]]\nmatch="*"\nbits=8', '"*" prices what MCP clients need to connect'),
+        ('[gate]\nadmin="0.0.0.0:8403"', "operators' side listens on 0.0.0.0:8403"),
+        ('[[allow]]\nnetwork="0.0.0.0/0"', "lets everybody in for nothing"),
+    ],
+)
+def test_what_is_probably_not_meant_is_a_warning(
+    added: str, warning: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys)["warnings"] == []
+    file.write_text(f"{FILE}\n{added}\n", encoding="utf-8")
+    (told,) = checked(file, capsys)["warnings"]
+    assert warning in told
+
+
+def test_a_private_network_is_let_in_with_a_warning_while_no_proxy_is_trusted(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(FILE.partition("[trust]")[0], encoding="utf-8")
+    (told,) = checked(file, capsys)["warnings"]
+    assert "10.0.0.0/8 lets everybody in who comes through a proxy there" in told
+
+
+def test_an_option_is_part_of_what_is_explained(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys, "--bits", "20")["prices"][-1]["bits"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--check", "--request", "5"], 'expected a resource like "tools/call search"'),
+        (["--request", "GET /x"], "--request: expected --check with it"),
+        (["--check", "--config", "absent.toml"], "absent.toml: No such file"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    options: list[str], complaint: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", "--upstream", "http://x", *options]) == 2
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
+
+
+def test_a_check_makes_nothing(file: Path) -> None:
+    assert check(file) == 0
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gate", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema()
