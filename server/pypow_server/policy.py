@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call costs: the first matching entry, else free by nature, else the default price."""
 
+import functools
 import ipaddress
 import math
 import re
@@ -20,6 +21,8 @@ from .stores import Quota
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
+_MAX_HOST = 262
+"""Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
 MAX_PASS_LIFETIME_S = 30 * 24 * 3600
 
@@ -167,7 +170,7 @@ class Policy:
         """Whether the call's one Host header names this gate, on whatever port."""
         if self.hosts is None:
             return True
-        if len(call.hosts) != 1:
+        if len(call.hosts) != 1 or len(call.hosts[0]) > _MAX_HOST:
             return False
         name = _hostname(call.hosts[0])
         return name in self.hosts or is_ip(name)
@@ -243,6 +246,7 @@ def _folded(path: bytes) -> bytes:
     return path.lower().rstrip(b"/") or b"/"
 
 
+@functools.lru_cache(maxsize=1024)
 def _hostname(host: bytes) -> str:
     """The name in a Host header, without its port.
 
@@ -255,6 +259,7 @@ def _hostname(host: bytes) -> str:
     return (found[1] or found[2]).decode("latin-1").lower()
 
 
+@functools.lru_cache(maxsize=1024)
 def is_ip(name: str) -> bool:
     """Whether the name of a host is an address; one in a URL stands without its brackets."""
     try:

@@ -121,6 +121,7 @@ NAMED = Policy(default=EASY, hosts=frozenset({HOST, "localhost"}))
         ([b"gate.example", b"gate.example"], 421),
         ([b"gate.example", b"evil.example"], 421),
         ([b"gate.example\xff"], 421),
+        ([b"g" * 263], 421),
     ],
 )
 def test_a_name_that_is_not_the_gates_is_refused_and_an_address_is_not(

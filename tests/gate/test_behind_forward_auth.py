@@ -3,6 +3,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pypow_server import problems
 from pypow_server.fronts.dialects import DIALECTS
 from pypow_server.scope import Receive, Scope, Send
 from pypow_server.stores.memory import MemoryLedger
-from support.balancers import GATE, UPSTREAM, balancer
+from support.balancers import DEPLOY, GATE, UPSTREAM, balancer
 from support.deciding import Decider
 from support.gate_process import failed_start, gate_process
 from support.gated import RecordingApp
@@ -22,6 +23,7 @@ from support.serving import served
 
 FILES = {"nginx": "nginx/forward-auth.conf", "caddy": "caddy/forward-auth.Caddyfile"}
 LOOPBACK = "127.0.0.0/8"
+ERRORS = DEPLOY.parent / "errors.md"
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,15 @@ PROBLEMS = [
     problems.internal_error("x"),
     problems.store_unavailable('a "quoted" $text'),
 ]
+
+
+def test_the_file_for_nginx_knows_every_status_of_a_refusal() -> None:
+    listed = re.findall(
+        r"\$pow_status = (\d+)\) { return (\d+) ", (DEPLOY / FILES["nginx"]).read_text()
+    )
+    documented = re.findall(r"^### `[a-z-]+` \((\d{3})\)$", ERRORS.read_text(), re.MULTILINE)
+    assert {status for pair in listed for status in pair} | {"402"} == set(documented)
+    assert all(asked == returned for asked, returned in listed)
 
 
 @pytest.mark.parametrize("program", FILES)

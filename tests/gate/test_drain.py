@@ -141,9 +141,7 @@ class Load:
         return "answered" if response.status in (200, 429) and body else f"{response.status}"
 
 
-def ended_under_load(
-    runs: int, tmp_path: Path, *, number: signal.Signals, keep_alive: bool
-) -> Counter[str]:
+def ended_under_load(runs: int, tmp_path: Path, *, keep_alive: bool) -> Counter[str]:
     """What became of the calls of so many gates that were ended under load."""
     outcomes: Counter[str] = Counter()
     for run in range(runs):
@@ -155,7 +153,7 @@ def ended_under_load(
             load = Load(gate.url)
             callers = [pool.submit(load.calls, keep_alive=keep_alive) for _ in range(CALLERS)]
             assert load.runs.wait(timeout=PATIENCE_S), load.outcomes
-            code, complaints = gate.stop(number)
+            code, complaints = gate.stop()
             for caller in callers:
                 caller.result(timeout=PATIENCE_S)
         assert (code, complaints) == (0, "")
@@ -168,11 +166,8 @@ each_caller = pytest.mark.parametrize("keep_alive", [True, False], ids=["kept", 
 
 
 @each_caller
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_no_call_is_dropped_under_load(
-    number: signal.Signals, keep_alive: bool, tmp_path: Path
-) -> None:
-    outcomes = ended_under_load(1, tmp_path, number=number, keep_alive=keep_alive)
+def test_no_call_is_dropped_under_load(keep_alive: bool, tmp_path: Path) -> None:
+    outcomes = ended_under_load(1, tmp_path, keep_alive=keep_alive)
 
     assert set(outcomes) == {"answered"}, outcomes
 
@@ -180,6 +175,6 @@ def test_no_call_is_dropped_under_load(
 @pytest.mark.deep
 @each_caller
 def test_no_call_is_dropped_by_a_hundred_gates_that_end(keep_alive: bool, tmp_path: Path) -> None:
-    outcomes = ended_under_load(RUNS // 2, tmp_path, number=signal.SIGTERM, keep_alive=keep_alive)
+    outcomes = ended_under_load(RUNS // 2, tmp_path, keep_alive=keep_alive)
 
     assert set(outcomes) == {"answered"}, outcomes

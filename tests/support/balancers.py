@@ -17,6 +17,7 @@ LISTEN, GATE, SECOND_GATE, UPSTREAM = (f"127.0.0.1:{port}" for port in (8080, 84
 """Addresses as the files have them."""
 
 _PATIENCE_S = 30
+_GRACE_S = 5
 
 # What docs/deploy/nginx leaves to the operator's own nginx.conf.
 _NGINX = """\
@@ -100,7 +101,11 @@ def balancer(folder: Path, file: str, addresses: Mapping[str, str]) -> Iterator[
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=_PATIENCE_S)
+        try:
+            process.wait(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:  # Caddy waits for whoever is still connected
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:
