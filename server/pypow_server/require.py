@@ -203,4 +203,6 @@ class _Around:
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
-        await self._app({**scope, _ADDED: added}, receive, send_with_added)
+        # The same scope, since what stands around the app looks there for the route that it took.
+        scope[_ADDED] = added
+        await self._app(scope, receive, send_with_added)

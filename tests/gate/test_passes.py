@@ -464,7 +464,8 @@ def test_a_resource_that_the_challenge_was_not_for_buys_nothing(
 
 
 def test_a_challenge_for_one_call_that_says_no_resource_buys_that_call() -> None:
-    bench = Bench(policy=selling(20))
+    default = replace(EASY, name="default", sells=PassTerms(5, 60))
+    bench = Bench(policy=Policy(default=default, entries=selling(20).entries))
     sold = document(redeem(bench, bench.proof("GET", "/search/a")))
     assert sold["calls"] == 1
     answers = [bench.send("GET", f"/search/{x}", bearer(sold["pass"])) for x in "bab"]

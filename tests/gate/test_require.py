@@ -79,6 +79,9 @@ class Shop:
 
             return StreamingResponse(parts())
 
+        @self.app.get("/.well-known/dear", dependencies=[Depends(require("search"))])
+        async def dear() -> None: ...
+
         @self.app.get("/unknown", dependencies=[Depends(require("missing"))])
         async def unknown() -> None: ...
 
@@ -104,6 +107,14 @@ def test_other_routes_stay_as_they_are(shop: Shop) -> None:
     answer = shop.ask("GET", "/free")
     assert (answer.status, answer.values(b"x-pow-pass")) == (200, [])
     assert shop.ask("GET", "/nowhere").status == 404
+
+
+def test_what_stands_around_the_app_still_finds_its_route(shop: Shop) -> None:
+    assert shop.ask("GET", "/free").scope["route"].path == "/free"
+
+
+def test_no_path_that_is_free_by_nature_opens_a_route_that_costs_something(shop: Shop) -> None:
+    assert shop.ask("GET", "/.well-known/dear").status == 402
 
 
 def test_a_caller_without_a_credential_gets_the_gates_own_refusal(shop: Shop) -> None:

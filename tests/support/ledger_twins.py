@@ -82,7 +82,9 @@ class TakesTheLastExpiry(MemoryLedger):
         outcome = super()._use(key, drop_at_ms=drop_at_ms, limit=limit)
         if outcome is Spend.WON:
             self._records[key].drop_at_ms = drop_at_ms
-            heapq.heappush(self._droppable, (drop_at_ms, key))
+            others = [entry for entry in self._droppable if entry[1] != key]
+            self._droppable = [(drop_at_ms, key), *others]
+            heapq.heapify(self._droppable)
         return outcome
 
 
