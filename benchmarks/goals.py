@@ -94,4 +94,12 @@ GOALS = (
         "ns",
     ),
     _at_least("PBKDF2 over hashlib.pbkdf2_hmac", "peers", "hashlib.pbkdf2_hmac", 7, 10),
+    _at_least("a pass for a time, share of ungated", "gate", "pass for a time / ungated", 0.85),
+    _at_least("a spend in memory, the same", "gate", "spend in memory / ungated", 0.75),
+    _at_least("a spend in SQLite, the same", "gate", "spend in SQLite / ungated", 0.60),
+    _at_least("a spend in Redis, the same", "gate", "spend in Redis / ungated", 0.50),
+    _at_least("a refusal with an offer, the same", "gate", "refusal with an offer / ungated", 0.80),
+    _at_least("garbage refused, the same", "gate", "garbage refused / ungated", 0.90),
+    _at_most("added latency, memory, p50", "gate", "spend in memory, p50 added", 0.15, None, "ms"),
+    _at_most("added latency, SQLite, p50", "gate", "spend in SQLite, p50 added", 1.0, None, "ms"),
 )

@@ -119,6 +119,17 @@ SECTIONS = (
         "python benchmarks/cancel.py --save benchmarks/results",
     ),
     Section(
+        "gate",
+        "The gate under load",
+        "One worker of `pypow gate`'s server, asked by wrk over 32 connections: requests that the "
+        "gate passes or refuses, as a share of what the same app does without it. The app answers "
+        "two octets from memory, which takes uvicorn, with its parser and event loop in C, some "
+        "20 microseconds; an app that does anything loses a smaller share. By the clock a share "
+        "holds what is spent waiting for a disk or for Redis, and what the neighbours take; by "
+        "CPU time it does not.",
+        "python benchmarks/gate.py --save benchmarks/results",
+    ),
+    Section(
         "verify",
         "Verifying",
         "What a server pays, for one proof and for batches; on one thread.",
