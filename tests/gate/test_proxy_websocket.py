@@ -5,20 +5,32 @@ import asyncio
 import contextlib
 import json
 import queue
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from pypow_server.scope import Receive, Scope, Send
+from pypow_server.fronts.proxy import Proxy
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
+from support.asgi_client import http_scope
 from support.gate_process import GateProcess, gate_process
 from support.plain_http import ask, solution
+from support.proxying import failure
 from support.serving import served
 
 _T = TypeVar("_T")
 _PATIENCE_S = 20
+_UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 _farewells: "queue.Queue[tuple[int, str | None]]" = queue.Queue()
 
 
@@ -92,13 +104,7 @@ def _over_websocket(
 
 
 def test_a_handshake_without_a_proof_is_told_the_price_and_opens_nothing(gate: GateProcess) -> None:
-    upgrade = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    refusal = ask(f"{gate.url}/ws", headers=upgrade)
+    refusal = ask(f"{gate.url}/ws", headers=_UPGRADE)
     assert refusal.status == 402
     assert refusal.headers["WWW-Authenticate"].startswith("PoW ")
     paid = solution(refusal.json["offers"][0])
@@ -195,6 +201,62 @@ def test_a_message_above_the_limit_ends_the_connection(gate: GateProcess) -> Non
 
 def test_an_upstream_that_declines_is_a_bad_gateway(gate: GateProcess) -> None:
     assert _status(gate, _proof(gate, "/declined"), "/declined") == 502
+
+
+@contextlib.contextmanager
+def _mute() -> Iterator[socket.socket]:
+    """An upstream that takes connections, and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(_PATIENCE_S)
+        yield listener
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_caller_that_leaves_within_its_handshake_is_not_waited_for_at_the_upstream(
+    tmp_path: Path,
+) -> None:
+    with (
+        _mute() as listener,
+        gate_process(tmp_path, _url(listener), "--bits", "4", "--store", "memory:") as lonely,
+    ):
+        fields = {**_UPGRADE, **_proof(lonely, "/ws"), "Host": urlsplit(lonely.url).netloc}
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        port = urlsplit(lonely.url).port
+        with socket.create_connection(("127.0.0.1", port or 80)) as caller:
+            caller.sendall(f"GET /ws HTTP/1.1\r\n{head}\r\n".encode())
+            behind, _ = listener.accept()
+            behind.settimeout(_PATIENCE_S)
+            assert behind.recv(65536).startswith(b"GET /ws ")
+        with behind:
+            assert behind.recv(65536) == b""
+
+
+def test_an_upstream_that_does_not_answer_a_handshake_is_given_up() -> None:
+    came: list[Message] = []
+
+    async def connected() -> Message:
+        if came:
+            await asyncio.Event().wait()
+        came.append({"type": "websocket.connect"})
+        return came[0]
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def story(url: str) -> Scope:
+        scope = {**http_scope(), "type": "websocket", "extensions": {"websocket.http.response": {}}}
+        async with asyncio.timeout(_PATIENCE_S):
+            await Proxy(url, failure=failure, silence_s=0.05)(scope, connected, send)
+        return scope
+
+    with _mute() as listener:
+        scope = asyncio.run(story(_url(listener)))
+    assert (sent[0]["status"], scope[UPSTREAM_REACHED]) == (504, True)
 
 
 def test_an_upstream_that_is_down_costs_the_caller_nothing(

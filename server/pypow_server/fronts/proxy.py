@@ -75,6 +75,7 @@ class Proxy:
         self._upstream = _parse_upstream(upstream)
         self._failure = failure
         self._connect_timeout_s = connect_timeout_s
+        self._silence_s = silence_s
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout_s, sock_read=silence_s
         )
@@ -146,6 +147,7 @@ class Proxy:
             fields=fields,
             failure=self._failure,
             connect_timeout_s=self._connect_timeout_s,
+            silence_s=self._silence_s,
         )
 
     async def _exchange(

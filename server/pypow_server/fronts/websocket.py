@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 from yarl import URL
 
-from pypow_server.scope import UPSTREAM_REACHED, Receive, Scope, Send
+from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 
 from . import ADDED_BY_AIOHTTP, Failure
 
@@ -39,6 +39,7 @@ async def relay(
     fields: list[tuple[str, str]],
     failure: Failure,
     connect_timeout_s: float,
+    silence_s: float,
 ) -> None:
     """Opens a WebSocket at the upstream and, once it is open, the caller's; then carries messages.
 
@@ -50,7 +51,13 @@ async def relay(
         fields: header fields for the upstream.
         failure: makes the answer to a handshake that the upstream does not take.
         connect_timeout_s: for name lookup, TCP and TLS together.
+        silence_s: the longest that the upstream may take to answer the handshake.
     """
+    handshake = await receive()
+
+    async def refuse(status: int, detail: str) -> None:
+        await failure(status, detail)(scope, _once(handshake), send)
+
     # A connection of its own: one that was kept and had closed might have taken the handshake.
     scope[UPSTREAM_REACHED] = True
     connector = aiohttp.TCPConnector(force_close=True)
@@ -60,30 +67,59 @@ async def relay(
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),
         skip_auto_headers=ADDED_BY_AIOHTTP,
     ) as session:
+        opening = session.ws_connect(
+            url,
+            headers=[pair for pair in fields if not pair[0].lower().startswith(_HANDSHAKE)],
+            protocols=scope.get("subprotocols", ()),
+            heartbeat=_PING_S,
+            timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
+            max_msg_size=MAX_MESSAGE_OCTETS,
+        )
         try:
-            upstream = await session.ws_connect(
-                url,
-                headers=[pair for pair in fields if not pair[0].lower().startswith(_HANDSHAKE)],
-                protocols=scope.get("subprotocols", ()),
-                heartbeat=_PING_S,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
-                max_msg_size=MAX_MESSAGE_OCTETS,
-            )
+            upstream = await _opened(asyncio.ensure_future(opening), receive, silence_s)
         except aiohttp.ClientConnectorError:
             scope[UPSTREAM_REACHED] = False
-            await failure(502, "the upstream takes no connections")(scope, receive, send)
+            await refuse(502, "the upstream takes no connections")
         except aiohttp.ConnectionTimeoutError:
             scope[UPSTREAM_REACHED] = False
-            await failure(504, "the upstream did not take the connection in time")(
-                scope, receive, send
-            )
+            await refuse(504, "the upstream did not take the connection in time")
         except aiohttp.ClientError as error:
             _LOG.warning("no WebSocket at the upstream %s: %s", url.origin(), type(error).__name__)
-            await failure(502, "the upstream did not take the WebSocket")(scope, receive, send)
+            await refuse(502, "the upstream did not take the WebSocket")
+        except TimeoutError:
+            await refuse(504, "the upstream took the handshake and did not answer in time")
         else:
-            await receive()
-            await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
-            await _carry(receive, send, upstream)
+            if upstream is not None:
+                await send({"type": "websocket.accept", "subprotocol": upstream.protocol})
+                await _carry(receive, send, upstream)
+
+
+async def _opened(
+    opening: asyncio.Future[ClientWebSocketResponse], receive: Receive, silence_s: float
+) -> ClientWebSocketResponse | None:
+    """The upstream's WebSocket; None when the caller left before it was open.
+
+    Raises:
+        TimeoutError: The upstream said nothing.
+        aiohttp.ClientError: It did not take the handshake.
+    """
+    # All that a caller can do before its handshake is answered.
+    departure = asyncio.ensure_future(receive())
+    try:
+        async with asyncio.timeout(silence_s):
+            await asyncio.wait((opening, departure), return_when=asyncio.FIRST_COMPLETED)
+        return None if departure.done() else opening.result()
+    finally:
+        opening.cancel()
+        departure.cancel()
+        await asyncio.gather(opening, departure, return_exceptions=True)
+
+
+def _once(message: Message) -> Receive:
+    async def receive() -> Message:
+        return message
+
+    return receive
 
 
 async def _carry(receive: Receive, send: Send, upstream: ClientWebSocketResponse) -> None:
