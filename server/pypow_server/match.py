@@ -34,20 +34,24 @@ class Match:
         object.__setattr__(self, "_folded_name", _glob(name.lower() or "*"))
 
     def is_written(self, resource: Resource) -> bool:
-        """Whether the resource is meant exactly as it is written. For what opens a door."""
-        return (
-            self._method.fullmatch(resource.method) is not None
-            and self._name.fullmatch(resource.name) is not None
+        """Whether the resource is meant exactly as it is written, however servers read it.
+
+        For what opens a door.
+        """
+        return self._method.fullmatch(resource.method) is not None and all(
+            self._name.fullmatch(reading.name) for reading in resource.readings
         )
 
     def covers(self, resource: Resource) -> bool:
-        """Whether the resource is meant, or a path that many servers route alike.
+        """Whether the resource is meant, or a path or URI that many servers take for it.
 
-        That is another case of its letters, with or without a slash at its end. For what closes
-        a door.
+        That is another case of a path's letters, with or without a slash at its end, and another
+        spelling of a URI. For what closes a door.
         """
-        if resource.kind != "http" or self._method.fullmatch(resource.method) is None:
-            return self.is_written(resource)
+        if self._method.fullmatch(resource.method) is None:
+            return False
+        if resource.kind != "http":
+            return any(self._name.fullmatch(reading.name) for reading in resource.readings)
         path = resource.name.lower().rstrip("/")
         return any(self._folded_name.fullmatch(spelling) for spelling in (path, path + "/"))
 

@@ -35,6 +35,8 @@ RequestId: TypeAlias = int | str
 _MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMETERS = frozenset({"name", "uri", "_meta"})
 _MAX_QUOTED = 80
+_MAX_URI = 2048
+"""Characters: each row of a price list looks at a URI in all its spellings."""
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _WRAPPED = re.compile(r"=\?base64\?(.*)\?=", re.ASCII)
 
@@ -192,6 +194,10 @@ def _misshapen(document: Mapping[str, object]) -> Problem | None:
         return problems.malformed_mcp(
             f'expected "params" with a string "{NAMED_BY[method]}" for {method}',
             rpc_code=problems.INVALID_PARAMS,
+        )
+    if method == "resources/read" and len(_name(document) or "") > _MAX_URI:
+        return problems.malformed_mcp(
+            f'expected a "uri" of at most {_MAX_URI} characters', rpc_code=problems.INVALID_PARAMS
         )
     return None
 

@@ -136,8 +136,8 @@ class Policy:
             one: no page of another site can be made to send it.
         observe: decide, and let everything through.
         trusted: proxies whose word on the client's address is taken.
-        dearest: what an ambiguous path costs, whatever it reaches: the highest price on the list,
-            and none of what its row gives away. Its passes and free calls are for its own calls.
+        dearest: what an ambiguous path or URI costs, whatever it reaches: the highest price on the
+            list, and none of what its row gives away. Its passes and free calls are for its own calls.
     """
 
     default: Price = DEFAULT_PRICE
@@ -196,7 +196,9 @@ class Policy:
         """What a resource costs that is only named, or `FREE`."""
         if resource.kind == "http" and not is_canonical(resource.name.encode()):
             return self.dearest
-        listed = self._listed(resource)
+        listed, *others = (self._listed(reading) for reading in resource.readings)
+        if any(other is not listed for other in others):
+            return self.dearest
         if listed is not None:
             return listed.price
         free = resource.kind == "mcp" and _FREE_METHODS.fullmatch(resource.method) is not None

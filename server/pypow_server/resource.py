@@ -3,7 +3,8 @@
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import unquote
 
 from pypow.errors import InvalidInputError
 
@@ -37,6 +38,13 @@ class Resource:
     def text(self) -> str:
         """How callers write it: ``tools/call search`` or ``POST /v1/items``."""
         return f"{self.method} {self.name}" if self.name else self.method
+
+    @property
+    def readings(self) -> tuple["Resource", ...]:
+        """This, and what else servers make of it: some look URIs up in another spelling."""
+        if (self.kind, self.method) != ("mcp", "resources/read"):
+            return (self,)
+        return tuple(replace(self, name=uri) for uri in _uri_readings(self.name))
 
     @classmethod
     def parse(cls, text: str) -> "Resource":
@@ -73,6 +81,19 @@ def http_resource(method: str, path: bytes) -> Resource:
 def is_canonical(path: bytes) -> bool:
     """Whether a raw path has one reading: no escape, segment or octet that servers fold."""
     return (_read_alike if len(path) <= _REMEMBERED else _read_alike.__wrapped__)(path)
+
+
+@functools.lru_cache(maxsize=64)
+def _uri_readings(uri: str) -> tuple[str, ...]:
+    """As it came, as the URL Standard has it (SDKs do so), and without escapes (templates do)."""
+    # Imported when it is asked for: whoever only reads a price list needs no web framework.
+    from pydantic_core import Url
+
+    try:
+        normal = str(Url(uri))
+    except ValueError:
+        normal = uri
+    return (uri, normal, unquote(normal))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -39,6 +39,12 @@ def fault(document: object, **headers: tuple[str, ...]) -> Fault:
     return message
 
 
+def test_a_uri_is_no_longer_than_every_row_can_look_at() -> None:
+    reading = {**CALL, "method": "resources/read"}
+    assert read({**reading, "params": {"uri": "x:" + "é" * 2046}}).name
+    assert fault({**reading, "params": {"uri": "x:" + "é" * 2047}}).problem.code == -32602
+
+
 def test_a_tool_call_is_read_by_method_and_name() -> None:
     message = read(CALL)
     assert (message.kind, message.id, message.method, message.name) == (

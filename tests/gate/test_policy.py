@@ -2,6 +2,7 @@
 """Prices: first match wins, what nobody names costs the default, nothing is open by omission."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -205,3 +206,31 @@ def test_stars_match_what_any_split_of_the_name_would(pattern: str, name: str) -
 
     expected = matches(pattern or "*", name)
     assert Entry(f"m {pattern}".strip(), FREE).matches(Resource("mcp", "m", name)) is expected
+
+
+OTHER_SPELLINGS = [
+    "FILE:///secret/x",
+    "file:///open/../secret/x",
+    "file:///open/%2E%2e/secret/x",
+    " file:///secret/x",
+    "file:/secret/x",
+    "file:\\\\\\secret\\x",
+    "fi\tle:///secret/x",
+    "file:///%73ecret/x",
+]
+
+
+@pytest.mark.parametrize("uri", ["file:///secret/x", *OTHER_SPELLINGS])
+def test_no_spelling_of_a_uri_makes_it_cheaper_or_free_or_lets_it_in(uri: str) -> None:
+    dear = entry("resources/read file:///secret/*", bits=20)
+    assert dear.price is not None
+    policy = Policy(entries=(dear, Entry("resources/read file:///open/*", FREE)))
+    read = Resource("mcp", "resources/read", uri)
+    assert policy.price_of(read) == dear.price
+    cheap = entry("resources/read *open/*", bits=4)
+    price = Policy(entries=(cheap, dear)).price_of(read)
+    assert price is not None
+    assert price.q == dear.price.q
+    alone = Policy(entries=(Entry("resources/read file:///open/*", FREE),))
+    assert alone.price_of(read) == alone.default
+    assert alone.price_of(replace(read, name="file:///open/x")) is FREE
