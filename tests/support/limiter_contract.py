@@ -94,6 +94,9 @@ async def a_clock_a_little_back_gives_nothing_back(limiter: Limiter) -> None:
     assert not (await ask(limiter, at_ms=-60_000)).allowed
     assert not (await ask(limiter, at_ms=5_999)).allowed
     assert (await ask(limiter, at_ms=6_000)).allowed
+    await ask(limiter, b"half", calls=5)
+    assert (await ask(limiter, b"half", at_ms=-6_000)).remaining == 4  # and takes nothing either
+    assert (await ask(limiter, b"half")).remaining == 3
 
 
 async def a_clock_that_was_far_ahead_locks_nobody_out(limiter: Limiter) -> None:
