@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,6 @@ from gate_server import KEY, PRICE, rail
 from pypow import wire
 from pypow_server import passes
 from pypow_server.resource import Resource
-from support.plain_http import ask
 
 HERE = Path(__file__).parent
 CONNECTIONS = 32
@@ -82,8 +83,11 @@ def _solved(_seed: int, *, count: int, epoch: int) -> list[bytes]:
 
 def epoch_of(url: str) -> int:
     """The ledger's epoch, as an offer tells it."""
-    offered = ask(f"{url}/gated").json["offers"][0]["challenge"]
-    return wire.decode_challenge(offered).epoch
+    try:
+        urllib.request.urlopen(f"{url}/gated")
+    except urllib.error.HTTPError as refused:
+        return wire.decode_challenge(json.load(refused)["offers"][0]["challenge"]).epoch
+    raise RuntimeError("expected the gate to refuse a call without a proof")
 
 
 def proofs(url: str, seconds: int) -> list[bytes]:
