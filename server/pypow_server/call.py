@@ -168,6 +168,10 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         scope: of the request.
         trusted: whose headers say where it comes from.
     """
+    method: str = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+    if method != method.upper():
+        # Clients and frameworks raise it: what is no POST here would be one at the upstream.
+        return problems.bad_request(f"expected a method in capitals, got {method[:40]!a}")
     scan = _Scan()
     try:
         for name, value in scope["headers"]:
@@ -183,7 +187,7 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         return problems.conflicting_credentials("expected one Authorization header, got several")
     client = client_of(scope.get("client"), scope["headers"], trusted)
     return Call(
-        method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+        method=method,
         path=raw_path(scope),
         client="local" if client is None else client.network,
         address=None if client is None else client.text,
