@@ -101,6 +101,9 @@ class BoundedHttp(HttpToolsProtocol):
         """Feed the parser, unless what it holds of a head or a trailer is too long already."""
         # Counted before it is fed: a head or body that begins in this chunk starts from nothing.
         self._head_octets += len(data)
+        # Empty lines before a head are part of it: the parser skips them, and says nothing.
+        if self._head_began is None and self._is_idle():
+            self._head_began = self.loop.time()
         super().data_received(data)
         if self._head_octets > self.limits.head_octets:
             self._refused_with = self._too_large()

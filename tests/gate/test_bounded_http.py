@@ -42,6 +42,17 @@ def test_a_second_request_on_a_connection_has_the_same_deadline() -> None:
     run(test)
 
 
+def test_an_empty_line_after_an_answer_begins_a_head() -> None:
+    async def test() -> None:
+        async with connection(Impatient) as (reader, writer):
+            writer.write(request(body=b"abc"))
+            await reader.readuntil(b"\r\n\r\n3")
+            writer.write(b"\r\n")
+            assert await reader.read() == b""
+
+    run(test)
+
+
 def test_a_body_may_take_longer_than_a_head() -> None:
     async def test() -> None:
         async with connection(Impatient) as (reader, writer):
