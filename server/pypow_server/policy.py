@@ -137,7 +137,8 @@ class Policy:
         observe: decide, and let everything through.
         trusted: proxies whose word on the client's address is taken.
         dearest: what an ambiguous path or URI costs, whatever it reaches: the highest price on the
-            list, and none of what its row gives away. Its passes and free calls are for its own calls.
+            list, and none of what its row gives away. Its passes and free calls are for its own
+            calls.
     """
 
     default: Price = DEFAULT_PRICE
