@@ -367,3 +367,9 @@ def test_every_setting_but_the_files_name_and_the_price_has_a_key() -> None:
     named = {"bits": "default.bits", "config": None, "rows": None}
     assert fields | named.keys() == set(Settings.__dataclass_fields__)
     assert (option("config"), variable("config")) == ("--config", "PYPOW_CONFIG")
+
+
+def test_a_password_where_it_does_not_belong_is_not_repeated() -> None:
+    with pytest.raises(InvalidInputError, match="expected a text") as caught:
+        read('[store]\nurl = ["redis://:SECRET@h"]\n')
+    assert "SECRET" not in str(caught.value)
