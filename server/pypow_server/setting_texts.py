@@ -36,6 +36,8 @@ def http_url(text: str) -> str:
         sound = (
             parts.scheme in ("http", "https")
             and bool(parts.hostname)
+            # Fails where no resolver could take the name, which would fail less politely.
+            and bool(str(parts.hostname).encode("idna"))
             and parts.port != 0
             and "@" not in parts.netloc
             and not parts.query
@@ -141,7 +143,10 @@ def path(text: str) -> Path:
     """Read a path; ``~`` stands for the home directory."""
     if not text or "\0" in text:
         raise InvalidInputError(f"expected a path, got {text!r}")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidInputError(f"expected a path, got {text!r}: there is no such home") from None
 
 
 def number(text: str) -> float:

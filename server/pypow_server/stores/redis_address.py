@@ -112,9 +112,10 @@ def _read_host(text: str, default_port: int, expected: StoreError) -> tuple[str,
     try:
         split = urlsplit(f"//{text}")
         port = split.port
+        name = (split.hostname or "").encode("idna")
     except ValueError:
         raise expected from None
-    if not split.hostname:
+    if not name or not split.hostname:
         raise expected
     return split.hostname, default_port if port is None else port
 
