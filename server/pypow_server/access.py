@@ -9,6 +9,7 @@ from pypow.errors import InvalidInputError
 
 from .call import Call
 from .match import Match
+from .resource import http_resource
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -64,9 +65,15 @@ class Access:
         )
 
     def denies(self, call: Call) -> bool:
-        """Whether this row keeps the call out, or a path that some server may read as its own."""
+        """Whether this row keeps the call out, or a path that some server may read as its own.
+
+        A row about a path is about the POST of an MCP call as well, whatever that calls.
+        """
         return self._is_from_here(call) and (
-            self.match is None or not call.canonical or self.match.covers(call.resource)
+            self.match is None
+            or not call.canonical
+            or self.match.covers(call.resource)
+            or self.match.covers(http_resource(call.method, call.path))
         )
 
     def _is_from_here(self, call: Call) -> bool:

@@ -16,7 +16,7 @@ from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from . import problems
-from .client_address import NOBODY, IPAddress, TrustedProxies, client_of, network_of
+from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .problems import Problem
@@ -105,7 +105,7 @@ class Call:
     path: bytes
     client: str
     headers: tuple[Header, ...]
-    address: IPAddress | None = None
+    address: str | None = None
     presented: tuple[Presented, ...] = ()
     accepts: Accepts | None = None
     hosts: tuple[bytes, ...] = ()
@@ -153,8 +153,8 @@ class Call:
                 (b"content-length", b"%d" % len(self.mcp.body)),
             )
         passed = {**scope, "headers": list(headers)}
-        if self.address is not None and scope["client"][0] != str(self.address):
-            passed["client"] = (str(self.address), 0)  # the proxy in between does not tell its port
+        if self.address is not None and scope["client"][0] != self.address:
+            passed["client"] = (self.address, 0)  # the proxy in between does not tell its port
         passed.pop(PRINCIPAL_KEY, None)
         if principal is not None:
             passed[PRINCIPAL_KEY] = principal
@@ -168,6 +168,10 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         scope: of the request.
         trusted: whose headers say where it comes from.
     """
+    method: str = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+    if method != method.upper():
+        # Clients and frameworks raise it: what is no POST here would be one at the upstream.
+        return problems.bad_request(f"expected a method in capitals, got {method[:40]!a}")
     scan = _Scan()
     try:
         for name, value in scope["headers"]:
@@ -181,12 +185,12 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         )
     if len(set(scan.authorizations)) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
-    address = client_of(scope.get("client"), scope["headers"], trusted)
+    client = client_of(scope.get("client"), scope["headers"], trusted)
     return Call(
-        method="WEBSOCKET" if scope["type"] == "websocket" else scope["method"],
+        method=method,
         path=raw_path(scope),
-        client=network_of(address),
-        address=address,
+        client="local" if client is None else client.network,
+        address=None if client is None else client.text,
         headers=tuple(scan.kept),
         presented=tuple(scan.presented),
         accepts=accepts,

@@ -20,6 +20,9 @@ IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Peer: TypeAlias = tuple[str, int] | None
 RawFields: TypeAlias = Iterable[tuple[bytes, bytes]]
 
+_LONGEST: Final = 64
+"""Characters of the longest address, with its zone: callers must not fill the memory."""
+
 _LISTS: Final = frozenset({b"x-forwarded-for", b"forwarded"})
 """Headers to which each proxy adds the hop before it; every other one names the client alone."""
 
@@ -31,6 +34,21 @@ _NODE: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[
 _PAIR: Final = rb"[!#$%&'*+.^_`|~A-Za-z0-9-]+=(?:[!#$%&'*+.^_`|~A-Za-z0-9-]+|\"[^\",\\]*\")"
 _ELEMENT: Final = re.compile(_PAIR + rb"(?:;" + _PAIR + rb")*")
 _FOR: Final = re.compile(rb"(?:^|;)for=(?:\"([^\"]*)\"|([^;]*))", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Client:
+    """Who sends a request.
+
+    Attributes:
+        text: the address as Python writes it.
+        address: the same, to be compared; IPv4 also where it came over an IPv6 socket.
+        network: what counts as one client: IPv4 /32, IPv6 /64.
+    """
+
+    text: str
+    address: IPAddress
+    network: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +76,23 @@ class TrustedProxies:
             )
         return cls(tuple(_network(text) for text in networks), header.lower().encode())
 
-    def trust(self, address: IPAddress | None) -> bool:
+    def trust(self, client: Client | None) -> bool:
         """Whether this is one of the proxies."""
-        return address is not None and any(address in network for network in self.networks)
+        return client is not None and any(client.address in network for network in self.networks)
 
 
 NOBODY: Final = TrustedProxies()
 
 
-def client_of(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> IPAddress | None:
-    """The address of the client; None for a connection that has none (a Unix socket).
+def client_of(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> Client | None:
+    """The client; None for a connection that has no address (a Unix socket).
 
     Args:
         peer: the other end of the connection.
         headers: of the request.
         trusted: whose headers count.
     """
-    nearest = address_of(peer)
+    nearest = client_at(peer)
     if not trusted.networks or not trusted.trust(nearest):
         return nearest
     values = [value for name, value in headers if name.lower() == trusted.header]
@@ -99,30 +117,11 @@ def client_network(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> s
     >>> client_network(("192.0.2.1", 1), [(b"x-forwarded-for", b"203.0.113.9")], balancer)
     '192.0.2.1/32'
     """
-    if not trusted.networks:
-        return _network_named(peer[0]) if peer else "local"
-    return network_of(client_of(peer, headers, trusted))
+    client = client_of(peer, headers, trusted)
+    return "local" if client is None else client.network
 
 
-def network_of(address: IPAddress | None) -> str:
-    """The network of an address, as `client_network` has it.
-
-    >>> network_of(ipaddress.ip_address("2001:db8::1"))
-    '2001:db8::/64'
-    """
-    if address is None:
-        return "local"
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address.packed, 64), strict=False))
-    return f"{address}/32"
-
-
-@functools.lru_cache(maxsize=4096)
-def _network_named(peer: str) -> str:
-    return network_of(_parsed(peer))
-
-
-def _hops(values: list[bytes], header: bytes) -> Iterator[IPAddress | None]:
+def _hops(values: list[bytes], header: bytes) -> Iterator[Client | None]:
     """The hops from the nearest to the farthest; None where one cannot be read."""
     read = _forwarded_for if header == b"forwarded" else _address
     for value in reversed(values):
@@ -130,28 +129,38 @@ def _hops(values: list[bytes], header: bytes) -> Iterator[IPAddress | None]:
             yield read(hop.strip(b" \t"))
 
 
-def _forwarded_for(element: bytes) -> IPAddress | None:
+def _forwarded_for(element: bytes) -> Client | None:
     nodes = _FOR.findall(element) if _ELEMENT.fullmatch(element) else ()
     return _address(nodes[0][0] or nodes[0][1]) if len(nodes) == 1 else None
 
 
-def _address(text: bytes) -> IPAddress | None:
+def _address(text: bytes) -> Client | None:
     found = _NODE.fullmatch(text)
     return _parsed((found[1] or found[2] if found else text).decode("latin-1"))
 
 
-def address_of(peer: Peer) -> IPAddress | None:
-    """The address of a connection's other end; None for one that has none (a Unix socket)."""
+def client_at(peer: Peer) -> Client | None:
+    """Who is at a connection's other end; None for one without an address (a Unix socket)."""
     return _parsed(peer[0]) if peer else None
 
 
-def _parsed(text: str) -> IPAddress | None:
+def _parsed(text: str) -> Client | None:
+    return _remembered(text) if len(text) <= _LONGEST else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _remembered(text: str) -> Client | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
     # One host, one name: what came over an IPv6 socket is still the IPv4 host it was.
-    return getattr(address, "ipv4_mapped", None) or address
+    address = getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, ipaddress.IPv6Address):
+        network = str(ipaddress.ip_network((address.packed, 64), strict=False))
+    else:
+        network = f"{address}/32"
+    return Client(str(address), address, network)
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -80,13 +80,16 @@ def assemble(
 
 
 def weighed(name: str, worth: float | Price, default: Price) -> Price:
-    """A price of so many bits, or a given one; it weighs no less than the work that it asks for.
+    """A price of so many bits, or a given one, under the name by which it is listed.
 
-    Otherwise a challenge for any call of the default price would buy a dearer one.
+    Passes and free calls are for a price of one name: under a name that two share, what the
+    cheaper one sells would be good for the dearer. It weighs no less than the work that it asks
+    for: otherwise a challenge for any call of the default price would buy a dearer one.
 
     Raises:
         InvalidInputError: bits out of range.
     """
     if not isinstance(worth, Price):
         return priced(name, bits=worth, default=default)
-    return replace(worth, weight=max(worth.weight, relative_weight(worth.q, default=default)))
+    weight = max(worth.weight, relative_weight(worth.q, default=default))
+    return replace(worth, name=name, weight=weight)

@@ -94,7 +94,11 @@ def cost(settings: Settings, request: str) -> Cost:
         InvalidInputError: a request that is neither of the two.
     """
     policy, resource = settings.policy, Resource.parse(request)
-    if any(_is_about(row.match, resource) for row in policy.denied if not row.networks):
+    if _is_denied(resource, policy) or (
+        resource.kind == "mcp"
+        and policy.mcp_paths
+        and all(_is_denied(Resource("http", "POST", path), policy) for path in policy.mcp_paths)
+    ):
         return Cost(request, "deny", None)
     allowed = (row.match for row in policy.allowed if not row.networks)
     if any(match is not None and match.is_written(resource) for match in allowed):
@@ -105,8 +109,10 @@ def cost(settings: Settings, request: str) -> Cost:
     return Cost(request, price.name, _line(price, settings.rows.profile))
 
 
-def _is_about(match: Match | None, resource: Resource) -> bool:
-    return match is None or match.covers(resource)
+def _is_denied(resource: Resource, policy: Policy) -> bool:
+    return any(
+        row.match is None or row.match.covers(resource) for row in policy.denied if not row.networks
+    )
 
 
 def _line(price: Price, profile: str) -> PriceLine:
@@ -131,7 +137,7 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
     for match in matches:
         if match.covers(_HANDSHAKE):
             yield f'"{match.text}" prices what MCP clients need to connect; most of them give up'
-    rows = [row.match for row in (*policy.denied, *policy.allowed) if row.match is not None]
+    rows = [row.match for row in policy.allowed if row.match is not None]
     for match in (*matches, *rows):
         method, _, path = match.text.partition(" ")
         if method == "POST" and path and policy.is_mcp_path(path.encode()):

@@ -66,7 +66,8 @@ class Price:
     """What a call costs.
 
     Attributes:
-        name: of the entry, for logs.
+        name: of the entry, in logs and for passes and free calls: what one price sells or gives
+            away is good for every price of its name.
         q: difficulty in 1/1024 bit, 1 to 44 bits.
         weight: cost in units of the default price's work, 1 to 65535.
         free: what each principal may use of it without paying; None for nothing.

@@ -46,10 +46,11 @@ class Resource:
             InvalidInputError: neither of the two.
         """
         method, _, name = text.partition(" ")
-        if re.fullmatch(r"[A-Z]+", method) and re.fullmatch(r"/[^?#]*", name):
-            return cls("http", "GET" if method == "HEAD" else method, name)
-        if re.fullmatch(r"[a-z]\S*", method) and text.isprintable():
-            return cls("mcp", method, name)
+        if text.isprintable():  # half a surrogate pair is not: digests are of what can be encoded
+            if re.fullmatch(r"[A-Z]+", method) and re.fullmatch(r"/[^?#]*", name):
+                return cls("http", "GET" if method == "HEAD" else method, name)
+            if re.fullmatch(r"[a-z]\S*", method):
+                return cls("mcp", method, name)
         raise InvalidInputError(
             f'expected a resource like "tools/call search" or "POST /v1/items", got {text[:60]!r}'
         )

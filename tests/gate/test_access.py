@@ -71,6 +71,15 @@ def test_a_denied_tool_is_told_in_a_tool_result_that_keeps_the_session() -> None
     assert bench.app.reached == 0
 
 
+@pytest.mark.parametrize("row", ["POST /mcp", "POST *", "POST /MCP/"])
+def test_a_network_that_may_not_post_may_make_no_mcp_call(row: str) -> None:
+    denied = (Access(networks=("192.0.2.0/24",), match=Match(row)),)
+    bench = Bench(policy=Policy(default=EASY, denied=denied))
+    for method, params in (("tools/list", {}), ("tools/call", {"name": "search"})):
+        assert b"urn:pypow:error:denied" in bench.post_mcp(method, params).body
+    assert (bench.app.reached, bench.ledger.spends) == (0, 0)
+
+
 def test_denying_beats_allowing() -> None:
     bench = Bench(policy=Policy(default=EASY, denied=(OFFICE,), allowed=(OFFICE,)))
     assert bench.send("GET", client="198.51.100.9").status == 403

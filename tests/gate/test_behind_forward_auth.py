@@ -39,7 +39,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def bench_of(program: str, home: Path) -> Iterator[Bench]:
+def bench_of(program: str, home: Path, *, file: str | None = None) -> Iterator[Bench]:
     upstream = RecordingApp()
     decider = Decider(program, networks=(LOOPBACK,), ledger=MemoryLedger())
     with (
@@ -47,7 +47,7 @@ def bench_of(program: str, home: Path) -> Iterator[Bench]:
         served(decider.app, lifespan=True) as gate,
         balancer(
             home,
-            FILES[program],
+            file or FILES[program],
             {GATE: gate.removeprefix("http://"), UPSTREAM: behind.removeprefix("http://")},
         ) as url,
     ):
@@ -124,6 +124,53 @@ def test_what_is_free_passes_and_names_nobody(bench: Bench) -> None:
     answer = ask(f"{bench.url}/.well-known/x", headers={"X-PoW-Principal": "root"})
     assert answer.status == 200
     assert bench.upstream.header(b"x-pow-principal") in ([b""], [])
+
+
+def test_a_caddy_that_copies_no_empty_header_lets_no_claim_through(tmp_path: Path) -> None:
+    """As Caddy 2.10 does: here nothing is copied, and of a free call all headers are empty."""
+    folder = tmp_path / "deploy" / "caddy"
+    folder.mkdir(parents=True)
+    text = (DEPLOY / FILES["caddy"]).read_text()
+    copying = re.compile(r"^\s*copy_headers .*$", re.MULTILINE)
+    assert len(copying.findall(text)) == 1
+    (folder / "copies-nothing").write_text(copying.sub("", text))
+    claims = {
+        "X-PoW-Principal": "root",
+        "X-PoW-Upstream-Authorization": "Basic cm9vdA==",
+        "X-PoW-Upstream-Cookie": "a=1",
+        "Authorization": "Bearer pyp_x",
+        "Cookie": "pypow_pass=pyp_x",
+    }
+    with bench_of("caddy", tmp_path / "home", file=str(folder / "copies-nothing")) as bench:
+        assert ask(f"{bench.url}/.well-known/x", headers=claims).status == 200
+        for name in (b"x-pow-principal", b"authorization", b"cookie"):
+            assert bench.upstream.header(name) == []
+        assert not [
+            name for name, _ in bench.upstream.scopes[-1]["headers"] if name.startswith(b"x-pow-")
+        ]
+
+
+CLAIMS = {
+    "X-Real-IP": "6.6.6.6",
+    "Forwarded": "for=6.6.6.6",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Method": "DELETE",
+    "X-Forwarded-Uri": "/admin",
+    "X-Original-Method": "DELETE",
+    "X-Original-URI": "/admin",
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_what_only_a_proxy_may_say_reaches_the_upstream_from_no_caller(
+    bench: Bench, name: str
+) -> None:
+    before = bench.upstream.reached
+    answer = ask(f"{bench.url}/.well-known/x", headers={name: CLAIMS[name]})
+    if bench.upstream.reached > before:
+        assert CLAIMS[name].encode() not in bench.upstream.header(name.lower().encode())
+    else:
+        assert answer.status == 400
 
 
 def test_a_preflight_is_answered_and_reaches_nobody(bench: Bench) -> None:

@@ -167,6 +167,15 @@ def test_forwarded_headers_do_not_say_who_the_caller_is() -> None:
     assert call.client == "192.0.2.7/32"
 
 
+@pytest.mark.parametrize("method", ["post", "Post", "options"])
+def test_a_method_in_another_case_is_refused_since_what_is_behind_the_gate_may_raise_it(
+    method: str,
+) -> None:
+    refused = read_call(http_scope(method, b"/mcp"))
+    assert isinstance(refused, Problem)
+    assert (refused.status, refused.name) == (400, "bad-request")
+
+
 def test_head_buys_what_get_buys() -> None:
     assert call_with(method="HEAD").resource == call_with(method="GET").resource
 

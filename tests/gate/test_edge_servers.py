@@ -77,6 +77,19 @@ def test_the_path_is_judged_as_it_came(edge: Edge) -> None:
         assert b" 402 " in answer.split(b"\r\n")[0] or b" 421 " in answer.split(b"\r\n")[0], path
 
 
+@pytest.mark.parametrize("method", [b"post", b"Post"])
+def test_no_other_case_of_a_method_reaches_the_upstream_as_the_method(
+    edge: Edge, method: bytes
+) -> None:
+    reached = edge.upstream.reached
+    paid = solution(ask(f"{edge.url}/api/challenge").json)["X-PoW-Solution"].encode()
+    host = urlsplit(edge.url).netloc.encode()
+    fields = b"host: " + host + b"\r\nx-pow-solution: " + paid + b"\r\nconnection: close\r\n"
+    answer = edge.tell(method + b" /mcp HTTP/1.1\r\n" + fields + b"\r\n")
+    assert answer.split(b" ")[1] == b"400"
+    assert edge.upstream.reached == reached
+
+
 @pytest.mark.parametrize("head", [b"x: " + b"a" * 900_000, b"x: a\r\n" * 20_000])
 def test_a_huge_head_is_refused_and_the_next_caller_served(edge: Edge, head: bytes) -> None:
     reached = edge.upstream.reached

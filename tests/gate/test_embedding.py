@@ -80,6 +80,17 @@ def test_a_price_can_sell_passes() -> None:
     assert [ask(guarded, "GET", f"/v1/{n}", bearer).status for n in range(3)] == [200, 200, 402]
 
 
+def test_a_pass_of_a_cheap_price_buys_no_dear_call_though_both_were_given_one_name() -> None:
+    cheap = Price("tool", difficulty.from_bits(2), sells=PassTerms(calls=9, lifetime_s=60))
+    dear = Price("tool", difficulty.from_bits(9))
+    guarded = guard(RecordingApp(), prices={"GET /cheap": cheap, "GET /dear": dear})
+    proof = solution(solved(offers(ask(guarded, "GET", "/cheap"))[0]))
+    (bought,) = ask(guarded, "GET", "/cheap", *proof).values(b"x-pow-pass")
+    bearer = (b"authorization", b"Bearer " + bought)
+    statuses = [ask(guarded, "GET", target, bearer).status for target in ("/dear", "/cheap")]
+    assert statuses == [402, 200]
+
+
 def test_an_mcp_path_is_one_that_was_named() -> None:
     app = RecordingApp()
     guarded = guard(app, mcp_paths=["/agents"], prices={"tools/call search_*": 5})

@@ -89,6 +89,15 @@ def test_a_request_is_told_its_entry_and_price(
     assert (found["entry"], found["price"] is not None) == (entry, priced)
 
 
+@pytest.mark.parametrize("row", ["POST /mcp", "POST *"])
+def test_mcp_calls_are_denied_with_the_post_that_carries_them(
+    row: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f'{file.read_text()}\n[[deny]]\nmatch="{row}"\n')
+    found = checked(file, capsys, "--request", "tools/call search_web")["request"]
+    assert found["entry"] == "deny"
+
+
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
@@ -117,7 +126,7 @@ def test_people_read_a_table(
             '"tools/call search_a*" is never reached',
         ),
         ('[[price]]\nmatch="POST /mcp"\nbits=8', '"POST /mcp" is about no MCP call'),
-        ('[[deny]]\nmatch="POST /MCP/"', '"POST /MCP/" is about no MCP call'),
+        ('[[allow]]\nmatch="POST /MCP/"', '"POST /MCP/" is about no MCP call'),
         ('[[price]]\nmatch="slow"\nbits=24', "comes too late"),
         ('[gate]\nmode="observe"', "nothing is kept out"),
         ('[[price]]\nmatch="*"\nbits=8', '"*" prices what MCP clients need to connect'),

@@ -448,6 +448,8 @@ def test_a_proof_buys_by_api_or_by_its_call_and_not_by_both() -> None:
         ("nonsense here", 402, "wrong-resource"),
         ("", 400, "malformed-proof"),
         ("GET search", 400, "malformed-proof"),
+        ("POST /\ud800", 400, "malformed-proof"),
+        ("tools/call \ud800", 400, "malformed-proof"),
         ("GET /" + "x" * 2000, 400, "malformed-proof"),
         (7, 400, "malformed-proof"),
         ([], 400, "malformed-proof"),

@@ -75,10 +75,10 @@ def balancer(folder: Path, file: str, addresses: Mapping[str, str]) -> Iterator[
 
     Args:
         folder: what it writes lands here.
-        file: below docs/deploy.
+        file: below docs/deploy, or with its whole path; its folder names the program.
         addresses: what to put for the addresses in the file.
     """
-    program = file.partition("/")[0]
+    program = Path(file).parent.name
     require(program)
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()

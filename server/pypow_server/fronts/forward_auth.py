@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from pypow_server.access import Access
 from pypow_server.call import PRINCIPAL_KEY
-from pypow_server.client_address import address_of
+from pypow_server.client_address import client_at
 from pypow_server.match import Match
 from pypow_server.mcp_message import (
     CAPABILITIES_META,
@@ -124,7 +124,7 @@ class ForwardAuth:
             await self._failure(404, "there is no WebSocket here")(scope, receive, send)
 
     async def _decide(self, scope: Scope, receive: Receive) -> Reply:
-        if not self._policy().trusted.trust(address_of(scope.get("client"))):
+        if not self._policy().trusted.trust(client_at(scope.get("client"))):
             detail = "only a proxy that the operator trusts may ask for decisions"
             return await _collect(self._failure(403, detail), scope, receive)
         try:
