@@ -30,6 +30,8 @@ class Address:
         try:
             parts = urlsplit(f"//{text}")
             host, port = parts.hostname, parts.port
+            # Fails where no resolver could take the name, which would fail less politely.
+            (host or "").encode("idna")
         except ValueError:
             host = port = None
         if not host or port is None or parts.netloc != text or "@" in text:

@@ -10,7 +10,8 @@ import asyncio
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from .connection_limits import Attendance, ConnectionLimits, Pace
@@ -58,6 +59,9 @@ class BoundedHttp(HttpToolsProtocol):
     and its caller could not know whether it was served."""
 
     _draining = False
+    _answered: RequestResponseCycle | None = None
+    """The request that is being answered; `cycle` is the last that came."""
+
     _head_octets = 0
     _requests = 0
     _is_upgraded = False
@@ -76,8 +80,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_began = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another."""
+        """Make room for another, and tell the app, which uvicorn does for the last request only."""
         self._attendance.leave(self)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def look_after(self, now: float) -> None:
@@ -92,7 +99,9 @@ class BoundedHttp(HttpToolsProtocol):
             return
         self._answer_pace.rest()
         if self._head_began is not None:
-            if now - self._head_began > self.limits.head_s:
+            if self.flow.read_paused:
+                self._head_began = now
+            elif now - self._head_began > self.limits.head_s:
                 self.transport.close()
         elif self._body_is_open:
             self._look_after_body(now)
@@ -115,7 +124,9 @@ class BoundedHttp(HttpToolsProtocol):
         super().resume_writing()
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of a head."""
+        """Begin to wait for the rest of a head, unless the connection ends before it."""
+        if self._ends_with_cycle():
+            raise RefusedHeadError
         super().on_message_begin()
         self._head_octets = 0
         if self._head_began is None:
@@ -143,7 +154,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._body_is_open = True
         self._body_pace.rest()
         self._requests += 1
-        if self._draining or self._requests >= self.limits.requests:
+        full = len(self.pipeline) >= self.limits.pipelined
+        if full or self._draining or self._requests >= self.limits.requests:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -172,6 +184,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer a head that cannot be parsed, or is not taken, and close."""
+        if self._ends_with_cycle():
+            return  # what comes after the last request is nobody's to answer
         if self._refused_with is None:
             super().send_400_response(msg)
             return
@@ -198,6 +212,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _has_cycle(self) -> bool:
         return self.cycle is not None
+
+    def _ends_with_cycle(self) -> bool:
+        """Whether the last request of the connection has come, and is to be answered yet."""
+        return (
+            self._has_cycle()
+            and not self.cycle.keep_alive
+            and not self.cycle.response_complete
+            and not self._body_is_open
+        )
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _look_after_body(self, now: float) -> None:
         if self.flow.read_paused or self.cycle.waiting_for_100_continue:

@@ -37,6 +37,7 @@ class ConnectionLimits:
             in every `grace_s`. While the app reads or writes nothing, the caller is not to blame.
         grace_s: how long a caller may be slower.
         requests: after so many on one connection it is closed.
+        pipelined: after so many that wait for the answer to another, it is closed as well.
         connections: at once.
         per_network: at once from one IPv4 address or IPv6 /64.
         uncounted: networks that `per_network` does not count, since many callers come from there:
@@ -48,12 +49,16 @@ class ConnectionLimits:
     octets_s: int = 240
     grace_s: float = 10.0
     requests: int = 10_000
+    pipelined: int = 16
     connections: int = 4096
     per_network: int = 256
     uncounted: tuple[Network, ...] = LOOPBACK
 
     def __post_init__(self) -> None:
-        for name in ("head_s", "head_octets", "grace_s", "requests", "connections", "per_network"):
+        for name in (
+            "head_s", "head_octets", "grace_s", "requests", "pipelined", "connections",
+            "per_network",
+        ):  # fmt: skip
             if not getattr(self, name) > 0:
                 raise InvalidInputError(f"{name}: expected more than 0, got {getattr(self, name)}")
         if self.octets_s < 0:

@@ -53,6 +53,8 @@ def drop(path: Path, identity: int) -> list[Key]:
 
 def _change(path: Path, change: Callable[[list[Key]], list[Key]]) -> list[Key]:
     try:
+        # A link to the file stays one, for others may know the file by another name.
+        path = Path(os.path.realpath(path, strict=True))
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
@@ -69,6 +71,11 @@ def _change(path: Path, change: Callable[[list[Key]], list[Key]]) -> list[Key]:
 
 def _fresh(keys: list[Key]) -> Key:
     """A key with an id that none of the others has, the next after the highest."""
+    if len(keys) >= keyfile.MAX_KEYS:
+        raise InvalidInputError(
+            f"expected a file of fewer than {keyfile.MAX_KEYS} keys to add one to; drop those that "
+            "signed nothing for longer than a pass lives"
+        )
     taken = {key.id for key in keys}
     highest = max(taken)
     return keyfile.fresh_key(

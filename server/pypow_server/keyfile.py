@@ -19,6 +19,8 @@ from pypow.strict_json import kind, loads
 
 SECRET_BYTES = 32
 _MAX_FILE_BYTES = 64 * 1024
+MAX_KEYS = 256
+"""What a file may have after a change; `_MAX_FILE_BYTES` has room for more than twice as many."""
 
 
 class KeyFileError(InvalidInputError):
@@ -77,11 +79,17 @@ def fresh_key(identity: int) -> Key:
 def replace(path: Path, keys: Sequence[Key]) -> None:
     """Put these keys in the place of the file's, all at once and durably.
 
+    The new file has the owner of the old one: root may change the keys of a gate that is not root.
+
     Raises:
         OSError: they could not be written; the file is as it was.
     """
+    before = path.stat()
     draft = _draft(path, keys)
     try:
+        now = draft.stat()
+        if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+            os.chown(draft, before.st_uid, before.st_gid)
         draft.replace(path)
     except OSError:
         draft.unlink()

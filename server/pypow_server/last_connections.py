@@ -56,5 +56,7 @@ def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
     while True:
         try:
             yield listener.accept()[0]
-        except BlockingIOError:
-            return
+        except ConnectionAbortedError:
+            continue  # it is gone already
+        except OSError:
+            return  # none waits, or there is no file descriptor for another

@@ -2,6 +2,8 @@
 """``pypow.toml`` read into values; what cannot be is told in one line, with key and line number."""
 
 import functools
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -52,7 +54,10 @@ def load(path: Path) -> FileSettings:
             line that begins with the file, and with line and key where one is to blame.
     """
     try:
-        with path.open("rb") as file:
+        # Opened without waiting: a named pipe would hang the start, or the gate at a reload.
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidInputError(f"{path}: expected a file that can be read again")
             octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
         raise InvalidInputError(f"{path}: {error.strerror}; see --config") from None
@@ -76,13 +81,31 @@ def read(text: str, *, name: str = "pypow.toml") -> FileSettings:
         InvalidInputError: as `load` does.
     """
     try:
-        document = Document.model_validate(tomllib.loads(text), by_alias=True)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        parsed = tomllib.loads(text)
+        _require_small_numbers(parsed)
+    except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{name}: this is no TOML: {error}") from None
+    try:
+        document = Document.model_validate(parsed, by_alias=True)
     except ValidationError as error:
         place, what = complaint(error)
         raise InvalidInputError(f"{where(name, text, place)}: {what}") from None
     return _Reading(name, text, document).settings()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _require_small_numbers(value: object) -> None:
+    """TOML's integers have 64 bits; Python's, which have no end, cannot all be shown or used."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for member in value:
+            _require_small_numbers(member)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("expected whole numbers of at most 64 bits")
 
 
 @dataclass(frozen=True, slots=True)

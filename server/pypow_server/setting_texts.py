@@ -18,7 +18,7 @@ from .access import parse_network
 from .client_address import TrustedProxies
 from .policy import PassTerms
 from .resource import is_canonical
-from .stores import Quota
+from .stores import Quota, without_secrets
 
 _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
 _UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -36,6 +36,8 @@ def http_url(text: str) -> str:
         sound = (
             parts.scheme in ("http", "https")
             and bool(parts.hostname)
+            # Fails where no resolver could take the name, which would fail less politely.
+            and bool(str(parts.hostname).encode("idna"))
             and parts.port != 0
             and "@" not in parts.netloc
             and not parts.query
@@ -49,7 +51,7 @@ def http_url(text: str) -> str:
     if not sound:
         raise InvalidInputError(
             "expected an http:// or https:// URL without user, query or fragment, such as "
-            f"http://127.0.0.1:8000, got {text!r}"
+            f"http://127.0.0.1:8000, got {without_secrets(text)!r}"
         )
     return text
 
@@ -59,7 +61,7 @@ def store_url(text: str) -> str:
     scheme, colon, _ = text.partition(":")
     if not colon or not _SCHEME.fullmatch(scheme):
         raise InvalidInputError(
-            f"expected memory:, sqlite:PATH or redis://HOST:PORT/DB, got {text!r}"
+            f"expected memory:, sqlite:PATH or redis://HOST:PORT/DB, got {without_secrets(text)!r}"
         )
     return text
 
@@ -141,7 +143,10 @@ def path(text: str) -> Path:
     """Read a path; ``~`` stands for the home directory."""
     if not text or "\0" in text:
         raise InvalidInputError(f"expected a path, got {text!r}")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidInputError(f"expected a path, got {text!r}: there is no such home") from None
 
 
 def number(text: str) -> float:

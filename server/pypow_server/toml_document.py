@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .reference import PROFILES
+from .stores import without_secrets
 
 Place: TypeAlias = tuple[str | int, ...]
 """Where something stands: table, number in its list, key."""
@@ -178,7 +179,7 @@ def complaint(error: ValidationError) -> tuple[Place, str]:
         expected = str(first["ctx"]["expected"]).replace("'", '"')
     else:
         expected = _EXPECTED.get(first["type"], first["msg"])
-    return place, f"expected {expected}, got {first['input']!r:.60}"
+    return place, f"expected {expected}, got {without_secrets(repr(first['input'])):.60}"
 
 
 def _unknown(place: Place) -> str:

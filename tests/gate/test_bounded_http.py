@@ -121,6 +121,69 @@ def test_long_bodies_and_pipelined_requests_are_not_mistaken_for_a_long_head() -
     run(test)
 
 
+async def answers(reader: asyncio.StreamReader) -> int:
+    """How many come before the connection ends."""
+    return (await reader.read()).count(b"HTTP/1.1 200")
+
+
+def test_requests_that_nobody_waits_for_do_not_pile_up() -> None:
+    async def test() -> None:
+        few = bounded(ConnectionLimits(pipelined=3))
+        async with connection(few) as (reader, writer):
+            writer.write(request() * 10_000)
+            assert await answers(reader) == 4
+
+    run(test)
+
+
+def test_what_follows_the_last_request_is_not_answered_in_its_place() -> None:
+    async def test() -> None:
+        async with connection(BoundedHttp) as (reader, writer):
+            writer.write(request(b"connection: close") + b"GET nonsense\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+
+    run(test)
+
+
+def test_an_app_hears_that_its_caller_is_gone_though_another_request_waits() -> None:
+    async def test() -> None:
+        asked, gone = asyncio.Event(), asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            asked.set()
+            assert (await receive())["type"] == "http.disconnect"
+            gone.set()
+
+        async with connection(BoundedHttp, app) as (_, writer):
+            writer.write(request() + request())
+            await asked.wait()
+            writer.close()
+            await gone.wait()
+
+    run(test)
+
+
+def test_a_head_that_cannot_come_yet_is_not_late() -> None:
+    async def test() -> None:
+        answer = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await answer.wait()
+            await echo_length(scope, receive, send)
+
+        async with connection(Impatient, app) as (reader, writer):
+            writer.write(request() + request() + request()[:-2])
+            # A neighbour that says nothing is let go once a deadline has passed.
+            idle, neighbour = await asyncio.open_connection(*writer.get_extra_info("peername"))
+            assert await idle.read() == b""
+            neighbour.close()
+            answer.set()
+            assert await answers(reader) == 2
+
+    run(test)
+
+
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
 
 

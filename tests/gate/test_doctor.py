@@ -245,6 +245,30 @@ def test_a_public_url_that_leads_past_the_gate_is_found(doctor: Doctor) -> None:
     assert "it is not a gate's answer" in found["found"]
 
 
+@pytest.mark.parametrize(
+    ("challenge", "refusal"),
+    [
+        ("[" * 100_000, ""),
+        ('{"challenge": ""}', "[" * 100_000),
+        ('{"challenge": ""}', '{"offers": 1}'),
+        ('{"challenge": ""}', '{"offers": [1, "challenge", {}, {"challenge": 1}]}'),
+    ],
+)
+def test_a_server_that_answers_nonsense_ends_no_doctor(
+    challenge: str, refusal: str, doctor: Doctor
+) -> None:
+    async def nonsense(scope: Scope, receive: Receive, send: Send) -> None:
+        status, body = (200, challenge) if "challenge" in scope["path"] else (402, refusal)
+        date = (b"date", b"Mon, 99999999999999999999 Jan 2020 00:00:00 GMT")
+        await send({"type": "http.response.start", "status": status, "headers": [date]})
+        await send({"type": "http.response.body", "body": body.encode()})
+
+    with served(nonsense) as url:
+        found = doctor("--upstream", url, "--public-url", url, "--admin", url.partition("//")[2])
+    assert not found.of("public", "ok")
+    assert found.of("public", "fail") or found.of("public", "warn")
+
+
 def test_gates_with_other_keys_behind_one_name_are_found(tmp_path: Path, doctor: Doctor) -> None:
     with running(tmp_path / "elsewhere") as gate:
         (tmp_path / STATE).mkdir(parents=True)

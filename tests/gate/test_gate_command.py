@@ -249,3 +249,25 @@ def test_the_greeting_says_what_is_guarded_where_and_at_what_price(
         "curl -i http://127.0.0.1:8402/",
     ):
         assert expected in text
+
+
+LONG_NAME = f"{64 * 'a'}.example"
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--upstream", f"http://{LONG_NAME}"), "--upstream: expected an http"),
+        (("--listen", f"{LONG_NAME}:0"), "--listen: expected HOST:PORT"),
+        (("--store", f"redis://{LONG_NAME}"), "expected a store such as redis://"),
+        (("--store", "sqlite:~nobody-of-that-name/x"), "there is no such home"),
+        (("--state-dir", "~nobody-of-that-name/x"), "there is no such home"),
+    ],
+)
+def test_names_that_nothing_can_have_are_told_in_one_line(
+    options: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    sound = ("--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0")
+    ended = failed_start(tmp_path, *sound, "--admin", "127.0.0.1:0", *options)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert text in ended.stderr

@@ -76,6 +76,28 @@ def test_the_new_file_is_as_private_as_the_old_one(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_the_gate_can_read_keys_that_root_has_changed(path: Path) -> None:
+    os.chown(path, 1234, 5678)
+    key_rotation.rotate(path)
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 5678)
+
+
+def test_a_link_to_the_file_stays_one(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "keys.json"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    key_rotation.rotate(link)
+    assert ids(keyfile.load_keys(path)) == [1, 0]
+
+
+def test_no_file_gets_more_keys_than_can_be_read_again(path: Path) -> None:
+    keyfile.replace(path, [keyfile.fresh_key(0xFFFF - one) for one in range(keyfile.MAX_KEYS)])
+    with pytest.raises(InvalidInputError, match="drop those"):
+        key_rotation.rotate(path)
+    assert len(keyfile.load_keys(path)) == keyfile.MAX_KEYS
+
+
 def test_a_file_that_cannot_be_written_stays_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

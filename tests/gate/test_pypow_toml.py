@@ -2,6 +2,7 @@
 """The policy file: what beats it, what it means, and one line for everything wrong in it."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -367,3 +368,23 @@ def test_every_setting_but_the_files_name_and_the_price_has_a_key() -> None:
     named = {"bits": "default.bits", "config": None, "rows": None}
     assert fields | named.keys() == set(Settings.__dataclass_fields__)
     assert (option("config"), variable("config")) == ("--config", "PYPOW_CONFIG")
+
+
+def test_a_password_where_it_does_not_belong_is_not_repeated() -> None:
+    with pytest.raises(InvalidInputError, match="expected a text") as caught:
+        read('[store]\nurl = ["redis://:SECRET@h"]\n')
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, f"0x{5000 * 'f'}", "[[9223372036854775808]]"])
+def test_numbers_beyond_those_of_toml_are_refused(number: str) -> None:
+    with pytest.raises(InvalidInputError, match="this is no TOML") as caught:
+        read(f"[limits]\nconnections = {number}\n")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_named_pipe_in_place_of_the_file_does_not_hang(tmp_path: Path) -> None:
+    pipe = tmp_path / "pypow.toml"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidInputError, match="expected a file that can be read again"):
+        load(pipe)

@@ -89,6 +89,7 @@ def test_another_form_is_refused_and_not_repeated(url: str, form: str) -> None:
     ("options", "text"),
     [
         ("deploymint=x", "to be among deployment, ca, sentinel_user, sentinel_password; got 'de"),
+        ("hunter2@h", "got another (a ? in a password"),
         ("deployment=a&deployment=b", "once; got one twice"),
         ("deployment=", "1 to 64 letters"),
         ("deployment=a}b", "got 'a}b'"),
@@ -113,6 +114,11 @@ def test_an_address_shows_no_secret() -> None:
         ("redis://h:1/0?deployment=a", "redis://h:1/0?deployment=a"),
         ("redis://u:SECRET@h/0", "redis://...@h/0"),
         ("redis://u:SEC/RE@T@h/0", "redis://...@h/0"),
+        ("redis://u:SEC?RE@T@h/0", "redis://...@h/0"),
+        ("redis:u:SECRET@h", "redis:...@h"),
+        ("redis:/u:SECRET@h", "redis:/...@h"),
+        ("redis://h?sentinel_passwor%64=SECRET", "redis://h?sentinel_passwor%64=..."),
+        ("redis://h?sentinel_password=x&SECRET", "redis://h?sentinel_password=...&..."),
         (
             "redis+sentinel://a/m?sentinel_password=SECRET&ca=x",
             "redis+sentinel://a/m?sentinel_password=...&ca=x",

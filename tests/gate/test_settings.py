@@ -269,3 +269,19 @@ def test_the_operators_table_lists_every_setting_and_no_other() -> None:
     assert _documented("| `--lost` | `PYPOW_LOST` | gone |\n| `--x` | none |") == [
         ("--lost", "PYPOW_LOST")
     ]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYPOW_STORE": "Redis://:SECRET@h"},
+        {"PYPOW_UPSTREAM": "http://user:SECRET@h"},
+        {"PYPOW_PUBLIC_URL": "https://user:SECRET@h"},
+    ],
+)
+def test_a_url_that_is_refused_is_not_repeated_with_its_password(
+    variables: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        Settings.from_env({"PYPOW_STATE_DIR": str(tmp_path), **variables})
+    assert "SECRET" not in str(caught.value)

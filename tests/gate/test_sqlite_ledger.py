@@ -228,6 +228,10 @@ def _newer(path: Path) -> Path:
     return path
 
 
+def _no_name(path: Path) -> Path:
+    return path.with_name("a\0b")
+
+
 def _unsound(path: Path) -> Path:
     asyncio.run(spend_once(path))
     with sqlite3.connect(path) as db:
@@ -250,6 +254,7 @@ def _empty_meta(path: Path) -> Path:
     [
         (_no_folder, "check that its folder exists"),
         (_a_folder, "check that its folder exists"),
+        (_no_name, "embedded null byte; check that its folder exists"),
         (_text, "not a SQLite file"),
         (_truncated, "the file is damaged"),
         (_foreign, "database of another application"),

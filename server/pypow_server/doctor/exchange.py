@@ -53,7 +53,7 @@ class Answer:
             text = data[-1] if data else b""
         try:
             read = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return read if isinstance(read, dict) else {}
 
@@ -132,5 +132,5 @@ def _ahead_s(dates: tuple[str, ...]) -> float | None:
         return None
     try:
         return parsedate_to_datetime(dates[0]).timestamp() - int(time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -181,9 +181,7 @@ class PublicUrl:
 
     async def _paid(self, target: str, refusal: Answer) -> Finding:
         """Solve what is offered, and send the call again."""
-        challenges = [
-            offer["challenge"] for offer in refusal.document["offers"] if "challenge" in offer
-        ]
+        challenges = _challenges(refusal.document["offers"])
         if not challenges:
             return warn("public", "nothing is offered that work could earn", fix="nothing")
         began = time.monotonic()
@@ -238,6 +236,14 @@ def _is_ours(answer: Answer, keys: Keyring) -> bool:
     expected = Expected(now_ms=challenge.issued_at_ms, epoch=challenge.epoch)
     found = check(unsolved, keys, expected)
     return not (isinstance(found, Refusal) and found.reason in (Reason.UNKNOWN_KEY, Reason.BAD_MAC))
+
+
+def _challenges(offers: object) -> list[str]:
+    """What may be solved, of whatever a server that may be no gate calls offers."""
+    if not isinstance(offers, list):
+        return []
+    named = [offer.get("challenge") for offer in offers if isinstance(offer, dict)]
+    return [challenge for challenge in named if isinstance(challenge, str)]
 
 
 def _contains(network: str, address: str) -> bool:

@@ -3,11 +3,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pypow import PowError
 from pypow_server.stores import Store, without_secrets
 from pypow_server.stores.redis_address import SCHEMES, read_address
+from pypow_server.stores.sqlite import file_of
 
 from . import Finding, clock, fail, ok, warn
 
@@ -29,15 +29,15 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
                 fix="give --store sqlite:PATH, or redis://HOST for several machines",
             )
         ]
-    if scheme == "sqlite" and not _exists(rest):
-        return [
-            warn(
-                "store",
-                f"there is no {rest} yet",
-                fix="nothing, if the gate has never run; else name it with --store",
-            )
-        ]
     try:
+        if scheme == "sqlite" and not file_of(rest).exists():
+            return [
+                warn(
+                    "store",
+                    f"there is no {rest} yet",
+                    fix="nothing, if the gate has never run; else name it with --store",
+                )
+            ]
         store = open_store(url)
     except PowError as error:
         return [_failure(error)]
@@ -76,10 +76,6 @@ def _of_redis(scheme: str, rest: str) -> list[Finding]:
             )
         )
     return [*findings, *clock.agreement({"the store": ahead_s})]
-
-
-def _exists(path: str) -> bool:
-    return Path(path).expanduser().exists()
 
 
 def _failure(error: PowError) -> Finding:

@@ -16,7 +16,8 @@ SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
 
 _INT64_END: Final = 2**63
-_SECRETS: Final = re.compile(r"(?<=//).*@|(?<=password=)[^&]*")
+_USER: Final = re.compile(r"^([^:/@]*:)?(/*).*@", re.DOTALL)
+_OPTION: Final = re.compile(r"(?<=[?&])(?!(?:deployment|ca)=)([^=&]*=)?[^&]+")
 
 
 class StoreError(PowError):
@@ -204,5 +205,15 @@ def check_calls(calls: int) -> None:
 
 
 def without_secrets(url: str) -> str:
-    """A store's URL as people may see it: its user and passwords are dots."""
-    return _SECRETS.sub(lambda found: "...@" if found[0].endswith("@") else "...", url)
+    """A URL as people may see it: its user, passwords, and what may be one of them, are dots.
+
+    URLs that are written wrong are shown too, in the errors about them.
+
+    >>> without_secrets("redis://:secret@cache.example/0?deployment=a&sentinel_password=secret")
+    'redis://...@cache.example/0?deployment=a&sentinel_password=...'
+    >>> without_secrets("Redis:secret@cache.example"), without_secrets("sqlite:/srv/a@b?c")
+    ('Redis:...@cache.example', 'sqlite:/srv/a@b?c')
+    """
+    if url.startswith("sqlite:"):
+        return url
+    return _OPTION.sub(r"\1...", _USER.sub(r"\1\2...@", url))

@@ -112,9 +112,10 @@ def _read_host(text: str, default_port: int, expected: StoreError) -> tuple[str,
     try:
         split = urlsplit(f"//{text}")
         port = split.port
+        name = (split.hostname or "").encode("idna")
     except ValueError:
         raise expected from None
-    if not split.hostname:
+    if not name or not split.hostname:
         raise expected
     return split.hostname, default_port if port is None else port
 
@@ -122,10 +123,12 @@ def _read_host(text: str, default_port: int, expected: StoreError) -> tuple[str,
 def _read_options(split: SplitResult) -> dict[str, str]:
     pairs = parse_qsl(split.query, keep_blank_values=True)
     options = dict(pairs)
-    for name, _ in pairs:
+    for name, value in pairs:
         if name not in _OPTIONS:
+            # What has no value may be the rest of a password with a question mark in it.
+            got = repr(name) if value else "another (a ? in a password is written %3F)"
             raise StoreError(
-                f"expected the store's options to be among {', '.join(_OPTIONS)}; got {name!r}"
+                f"expected the store's options to be among {', '.join(_OPTIONS)}; got {got}"
             )
     if len(options) < len(pairs):
         raise StoreError("expected each of the store's options once; got one twice")

@@ -77,6 +77,21 @@ class SqliteLimiter(BatchedLimiter):
         )
 
 
+def file_of(rest: str) -> Path:
+    """The ledger's file.
+
+    Args:
+        rest: what stands after ``sqlite:``.
+
+    Raises:
+        StoreError: ``~`` with a name that nobody has.
+    """
+    try:
+        return Path(rest).expanduser()
+    except RuntimeError:
+        raise StoreError(f"expected a path, got {rest!r}: there is no such home") from None
+
+
 def open_store(rest: str) -> Store:
     """Opens what ``sqlite:PATH`` names; the limiter's file lies beside it.
 
@@ -90,7 +105,7 @@ def open_store(rest: str) -> Store:
         raise StoreError(
             f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {rest!r}"
         )
-    path = Path(rest).expanduser()
+    path = file_of(rest)
     limiter = SqliteLimiter(path.with_name(f"{path.name}.limits"))
     ledger = SqliteLedger(path)
     return Store(ledger, limiter, ledger)

@@ -88,6 +88,8 @@ class SqliteFile:
         except UnicodeDecodeError as error:
             # The message about a damaged schema quotes the damaged octets.
             raise self.fault("malformed schema", sqlite3.SQLITE_CORRUPT) from error
+        except ValueError as error:  # no path of the system's
+            raise self.fault(str(error), sqlite3.SQLITE_CANTOPEN) from error
         except OSError as error:
             what = error.strerror or str(error)
             raise self.fault(what, sqlite3.SQLITE_CANTOPEN) from error
