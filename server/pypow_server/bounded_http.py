@@ -140,6 +140,10 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the app, unless the head came whole and is not taken."""
         self._head_began = None
+        if self.parser.should_upgrade() and self._is_answering():
+            # The other protocol would write into the answer, whose app would hear of no end.
+            self.cycle.keep_alive = False
+            raise RefusedHeadError
         octets = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if octets > self.limits.head_octets:
             self._refused_with = self._too_large()
@@ -215,12 +219,10 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _ends_with_cycle(self) -> bool:
         """Whether the last request of the connection has come, and is to be answered yet."""
-        return (
-            self._has_cycle()
-            and not self.cycle.keep_alive
-            and not self.cycle.response_complete
-            and not self._body_is_open
-        )
+        return self._is_answering() and not self.cycle.keep_alive and not self._body_is_open
+
+    def _is_answering(self) -> bool:
+        return self._has_cycle() and not self.cycle.response_complete
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle

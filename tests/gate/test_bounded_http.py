@@ -164,6 +164,31 @@ def test_an_app_hears_that_its_caller_is_gone_though_another_request_waits() -> 
     run(test)
 
 
+UPGRADE = b"connection: upgrade", b"upgrade: websocket"
+WEBSOCKET = b"sec-websocket-version: 13", b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def test_a_websocket_does_not_begin_in_the_middle_of_an_answer() -> None:
+    async def test() -> None:
+        answer = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["type"] == "http"
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+            await answer.wait()
+            await send({"type": "http.response.body", "body": b"ended"})
+
+        async with connection(BoundedHttp, app) as (reader, writer):
+            upgrade = b"\r\n".join((b"GET / HTTP/1.1", b"host: x", *UPGRADE, *WEBSOCKET, b"", b""))
+            writer.write(request() + upgrade)
+            await reader.readuntil(b"begun\r\n")
+            answer.set()
+            assert await reader.read() == b"5\r\nended\r\n0\r\n\r\n"
+
+    run(test)
+
+
 def test_a_head_that_cannot_come_yet_is_not_late() -> None:
     async def test() -> None:
         answer = asyncio.Event()
