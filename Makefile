@@ -11,7 +11,7 @@ SECONDS ?= 60
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures coverage deep fuzz fuzzgate dist clean
+.PHONY: help venv build run demo check lint types test bench figures coverage mutants deep fuzz fuzzgate dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, an
 coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
 	$(BIN)/pytest --cov --cov-report=term tests/gate tests/engine
 
+mutants: $(VENV)/installed-dev ## Which small changes of what decides over admission no test notices
+	rm -rf mutants
+	mkdir -p mutants/src
+	cp -R pypow server/pypow_server mutants/src
+	cp -R tests benchmarks csrc docs pyproject.toml mutants
+	cd mutants && ../$(BIN)/mutmut run && ../$(BIN)/mutmut results
+
 deep: $(VENV)/installed-dev ## The long proofs
 	$(BIN)/pytest -m deep
 
@@ -61,7 +68,7 @@ dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
 	$(BIN)/python -m build
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) build dist .benchmarks .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist mutants .benchmarks .peers .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf *.egg-info pypow/_native.c pypow/*.so
 	find csrc pypow server tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
