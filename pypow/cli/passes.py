@@ -95,6 +95,7 @@ def revoke(
     from pypow_server.app import open_store
     from pypow_server.settings import Settings
     from pypow_server.stores import Store
+    from pypow_server.stores.sqlite import file_of
 
     identity, expires_at_ms = _identity(_given(text))
     settings = Settings.from_env(os.environ, {"store": store, "state_dir": state_dir})
@@ -103,6 +104,10 @@ def revoke(
             "a memory: store lives in its gate's process; restart the gate with a new key, or use "
             "a store that commands can reach: sqlite:PATH or redis://HOST"
         )
+    scheme, _, rest = settings.store_url.partition(":")
+    if scheme == "sqlite" and not file_of(rest).exists():
+        # A new file would take the revocation, and no gate would ever read it.
+        raise InvalidInputError(f"there is no {rest}; name the gates' own store with --store")
 
     async def record(opened: Store) -> None:
         try:

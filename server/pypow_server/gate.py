@@ -217,6 +217,11 @@ class Gate:
             hearing.entry = "allow"
             limited = not allowing.networks
             return await over_limit(self._limiter, hearing, call.client) if limited else None
+        if policy.hides_calls(call):
+            return problems.method_not_allowed(
+                "expected no WebSocket where MCP is spoken: its calls are priced one by one; "
+                "operators: a row `GET` and this path lets it through"
+            )
         price = policy.price(call)
         if price is FREE:
             hearing.entry = "free"

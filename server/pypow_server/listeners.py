@@ -8,6 +8,7 @@ one line, and so that "any free port" is known by number when URLs are printed.
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -89,6 +90,7 @@ def run(
         limits: of each of the two; no more connections than the process may have files open.
     """
     limits = replace(limits, connections=within_open_files(limits))
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
             _serve(
@@ -101,6 +103,12 @@ def run(
                 hangup=hangup,
             )
         )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # uvicorn has this to say of each handshake that was answered by a response, as ASGI allows:
+    # any caller could fill the log with it.
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 async def _serve(

@@ -187,6 +187,14 @@ class Policy:
             return None
         return next((row for row in self.allowed if row.allows(call)), None)
 
+    def hides_calls(self, call: Call) -> bool:
+        """Whether this is a WebSocket in which MCP calls could go on unseen, at the price of one.
+
+        A row that names its path lets it through.
+        """
+        where = not call.canonical or self.is_mcp_path(call.path)
+        return call.method == "WEBSOCKET" and where and self._listed(call.resource) is None
+
     def price(self, call: Call) -> Price | None:
         """What the call costs, or `FREE`."""
         if self._free_by_nature(call) and self._listed(call.resource) is None:

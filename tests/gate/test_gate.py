@@ -492,6 +492,15 @@ def test_a_websocket_is_closed_unless_the_policy_says_that_it_is_free() -> None:
         assert open_websocket(bench, path) == closed
 
 
+def test_no_websocket_is_sold_where_mcp_calls_would_go_on_in_it_unseen() -> None:
+    named = Policy(default=EASY, entries=(Entry("GET /mcp", EASY),))
+    can: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+    for path in (b"/mcp", b"/MCP/", b"/%6dcp"):
+        start, _ = open_websocket(Bench(app=echo), path, (), **can)
+        assert start["status"] == 405
+    assert open_websocket(Bench(app=echo, policy=named), b"/mcp", (), **can)[0]["status"] == 402
+
+
 def test_a_websocket_costs_what_a_get_costs_and_is_told_so_where_a_server_can() -> None:
     bench = Bench(app=echo)
     can: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}

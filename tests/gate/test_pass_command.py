@@ -123,5 +123,18 @@ def test_a_store_that_no_command_can_reach_is_refused(command: Command) -> None:
     assert "lives in its gate's process" in ran.err
     ran = command("pass", "revoke", "00" * 16, "--store", "sqlite:/dev/null/x")
     assert ran.status == 2
+
+
+def test_no_store_is_made_for_a_revocation_that_no_gate_would_read(
+    command: Command, tmp_path: Path
+) -> None:
+    ran = command("pass", "revoke", "00" * 16)
+    assert ran.status == 2
+    assert f"there is no {tmp_path / 'ledger.db'}" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_revocation_is_told_as_json(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").touch()
     ran = command("pass", "revoke", "00" * 16, "--json")
     assert ran.json == {"revoked": "00" * 16}

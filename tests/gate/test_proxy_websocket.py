@@ -112,6 +112,15 @@ def test_a_handshake_without_a_proof_is_told_the_price_and_opens_nothing(gate: G
     assert _status(gate, paid) == 402
 
 
+def test_a_handshake_that_is_refused_is_no_error_of_the_server(
+    tmp_path: Path,
+) -> None:
+    options = ("--store", "memory:", "--log-level", "error")
+    with gate_process(tmp_path, "http://127.0.0.1:9", *options) as quiet:
+        assert ask(f"{quiet.url}/ws", headers=_UPGRADE).status == 402
+        assert quiet.stop() == (0, "")
+
+
 def _status(gate: GateProcess, headers: dict[str, str], path: str = "/ws") -> int:
     async def story() -> int:
         async with aiohttp.ClientSession() as session:
