@@ -3,6 +3,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -19,8 +20,9 @@ from pypow_server.resource import Resource
 from pypow_server.scope import Message, Receive, Scope, Send
 from pypow_server.stores import Quota, Spend, check_spend
 from pypow_server.stores.memory import MemoryLedger, MemoryLimiter
+from support.asgi_client import http_scope
 from support.challenges import KEY, KEYRING, NOW_MS
-from support.gated import EASY, HOST, Bench, document, solution
+from support.gated import EASY, HOST, Bench, document, offers, solution
 
 END = 2**63
 
@@ -157,6 +159,58 @@ def test_failures_are_logged_under_the_decision_that_the_caller_hears(
         f"decision={answer['decision']} problem=internal-error",
         f"decision={answer['decision']} was not recorded",
     ]
+
+
+def test_a_faulty_message_is_answered_under_its_id() -> None:
+    answer = document(Bench().post_mcp("tools/call", {"name": 7}, id="seven"))
+    assert (answer["jsonrpc"], answer["id"], answer["error"]["code"]) == ("2.0", "seven", -32602)
+
+
+def test_behind_a_message_the_app_hears_that_its_caller_went_away() -> None:
+    said: Iterator[Message] = iter(
+        [
+            {"type": "http.request", "body": b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'},
+            {"type": "http.disconnect"},
+        ]
+    )
+    heard: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        heard.extend([(await receive())["type"] for _ in range(2)])
+
+    async def receive() -> Message:
+        return next(said)
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    asyncio.run(Bench(app=app).gate(http_scope("POST", b"/mcp"), receive, send))
+    assert heard == ["http.request", "http.disconnect"]
+
+
+def test_a_gate_goes_on_with_the_rails_and_policy_that_it_is_given() -> None:
+    bench = Bench(rails=[], policy=Policy(default=Price("dear", 20 * 1024)))
+    bench.gate.decide_by(policy=Policy(default=EASY), rails=[bench.rail])
+    assert bench.send("GET", headers=solution(bench.proof())).status == 200
+    assert [one.rail for one in bench.decisions] == [None, "work"]
+
+
+def test_a_gate_around_another_app_has_one_price_and_is_the_same_gate_otherwise() -> None:
+    limiter = MemoryLimiter()
+    dear = Policy(default=Price("dear", 20 * 1024, weight=9))
+    bench = Bench(policy=dear, limiter=limiter)
+    once = Price("once", EASY.q, weight=2, free=Quota(1, 1000))
+    bench.gate = bench.gate.around(bench.app, price=once)
+    # Ambiguous paths are no dearer, and nothing is read as a message.
+    calls = [("POST", "/mcp"), ("POST", "/mcp"), ("GET", "/a%2Fb"), ("OPTIONS", "/x")]
+    answers = [bench.send(*call, body=b"no message") for call in calls]
+    assert [answer.status for answer in answers] == [200, 402, 402, 204]
+    assert [(one.entry, one.at_ms) for one in bench.decisions] == [
+        (entry, NOW_MS) for entry in ("once", "once", "dearest", "free")
+    ]
+    assert {offers(answer)[0]["bits"] for answer in answers[1:3]} == {4}
+    assert bench.send("POST", "/x", solution(bench.proof("POST", "/x"))).status == 200
+    assert bench.app.reached == 2
 
 
 def test_two_different_credentials_are_counted() -> None:
