@@ -85,6 +85,8 @@ def with_octets(made: Challenge, **at: int) -> str:
         (lambda: Key(id=1, secret=b""),
          "expected a secret of at least 16 bytes for key 1; make one with os.urandom(32)"),
         (lambda: challenge.reason_of_code(12), "expected a code from 0 to 11, got 12"),
+        (lambda: challenge.reason_of_code(True), "expected a code from 0 to 11, got True"),
+        (lambda: challenge.reason_of_code([]), "expected a code from 0 to 11, got list"),  # type: ignore[arg-type]  # the type may be wrong
     ],
 )  # fmt: skip
 def test_wrong_input_is_answered_with_what_was_expected_and_what_came(
@@ -110,6 +112,15 @@ def test_a_proof_may_be_as_long_as_documented_and_no_longer(
     assert read(longest) == RIGHT
     with pytest.raises(WireError):
         read(start + " " + longest[len(start) :])
+
+
+def test_a_proof_may_have_sixty_four_nonces_and_no_more() -> None:
+    most = ".".join(["1"] * 64)
+    assert len(wire.proof_from_header(f"challenge={TEXT},nonce={most}").nonces) == 64
+    document = {"challenge": TEXT, "nonce": most}
+    assert len(wire.proof_from_json(document).nonces) == 64
+    with pytest.raises(WireError):
+        wire.proof_from_json(document | {"nonce": most + ".1"})
 
 
 @pytest.mark.parametrize("around", ["X{}", "{}X", "\v{}", "{}\n", "\xa0{}"])

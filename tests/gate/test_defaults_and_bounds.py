@@ -213,6 +213,15 @@ def test_a_gate_around_another_app_has_one_price_and_is_the_same_gate_otherwise(
     assert bench.app.reached == 2
 
 
+def test_calls_that_anybody_may_make_are_counted_for_each_network() -> None:
+    rows = (Access(match=Match("GET /allowed")),)
+    policy = Policy(default=EASY, allowed=rows, free_limit=Quota(1, 1000))
+    bench = Bench(policy=policy, limiter=MemoryLimiter())
+    clients = ("192.0.2.1", "192.0.2.1", "192.0.2.2")
+    statuses = [bench.send("GET", "/allowed", client=client).status for client in clients]
+    assert statuses == [200, 429, 200]
+
+
 def test_two_different_credentials_are_counted() -> None:
     bench = Bench()
     proofs = [*solution(bench.proof()), *solution(bench.proof())]
