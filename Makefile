@@ -52,7 +52,7 @@ mutants: $(VENV)/installed-dev ## Which small changes of what decides over admis
 	rm -rf mutants
 	mkdir -p mutants/src
 	cp -R pypow server/pypow_server mutants/src
-	cp -R tests benchmarks csrc docs pyproject.toml mutants
+	cp -R tests pyproject.toml mutants
 	cd mutants && ../$(BIN)/mutmut run && ../$(BIN)/mutmut results
 
 deep: $(VENV)/installed-dev ## The long proofs
