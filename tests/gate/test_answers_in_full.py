@@ -232,6 +232,14 @@ def test_a_pass_is_good_for_calls_of_one_unit_and_for_anyone_unless_told_otherwi
     assert given.thumbprint == bytes(32)
 
 
+def test_a_pass_holds_the_largest_numbers_of_its_layout() -> None:
+    largest = Pass(
+        key=65_535, id=TOKEN, resource=bytes(12), principal=bytes(12), calls=65_535,
+        weight=65_535, expires_at_ms=2**48 - 1,
+    )  # fmt: skip
+    assert passes.decode(largest.text) == largest
+
+
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
