@@ -19,7 +19,7 @@ from .allowance import has_free_call, over_limit
 from .call import Call, read_call
 from .decision import Recorder
 from .fresh import decision_id
-from .hearing import Hearing, Passage, Rulebook
+from .hearing import Hearing, Rulebook
 from .mcp_message import Fault
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
@@ -110,7 +110,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._pass_on(Passage(scope, receive), send)
+            await self._pass_on(scope, receive, send, None)
             return
         began = time.perf_counter()
         hearing = Hearing(scope, receive, self._rulebook, self._clock())
@@ -127,17 +127,19 @@ class Gate:
         if answer is None and call is not None and call.method == "OPTIONS":
             answer = _preflight(call)
         if answer is None or hearing.is_observed:
-            await self._pass_on(hearing.passage(), send)
+            await self._pass_on(hearing.scope_for_app(), hearing.receive, send, hearing.admission)
         else:
             await answer(scope, receive, send)
 
-    async def _pass_on(self, passage: Passage, send: Send) -> None:
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: Send, admission: Admit | None
+    ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
-        # Most calls bought nothing that could be given back: their answers take the short way.
-        plain = passage.spent is None and passage.bought is None
-        answering = None if plain else _Answering(self._ledger, passage, send)
+        answering: _Answering | None = None
+        if admission is not None and (admission.spend or admission.bought):
+            answering = _Answering(self._ledger, scope, send, admission)
         try:
-            await self._app(passage.scope, passage.receive, answering or send)
+            await self._app(scope, receive, answering or send)
         finally:
             if answering is not None:
                 await answering.give_back()
@@ -257,11 +259,12 @@ class _Answering:
     at the end, since a caller who went away gets no response and comes back.
     """
 
-    def __init__(self, ledger: Ledger, passage: Passage, send: Send) -> None:
+    def __init__(self, ledger: Ledger, scope: Scope, send: Send, admission: Admit) -> None:
         self._ledger = ledger
-        self._passage = passage
+        self._scope = scope
         self._send = send
-        self._owed = passage.spent
+        self._owed = admission.spend
+        self._bought = admission.bought
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
@@ -271,13 +274,13 @@ class _Answering:
 
     async def give_back(self) -> None:
         claim, self._owed = self._owed, None
-        if claim is not None and self._passage.scope.get(UPSTREAM_REACHED) is False:
+        if claim is not None and self._scope.get(UPSTREAM_REACHED) is False:
             await release(self._ledger, claim)
 
     def _with_pass(self, message: Message) -> Message:
         """With the pass that the caller bought; it is for no cache to keep."""
-        bought = self._passage.bought
-        if bought is None or self._passage.scope.get(UPSTREAM_REACHED) is False:
+        bought = self._bought
+        if bought is None or self._scope.get(UPSTREAM_REACHED) is False:
             return message
         added = (
             (b"x-pow-pass", bought.encode("ascii")),
