@@ -110,6 +110,10 @@ def gate(
         list[str] | None,
         typer.Option(metavar="NAME", help="A name of the gate beside --public-url's; * is any."),
     ] = None,
+    admin_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name of --admin beside addresses and localhost."),
+    ] = None,
     free_limit: Annotated[
         str | None,
         typer.Option(metavar="N/TIME", help="Free calls of each network, or none. [600/60s]"),
@@ -170,6 +174,7 @@ def gate(
         "config": config,
         "mode": mode,
         "hosts": _joined(host),
+        "admin_hosts": _joined(admin_host),
         "free_limit": free_limit,
         "keys": keys,
         "trusted_proxies": _joined(trusted_proxy),

@@ -6,13 +6,15 @@ documentation a map for whoever looks for one.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
+from .policy import hostname, is_ip
+from .scope import ASGIApp, Receive, Scope, Send
 from .stores import Ledger, StoreError
 from .telemetry import Telemetry
 
@@ -39,12 +41,47 @@ class Readiness:
         return None
 
 
+class OwnNames:
+    """Refuses requests under names that are not the operators' side's own (a middleware).
+
+    A page of another site, whose name was made to point here, could otherwise have an operator's
+    browser read the configuration (DNS rebinding). No page can be made to send an address, and a
+    request without a name comes from no browser.
+    """
+
+    def __init__(self, app: ASGIApp, *, names: Callable[[], Collection[str] | None]) -> None:
+        """Stand before ``app``.
+
+        Args:
+            app: what operators ask.
+            names: its own, in lower case, as of now; None for any.
+        """
+        self._app = app
+        self._names = names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if self._is_named(scope):
+            await self._app(scope, receive, send)
+            return
+        advice = "expected an address, localhost or a name of gate.admin_hosts as Host\n"
+        await PlainTextResponse(advice, status_code=421)(scope, receive, send)
+
+    def _is_named(self, scope: Scope) -> bool:
+        names = self._names()
+        if scope["type"] == "lifespan" or names is None:
+            return True
+        hosts = [hostname(value) for name, value in scope["headers"] if name == b"host"]
+        return all(name in names or is_ip(name) for name in hosts)
+
+
 def create_admin(
     *,
     api: FastAPI,
     readiness: Readiness,
     telemetry: Telemetry,
     configuration: Callable[[], Mapping[str, object]],
+    names: Callable[[], Collection[str] | None],
 ) -> FastAPI:
     """The operators' app.
 
@@ -53,8 +90,10 @@ def create_admin(
         readiness: what ``/readyz`` answers.
         telemetry: what ``/metrics`` and ``/decisions`` answer.
         configuration: what is in effect now, without its secrets.
+        names: by which operators may call, as of now; None for any.
     """
     admin = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    admin.add_middleware(OwnNames, names=names)
 
     @admin.get("/livez")
     async def livez() -> PlainTextResponse:

@@ -111,6 +111,7 @@ class App:
             readiness=self.readiness,
             telemetry=self.telemetry,
             configuration=lambda: configuration.shown(self._rules.settings),
+            names=lambda: self._rules.settings.admin_names,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -174,7 +174,7 @@ class Policy:
             return True
         if len(call.hosts) != 1 or len(call.hosts[0]) > _MAX_HOST:
             return False
-        name = _hostname(call.hosts[0])
+        name = hostname(call.hosts[0])
         return name in self.hosts or is_ip(name)
 
     def denies(self, call: Call) -> bool:
@@ -259,10 +259,10 @@ def _folded(path: bytes) -> bytes:
 
 
 @functools.lru_cache(maxsize=1024)
-def _hostname(host: bytes) -> str:
+def hostname(host: bytes) -> str:
     """The name in a Host header, without its port.
 
-    >>> _hostname(b"Gate.example:8402"), _hostname(b"[::1]:8402")
+    >>> hostname(b"Gate.example:8402"), hostname(b"[::1]:8402")
     ('gate.example', '::1')
     """
     found = re.fullmatch(rb"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?", host)
