@@ -205,6 +205,7 @@ def _read(given: Mapping[str, str | None]) -> "Settings":
 def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
     from pypow_server import listeners, logs, reload
     from pypow_server.app import create_app
+    from pypow_server.connection_limits import this_machine
 
     asked = _read(given)
     if asked.upstream is None and asked.forward_auth is None:
@@ -238,6 +239,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             drain_s=settings.drain_s,
             hangup=hangup,
             limits=settings.limits,
+            uncounted=lambda: (*this_machine(), *gated.gate.policy.trusted.networks),
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

@@ -20,7 +20,7 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
-from .connection_limits import LOOPBACK, ConnectionLimits
+from .connection_limits import ConnectionLimits
 from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
 from .setting_sources import DEFAULT, Sources, default_state_dir, refuse_unknown
@@ -299,12 +299,10 @@ class Settings:
     @property
     def limits(self) -> ConnectionLimits:
         """What the listeners put up with."""
-        proxies = TrustedProxies.parse(self.trusted_proxies).networks
         return ConnectionLimits(
             connections=self.max_connections,
             per_network=self.max_per_network,
             octets_s=self.min_rate,
-            uncounted=(*LOOPBACK, *proxies),
         )
 
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":

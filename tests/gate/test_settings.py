@@ -77,14 +77,11 @@ SOUND = {
 }
 
 
-def test_this_machine_and_trusted_proxies_are_not_counted_by_network() -> None:
+def test_limits_are_those_that_were_said() -> None:
     said = Settings.from_env(
-        HOME | {"PYPOW_TRUSTED_PROXIES": "10.0.0.0/8", "PYPOW_MAX_PER_NETWORK": "3"}
-    )
-    assert [str(network) for network in said.limits.uncounted] == [
-        "127.0.0.0/8", "::1/128", "10.0.0.0/8",
-    ]  # fmt: skip
-    assert said.limits.per_network == 3
+        HOME | {"PYPOW_MAX_CONNECTIONS": "7", "PYPOW_MAX_PER_NETWORK": "3", "PYPOW_MIN_RATE": "0"}
+    ).limits
+    assert (said.connections, said.per_network, said.octets_s) == (7, 3, 0)
 
 
 def test_the_table_of_sound_values_covers_every_field() -> None:
