@@ -5,8 +5,11 @@ None of it is on the callers' side: a health route there would be a way around t
 documentation a map for whoever looks for one.
 """
 
+import asyncio
 import dataclasses
+import math
 from collections.abc import Callable, Collection, Mapping
+from time import monotonic
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -20,10 +23,28 @@ from .telemetry import Telemetry
 
 
 class Readiness:
-    """Whether callers should be sent here; they should not once the gate is to stop."""
+    """Whether callers should be sent here; they should not once the gate is to stop.
 
-    def __init__(self, ledger: Ledger) -> None:
+    The ledger is asked by a write, so its word holds for a while: whoever asks without end does
+    not fill the disk's time.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, good_for_s: float = 1.0, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """Know nothing yet.
+
+        Args:
+            ledger: asked whether it takes spends.
+            good_for_s: how long its answer holds.
+            clock: in seconds; never goes back.
+        """
         self._ledger = ledger
+        self._good_for_s = good_for_s
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._found: str | None = None
+        self._ask_again_at = -math.inf
         self._draining = False
 
     def drain(self) -> None:
@@ -34,6 +55,13 @@ class Readiness:
         """Why callers should not be sent here; None when they should."""
         if self._draining:
             return "draining: calls in flight end, and no new ones are taken"
+        async with self._asking:
+            if self._clock() >= self._ask_again_at:
+                self._found = await self._probe()
+                self._ask_again_at = self._clock() + self._good_for_s
+            return self._found
+
+    async def _probe(self) -> str | None:
         try:
             await self._ledger.probe()
         except StoreError as error:

@@ -71,7 +71,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head, unless there are connections enough."""
         self._attendance = self._attendances.setdefault(
-            self.server_state, Attendance(self.limits, self.uncounted)
+            self.server_state, Attendance(self.limits, type(self).uncounted)
         )
         peer = transport.get_extra_info("peername")
         super().connection_made(transport)

@@ -54,6 +54,34 @@ def test_a_store_that_fails_is_the_reason_not_to_be_ready() -> None:
     assert hindrance == "the disk is full; make room"
 
 
+def test_however_many_ask_the_ledger_is_asked_once_a_second() -> None:
+    class Counting(CountingLedger):
+        probes = 0
+
+        async def probe(self) -> None:
+            self.probes += 1
+            await asyncio.sleep(0)
+            if self.probes == 1:
+                raise StoreError("the disk is full; make room")
+
+    ledger, now = Counting(), [100.0]
+    readiness = Readiness(ledger, clock=lambda: now[0])
+
+    async def story() -> None:
+        async def asked_by(many: int) -> set[str | None]:
+            return set(await asyncio.gather(*(readiness.hindrance() for _ in range(many))))
+
+        assert await asked_by(50) == {"the disk is full; make room"}
+        now[0] += 0.9
+        assert await asked_by(50) == {"the disk is full; make room"}
+        assert ledger.probes == 1
+        now[0] += 0.2
+        assert await asked_by(50) == {None}
+        assert ledger.probes == 2
+
+    asyncio.run(story())
+
+
 def test_what_the_gate_decides_is_found_in_its_figures(tmp_path: Path) -> None:
     app = make(tmp_path)
     asked(app)

@@ -27,7 +27,7 @@ PACE = ConnectionLimits(octets_s=100, grace_s=10)
 )
 def test_a_limit_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{name}: expected more than 0"):
-        ConnectionLimits(**{name: 0})  # type: ignore[arg-type]
+        ConnectionLimits(**{name: 0})
 
 
 def test_a_negative_rate_is_refused_and_0_means_as_slow_as_they_like() -> None:
