@@ -15,7 +15,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
-from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -121,7 +121,9 @@ class App:
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            await self._rules.api(scope, receive, send)
+            rules = self._rules
+            answer = turned_away(scope, rules.policy) or rules.api
+            await answer(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
 

@@ -159,9 +159,7 @@ class Gate:
             return call
         hearing.call = call
         if not policy.is_named(call):
-            return problems.misdirected(
-                "expected a Host header with a name of this gate; operators: add it to hosts"
-            )
+            return problems.misdirected(problems.NOT_NAMED)
         if call.method == "OPTIONS":
             hearing.entry = "free"
             return None
@@ -176,7 +174,7 @@ class Gate:
             return await self._earn(hearing, call, terms)
         hearing.entry = terms.entry
         if terms is Unpriced.DENIED:
-            return problems.denied("the operator of this server does not take this call")
+            return problems.denied(problems.NOT_TAKEN)
         if terms is Unpriced.HIDING:
             return problems.method_not_allowed(
                 "expected no WebSocket where MCP is spoken: its calls are priced one by one; "
