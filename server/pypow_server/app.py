@@ -28,7 +28,7 @@ from .resource import raw_path
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
-from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
@@ -240,18 +240,20 @@ def open_store(url: str) -> Store:
     """Open the store of a URL.
 
     Raises:
-        InvalidInputError: no such store, or one that cannot be had; one line.
+        UnopenedStoreError: no such store, or one that cannot be had; one line.
     """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
-        raise InvalidInputError(
-            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
-            f"{without_secrets(url)!r}; docs/stores.md lists them"
+        raise UnopenedStoreError(
+            "expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}",
+            fix="docs/stores.md lists them",
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
+        shown = without_secrets(url)
+        raise UnopenedStoreError(f"--store {shown}: {error.found}", fix=error.fix) from None
 
 
 def _fronts_problem(status: int, detail: str) -> Problem:
