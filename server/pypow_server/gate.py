@@ -95,7 +95,7 @@ class Gate:
     def around(self, app: ASGIApp, *, price: Price) -> "Gate":
         """A gate in front of another app where all costs ``price``; the rest is as it is here."""
         rulebook = self._rulebook
-        return Gate(
+        gate = Gate(
             app,
             rails=rulebook.rails,
             ledger=self._ledger,
@@ -106,6 +106,9 @@ class Gate:
             recorders=self._recorders,
             clock=self._clock,
         )
+        # Its bounds, and one count of the large bodies that both may be reading.
+        gate._messages = self._messages
+        return gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
