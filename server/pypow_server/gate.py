@@ -95,7 +95,7 @@ class Gate:
     def around(self, app: ASGIApp, *, price: Price) -> "Gate":
         """A gate in front of another app where all costs ``price``; the rest is as it is here."""
         rulebook = self._rulebook
-        return Gate(
+        gate = Gate(
             app,
             rails=rulebook.rails,
             ledger=self._ledger,
@@ -106,6 +106,9 @@ class Gate:
             recorders=self._recorders,
             clock=self._clock,
         )
+        # Its bounds, and one count of the large bodies that both may be reading.
+        gate._messages = self._messages
+        return gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -161,9 +164,7 @@ class Gate:
             return call
         hearing.call = call
         if not policy.is_named(call):
-            return problems.misdirected(
-                "expected a Host header with a name of this gate; operators: add it to hosts"
-            )
+            return problems.misdirected(problems.NOT_NAMED)
         if call.method == "OPTIONS":
             hearing.entry = "free"
             return None
@@ -178,7 +179,7 @@ class Gate:
             return await self._earn(hearing, call, terms)
         hearing.entry = terms.entry
         if terms is Unpriced.DENIED:
-            return problems.denied("the operator of this server does not take this call")
+            return problems.denied(problems.NOT_TAKEN)
         if terms is Unpriced.HIDING:
             return problems.method_not_allowed(
                 "expected no WebSocket where MCP is spoken: its calls are priced one by one; "

@@ -3,19 +3,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from . import carriers
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .mcp_message import Fault
-from .policy import Policy, Price
+from .policy import UNPRICED, Policy, Price
 from .problems import Problem
 from .rails import Admit, Offer, Rail
 from .reply import Reply
 from .scope import Receive, Scope
-
-UNPRICED: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)

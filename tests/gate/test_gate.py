@@ -383,6 +383,16 @@ def test_headers_beyond_the_limit_are_refused() -> None:
     assert (answer.status, kind(answer)) == (431, "headers-too-large")
 
 
+def test_a_gate_around_another_app_keeps_the_bounds_of_bodies() -> None:
+    bench = Bench(body_limit=100)
+    other = bench.gate.around(bench.app, price=EASY)
+    other.decide_by(policy=bench.policy, rails=[bench.rail])
+    answers = [
+        asyncio.run(call(gate, "POST", b"/mcp", body=b" " * 101)) for gate in (bench.gate, other)
+    ]
+    assert [answer.status for answer in answers] == [413, 413]
+
+
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read() -> None:
     bench = Bench(body_limit=64)
     declared = bench.send("POST", "/mcp", [(b"content-length", b"65")], b"")
