@@ -43,7 +43,7 @@ _NOISE: Final = (
 _NODES: Final = (
     b"203.0.113.9", b"10.1.2.3", b"6.6.6.6:80", b"[2001:db8::1]", b"[2001:db8::1]:443",
     b"2001:db8::1", b"::ffff:10.0.0.9", b"::ffff:203.0.113.9", b"[::ffff:1.2.3.4]:1", b"unknown",
-    b"_hidden", b"fe80::1%eth0", b":", b"[", b"]", b".", b":1",
+    b"_hidden", b"fe80::1%eth0", b"X", b":", b"[", b"]", b".", b":1",
 )  # fmt: skip
 _BODIES: Final = tuple(seed for seed in _SEEDS["gate_message"] if b"\n" not in seed)
 _FIELD_LINES: Final = (
@@ -83,7 +83,7 @@ KITS: Final[Mapping[str, Kit]] = {
     ),
     "Cookie": Kit(
         (b"a=b; pypow_pass=" + _BOUGHT + b"; c=d", b"pypow_pass=a", b"a=b;c"),
-        (*_NOISE, b"pypow_pass", b"pypow_pass=", b"; ", b"Pypow_pass=a;"),
+        (*_NOISE, b"pypow_pass", b"pypow_pass=", b"X", b"; ", b"Pypow_pass=a;"),
     ),
     "a pass": Kit((_BOUGHT,), (*_NOISE, b"pyp_", b"A", b"B", b"E", b"-", b"_", b"+")),
     "a challenge": Kit((_ISSUED,), (*_NOISE, b"AQ", b"A", b"B", b"-", b"_", b"+", b"/")),
