@@ -7,6 +7,7 @@ section 5, no padding). There is one text for each challenge and one challenge f
 """
 
 import base64
+import binascii
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ VERSION = 1
 SHA256 = 1
 CHALLENGE_BYTES = 78
 CHALLENGE_TEXT = 104
+ID_BYTES = 16
 MAC_BYTES = 16
 NONCE_WIDTH = 15
 INDEX_DIGITS = 2
@@ -34,6 +36,8 @@ ANYONE = bytes(12)
 _LAYOUT = struct.Struct(">BBBBHHHI6sH16s12s12s16s")
 # What comes after version and algorithm, the 48 bits of a time in two.
 _FIELDS = struct.Struct(">xxBBHHHIHIH16s12s12s16s")
+# In octets 6 to 14, which 12 characters hold.
+_KEY_AND_EPOCH = struct.Struct(">xxHIx")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{104}", re.ASCII)
 _FREE_NONCE = re.compile(r"[0-9A-Za-z_-]{1,15}", re.ASCII)
 _FREE_NONCE_BYTES = re.compile(rb"[0-9A-Za-z_-]{1,15}")
@@ -139,7 +143,7 @@ class Challenge:
     @property
     def text(self) -> str:
         """The 104 characters that travel, and that are hashed."""
-        return base64.urlsafe_b64encode(self.octets).decode("ascii")
+        return text_of_octets(self.octets)
 
     def puzzle(self, index: int) -> Puzzle:
         """Sub-puzzle ``index`` (0 to k - 1), as something to grind: 13 free hex digits."""
@@ -185,7 +189,7 @@ _INTEGERS = (
     ("issued_at_ms", 0, 2**48 - 1),
     ("lifetime_s", 1, MAX_LIFETIME_S),
 )
-_OCTETS = (("id", 16), ("resource", 12), ("principal", 12), ("mac", MAC_BYTES))
+_OCTETS = (("id", ID_BYTES), ("resource", 12), ("principal", 12), ("mac", MAC_BYTES))
 
 
 # The same slots, not frozen and not checked.
@@ -212,6 +216,23 @@ def challenge_of_octets(octets: bytes | memoryview) -> Challenge:
     # Filling a frozen value field by field would take as long as all else in a check.
     challenge.__class__ = Challenge
     return challenge
+
+
+def text_of_octets(octets: bytes) -> str:
+    """The 104 characters for 78 octets."""
+    return base64.urlsafe_b64encode(octets).decode("ascii")
+
+
+def around_moment(challenge: Challenge) -> tuple[bytes, bytes, bytes]:
+    """The signed octets before epoch and time, those of the lifetime, and those after the id."""
+    signed = challenge.signed
+    return signed[:10], signed[20:22], signed[22 + ID_BYTES :]
+
+
+def key_and_epoch(text: str) -> tuple[int, ...]:
+    """What a challenge's 104 base64url characters say of its key and epoch, nothing else read."""
+    octets = binascii.a2b_base64(text[8:20].replace("-", "+").replace("_", "/"))
+    return _KEY_AND_EPOCH.unpack(octets) if len(octets) == _KEY_AND_EPOCH.size else (0, 0)
 
 
 def _decode_or_complain(text: str) -> Challenge:
@@ -297,7 +318,7 @@ def proof_from_header(value: str) -> Proof:
             "expected challenge=<104 characters>,nonce=<1 to 15 of 0-9A-Za-z_->, "
             f"got {shown(value)}"
         )
-    return _proof(match[1], match[2])
+    return Proof(tuple(match[2].encode("ascii").split(b".")), match[1])
 
 
 def proof_from_authorization(parameters: str) -> Proof:
