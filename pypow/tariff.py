@@ -93,7 +93,7 @@ class Constants:
             ("newcomers_per_bit", 1, 1 << 20),
             ("replicas", 1, 16),
         ):
-            _require(name, getattr(self, name), low, high)
+            require_within(name, getattr(self, name), low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ class Climate:
     entry_excess: int = 0
 
     def __post_init__(self) -> None:
-        _require("z", self.z, -(1 << 26), 0)
-        _require("entry_excess", self.entry_excess, 0, 1 << 42)
+        require_within("z", self.z, -(1 << 26), 0)
+        require_within("entry_excess", self.entry_excess, 0, 1 << 42)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,7 @@ class Tariff:
         object.__setattr__(self, "entry_q", min(constants.max_entry_q, entry))
 
 
-def _require(name: str, given: object, low: int, high: int) -> None:
+def require_within(name: str, given: object, low: int, high: int) -> None:
+    """Refuse what is no integer in a range, and say which would do."""
     if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
         raise InvalidInputError(f"expected {name} from {low} to {high}, got {shown(given)}")
