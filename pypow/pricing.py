@@ -7,15 +7,34 @@ others do, but for what a network shares. Quoting changes nothing; only `admit` 
 arithmetic, with the time as a value: every replica, and the same rules in Lua, find the same bits.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from . import powers
+from .accounts import (
+    Account,
+    Level,
+    Principal,
+    earned,
+    has_standing,
+    is_assured,
+    is_known,
+    score,
+    serve,
+    touch,
+)
 from .difficulty import STEPS_PER_BIT
-from .errors import InvalidInputError, shown
+from .errors import InvalidInputError
 from .networks import Network, networks
-from .tariff import MAX_WEIGHT, OVERDRAFT_STEP_Q, UNIT, Climate, Constants, Tariff
+from .tariff import (
+    MAX_WEIGHT,
+    OVERDRAFT_STEP_Q,
+    UNIT,
+    Climate,
+    Constants,
+    Tariff,
+    require_within,
+)
 
 __all__ = [
     "UNIT",
@@ -26,6 +45,8 @@ __all__ = [
     "Constants",
     "Level",
     "Network",
+    "Offered",
+    "Presented",
     "Principal",
     "Quote",
     "Redeemable",
@@ -40,90 +61,6 @@ __all__ = [
     "score",
     "touch",
 ]
-
-_MINUTE_MS: Final = 60_000
-_DECAY_STEPS: Final = 64
-"""Past use is decayed in so many steps to its half, each 1.1 %."""
-
-_DECAY: Final = tuple(
-    powers.falling(step * STEPS_PER_BIT // _DECAY_STEPS) for step in range(_DECAY_STEPS)
-)
-MAX_SERVED: Final = 1 << 32
-_ALLOWED_PER_LEVEL: Final = (1, 16, 64)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What is remembered of one principal, or of one network.
-
-    Attributes:
-        credit: micro-credits; negative in overdraft.
-        assured: micro-credits of a second bucket, which others never shrink.
-        served: weight served, in 1/1024 of a call, decayed; only for the order of admission.
-        minutes: distinct minutes in which it was served.
-        last_minute: the last of them, counted from 1970.
-        first_ms: when it was first served, Unix ms.
-        at_ms: when these figures held, Unix ms.
-    """
-
-    credit: int
-    assured: int
-    served: int
-    minutes: int
-    last_minute: int
-    first_ms: int
-    at_ms: int
-
-    @classmethod
-    def new(
-        cls, constants: Constants, now_ms: int, *, minutes: int = 0, first_ms: int | None = None
-    ) -> "Account":
-        """An account that no store knows yet.
-
-        Args:
-            constants: with what it starts.
-            now_ms: Unix ms.
-            minutes: what a standing token says of its holder, who may be older than the store.
-            first_ms: likewise; None for now.
-        """
-        return cls(
-            credit=constants.burst_new,
-            assured=min(constants.burst_new, constants.burst_min),
-            served=0,
-            minutes=minutes,
-            last_minute=0,
-            first_ms=now_ms if first_ms is None else first_ms,
-            at_ms=now_ms,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The account of a network that a principal calls from.
-
-    Attributes:
-        account: what the network has.
-        share: how many principals' allowance that is (1, 16 or 64): a call costs it so much less.
-    """
-
-    account: Account
-    share: int
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Whom a call is charged to.
-
-    Attributes:
-        leaf: its own account: of a subject or a standing token, else of the narrowest network.
-        networks: those around it, narrowest first. For an identity that includes the one of
-            share 1, which does not matter once the identity has standing.
-        identified: whether the leaf is a subject or a standing token, not an address.
-    """
-
-    leaf: Account
-    networks: tuple[Level, ...] = ()
-    identified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,24 +143,6 @@ Offered: TypeAlias = Quote | Beyond
 Presented: TypeAlias = Redeemable | Wait
 
 
-def touch(account: Account, tariff: Tariff, now_ms: int) -> Account:
-    """An account as it is at ``now_ms``: with what it has earned since, and past use decayed.
-
-    A clock that goes back earns nothing and takes nothing.
-    """
-    constants = tariff.constants
-    now_ms = max(now_ms, account.at_ms)
-    return replace(
-        account,
-        credit=_earned(account.credit, tariff.rate, tariff.burst, now_ms - account.at_ms),
-        assured=_earned(
-            account.assured, constants.rate_min, constants.burst_min, now_ms - account.at_ms
-        ),
-        served=_decayed(account.served, constants.served_half_life_ms, account.at_ms, now_ms),
-        at_ms=now_ms,
-    )
-
-
 def quote(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Offered:
     """What a call of this weight costs now. Nothing is written, and no price moves.
 
@@ -241,12 +160,8 @@ def quote(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Off
     """
     constants = tariff.constants
     weight_q = _weight_q(weight, constants)
-    overdraft_q, level, missing = 0, 0, 0
-    for index, credit, needed in _charged(principal, weight, tariff, now_ms):
-        if needed - credit > missing:
-            level, missing = index, needed - credit
-    if missing:
-        overdraft_q = _bits_of(missing, constants)
+    missing, level = _missing(principal, weight, tariff, now_ms)
+    overdraft_q = _bits_of(missing, constants)
     room = constants.max_q - constants.base_q - weight_q
     entry_q = 0
     if tariff.entry_q and not is_known(principal.leaf, constants, now_ms):
@@ -272,21 +187,19 @@ def may_redeem(
         overdraft: what the challenge says its surcharge was, in 1/8 bit.
         principal: who presents it.
         weight: of the call, 1 to 65535 units.
-        tariff: the constants under the climate of the moment.
+        tariff: the constants *under which the challenge was issued*, and the climate of the
+            moment: so a new policy does not make finished work wait either.
         now_ms: Unix ms.
 
     Raises:
         InvalidInputError: no such weight or surcharge.
     """
-    if isinstance(overdraft, bool) or not isinstance(overdraft, int) or not 0 <= overdraft <= 0xFF:
-        raise InvalidInputError(f"expected an overdraft from 0 to 255, got {shown(overdraft)}")
-    _require_weight(weight)
+    require_within("overdraft", overdraft, 0, 0xFF)
+    require_within("weight", weight, 1, MAX_WEIGHT)
     constants = tariff.constants
-    missing = max(
-        needed - credit for _, credit, needed in _charged(principal, weight, tariff, now_ms)
-    )
+    missing, _ = _missing(principal, weight, tariff, now_ms)
     allowed_q = overdraft * OVERDRAFT_STEP_Q + constants.slack_q
-    if missing <= 0 or _bits_of(missing, constants) <= allowed_q:
+    if _bits_of(missing, constants) <= allowed_q:
         return Redeemable()
     return Wait(_earning_ms(missing - _credit_of(allowed_q, constants), tariff.rate))
 
@@ -303,69 +216,25 @@ def admit(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Adm
     Raises:
         InvalidInputError: no such weight.
     """
-    _require_weight(weight)
-    cost = weight * UNIT * tariff.constants.replicas
-    standing = has_standing(principal, tariff.constants, now_ms)
-    leaf = touch(principal.leaf, tariff, now_ms)
-    assured = standing and leaf.assured >= cost
-    minute = now_ms // _MINUTE_MS
-    served_again = minute > leaf.last_minute
-    charged = tuple(
-        level
-        if assured or (standing and level.share == 1)
-        else replace(
-            level, account=_charge(touch(level.account, tariff, now_ms), level.share, cost)
+    require_within("weight", weight, 1, MAX_WEIGHT)
+    constants, leaf = tariff.constants, principal.leaf
+    cost = weight * UNIT * constants.replicas
+    standing = has_standing(principal, constants, now_ms)
+    assured = standing and is_assured(principal, cost, constants, now_ms)
+    charged = principal.networks
+    if charged and not assured:
+        charged = tuple(
+            level
+            if standing and level.share == 1
+            else Level(touch(level.account, tariff, now_ms, cost // level.share), level.share)
+            for level in charged
         )
-        for level in principal.networks
-    )
-    leaf = replace(
-        leaf,
-        credit=leaf.credit - cost,
-        assured=leaf.assured - cost if assured else leaf.assured,
-        served=min(MAX_SERVED, leaf.served + weight * 1024),
-        minutes=leaf.minutes + served_again,
-        last_minute=max(minute, leaf.last_minute),
-    )
-    return Admission(replace(principal, leaf=leaf, networks=charged), principal.leaf.minutes == 0)
+    after = serve(leaf, weight, tariff, now_ms, cost=cost, assured=assured)
+    return Admission(Principal(after, charged, principal.identified), leaf.minutes == 0)
 
 
-def is_known(account: Account, constants: Constants, now_ms: int) -> bool:
-    """Whether an account is no newcomer's: served in enough minutes, and long enough ago."""
-    return (
-        account.minutes >= constants.known_minutes
-        and now_ms - account.first_ms >= constants.known_age_ms
-    )
-
-
-def has_standing(principal: Principal, constants: Constants, now_ms: int) -> bool:
-    """Whether a principal is an identity that was served long enough to stand for itself.
-
-    Within its assured allowance its networks then neither price its calls nor pay for them. An
-    address never has standing: there are too many of them.
-    """
-    leaf = principal.leaf
-    return (
-        principal.identified
-        and leaf.minutes >= constants.standing_minutes
-        and is_known(leaf, constants, now_ms)
-    )
-
-
-def score(account: Account, constants: Constants, now_ms: int) -> int:
-    """How far back a principal stands among those who wait, in 1/1024 of a call served.
-
-    Recent use, less two for each doubling of the minutes in which it was ever served.
-    """
-    served = _decayed(
-        account.served, constants.served_half_life_ms, account.at_ms, max(now_ms, account.at_ms)
-    )
-    return served - 2 * powers.log2_q(1 + account.minutes)
-
-
-def _charged(
-    principal: Principal, weight: int, tariff: Tariff, now_ms: int
-) -> Iterator[tuple[int, int, int]]:
-    """Each account that prices a call: its level, its credit now, and what it needs.
+def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> tuple[int, int]:
+    """How much credit a call lacks most, and at which level; the networks' in their own scale.
 
     What is needed is never more than everybody's burst: else what a heavy call costs would depend
     on how crowded it is, and a proof could come to nothing without anybody having called.
@@ -373,39 +242,26 @@ def _charged(
     constants = tariff.constants
     cost = weight * UNIT * constants.replicas
     leaf = principal.leaf
-    yield 0, _credit_now(leaf, tariff, now_ms), min(cost, constants.burst_min)
+    missing, at = max(0, _lacking(leaf, cost, tariff, now_ms)), 0
+    if not principal.networks:
+        return missing, at
     standing = has_standing(principal, constants, now_ms)
-    if standing:
-        elapsed_ms = max(0, now_ms - leaf.at_ms)
-        if _earned(leaf.assured, constants.rate_min, constants.burst_min, elapsed_ms) >= cost:
-            return
+    if standing and is_assured(principal, cost, constants, now_ms):
+        return missing, at
     for index, level in enumerate(principal.networks, start=1):
         if not (standing and level.share == 1):
-            needed = min(_part(cost, level.share), constants.burst_min)
-            yield index, _credit_now(level.account, tariff, now_ms), needed
+            lacking = _lacking(level.account, cost // level.share, tariff, now_ms)
+            if lacking > missing:
+                missing, at = lacking, index
+    return missing, at
 
 
-def _charge(account: Account, share: int, cost: int) -> Account:
-    return replace(account, credit=account.credit - _part(cost, share))
-
-
-def _part(cost: int, share: int) -> int:
-    """Exact: the shares divide a million."""
-    if share not in _ALLOWED_PER_LEVEL:
-        raise InvalidInputError(f"expected a share of 1, 16 or 64, got {shown(share)}")
-    return cost // share
-
-
-def _credit_now(account: Account, tariff: Tariff, now_ms: int) -> int:
-    return _earned(account.credit, tariff.rate, tariff.burst, max(0, now_ms - account.at_ms))
-
-
-def _earned(credit: int, rate: int, burst: int, elapsed_ms: int) -> int:
-    # The product with 1000 is below 2**52 (see MAX_CREDIT); that with the rate is only made when
-    # it is smaller than that plus one rate, below 2**53.
-    if elapsed_ms >= -(-(burst - credit) * 1000 // rate):
-        return burst
-    return credit + elapsed_ms * rate // 1000
+def _lacking(account: Account, cost: int, tariff: Tariff, now_ms: int) -> int:
+    needed = min(cost, tariff.constants.burst_min)
+    if account.credit >= needed:  # which time does not change: nothing is cut below burst_min
+        return 0
+    elapsed_ms = max(0, now_ms - account.at_ms)
+    return needed - earned(account.credit, tariff.rate, tariff.burst, elapsed_ms)
 
 
 def _earning_ms(credit: int, rate: int) -> int:
@@ -423,21 +279,8 @@ def _credit_of(q: int, constants: Constants) -> int:
     return q * constants.credit_per_bit // STEPS_PER_BIT
 
 
-def _decayed(served: int, half_life_ms: int, then_ms: int, now_ms: int) -> int:
-    """Past use, halved every half-life, on a grid of time that all replicas share.
-
-    Each call rounds down by less than one unit of ``served`` (1/1024 of a call), and the grid is
-    late by less than a step (1.1 %). The product is at most 2**32 * 2**20.
-    """
-    step_ms = half_life_ms // _DECAY_STEPS
-    steps = now_ms // step_ms - then_ms // step_ms
-    if steps >= 32 * _DECAY_STEPS:
-        return 0
-    return (served >> steps // _DECAY_STEPS) * _DECAY[steps % _DECAY_STEPS] >> powers.SCALE_BITS
-
-
 def _weight_q(weight: int, constants: Constants) -> int:
-    _require_weight(weight)
+    require_within("weight", weight, 1, MAX_WEIGHT)
     weight_q = powers.log2_q(weight)
     if constants.base_q + weight_q > constants.max_q:
         most = 1 << (constants.max_q - constants.base_q) // STEPS_PER_BIT
@@ -446,8 +289,3 @@ def _weight_q(weight: int, constants: Constants) -> int:
             f"pay for, at most {most} here, got {weight}"
         )
     return weight_q
-
-
-def _require_weight(weight: int) -> None:
-    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
-        raise InvalidInputError(f"expected a weight from 1 to {MAX_WEIGHT}, got {shown(weight)}")
