@@ -234,10 +234,12 @@ def admit(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Adm
 
 
 def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> tuple[int, int]:
-    """How much credit a call lacks most, and at which level; the networks' in their own scale.
+    """How much credit a call lacks most, and at which level.
 
-    What is needed is never more than everybody's burst: else what a heavy call costs would depend
-    on how crowded it is, and a proof could come to nothing without anybody having called.
+    A network pays a part of the cost but must have all of it, as its last caller must: so no
+    number of addresses gets a call more than the share says. What is needed is never more than
+    everybody's burst: else what a heavy call costs would depend on how crowded it is, and a proof
+    could come to nothing without anybody having called.
     """
     constants = tariff.constants
     cost = weight * UNIT * constants.replicas
@@ -250,7 +252,7 @@ def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> 
         return missing, at
     for index, level in enumerate(principal.networks, start=1):
         if not (standing and level.share == 1):
-            lacking = _lacking(level.account, cost // level.share, tariff, now_ms)
+            lacking = _lacking(level.account, cost, tariff, now_ms)
             if lacking > missing:
                 missing, at = lacking, index
     return missing, at

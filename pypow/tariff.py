@@ -76,9 +76,9 @@ class Constants:
         surcharge_cap = 255 * OVERDRAFT_STEP_Q  # what one byte of a challenge holds
         for name, low, high in (
             ("base_q", MIN_Q, MAX_Q),
+            ("max_entry_q", 0, surcharge_cap),
+            ("max_overdraft_q", 0, surcharge_cap - self.max_entry_q),
             ("max_q", self.base_q + self.max_entry_q, MAX_Q),
-            ("max_entry_q", 0, surcharge_cap - self.max_overdraft_q),
-            ("max_overdraft_q", 0, surcharge_cap),
             ("slack_q", 0, 8 * STEPS_PER_BIT),
             ("rate_min", 1, self.rate_max),
             ("rate_max", 1, MAX_RATE),
