@@ -37,6 +37,7 @@ from .tariff import (
 )
 
 __all__ = [
+    "OVERDRAFT_STEP_Q",
     "UNIT",
     "Account",
     "Admission",
