@@ -206,6 +206,8 @@ def decayed(served: int, half_life_ms: int, then_ms: int, now_ms: int) -> int:
     Each call rounds down by less than two units of ``served`` (1/1024 of a call each), and the
     grid is late by less than a step (1.1 %). The product is at most 2**32 * 2**20.
     """
+    if not served:  # as of networks
+        return 0
     step_ms = half_life_ms // _DECAY_STEPS
     steps = now_ms // step_ms - then_ms // step_ms
     if steps >= 32 * _DECAY_STEPS:
