@@ -180,6 +180,11 @@ def is_assured(principal: Principal, cost: int, constants: Constants, now_ms: in
     return earned(leaf.assured, constants.rate_min, constants.burst_min, elapsed_ms) >= cost
 
 
+def owing_ms(account: Account, constants: Constants) -> int:
+    """How long a store has to keep an account from ``at_ms`` on: until a new one has no more."""
+    return max(0, -(-(constants.burst_new - account.credit) * 1000 // constants.rate_min))
+
+
 def score(account: Account, constants: Constants, now_ms: int) -> int:
     """How far back a principal stands among those who wait, in 1/1024 of a call served.
 

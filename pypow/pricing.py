@@ -91,11 +91,17 @@ class Quote:
 
     @property
     def overdraft(self) -> int:
-        """The surcharge as a challenge holds it: in 1/8 bit, rounded up.
+        """The surcharge as a challenge of difficulty `q` holds it: in 1/8 bit, rounded up."""
+        return self.overdraft_at(self.q)
 
-        Whoever rounds `q` down for a caller that counts whole zeros takes as much off this.
+    def overdraft_at(self, q: int) -> int:
+        """The surcharge that a challenge of another difficulty may claim.
+
+        For callers that count whole zeros ``q`` is rounded. What it was rounded down by, they
+        have not paid for; up to the slack, their proofs are redeemable all the same.
         """
-        return -(-(self.overdraft_q + self.entry_q) // OVERDRAFT_STEP_Q)
+        surcharge = self.overdraft_q + self.entry_q - max(0, self.q - q)
+        return max(0, -(-surcharge // OVERDRAFT_STEP_Q))
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,35 @@ class Constants:
         ):
             require_within(name, getattr(self, name), low, high)
 
+    @classmethod
+    def of_quota(cls, calls: int, period_ms: int, base_q: int) -> "Constants":
+        """What follows from a quota such as 60 calls in 60 s; the rest is as it is by default.
+
+        A fifteenth of the quota doubles the price, is there for newcomers, and may be used at
+        once whatever others do.
+
+        Args:
+            calls: how many may be made at once.
+            period_ms: in what time they grow back when there is room.
+            base_q: difficulty of a call of weight 1 by somebody within the quota.
+
+        Raises:
+            InvalidInputError: no such quota.
+        """
+        require_within("calls", calls, 1, MAX_CREDIT // UNIT)
+        require_within("period_ms", period_ms, 1, 1 << 40)
+        rate = max(1, calls * UNIT * 1000 // period_ms)
+        part = max(UNIT, calls * UNIT // 15)
+        return cls(
+            base_q=base_q,
+            rate_max=rate,
+            rate_min=max(1, rate // 30),
+            burst=calls * UNIT,
+            burst_min=part,
+            burst_new=part,
+            credit_per_bit=part,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Climate:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pypow import InvalidInputError, powers
+from pypow import InvalidInputError, difficulty, powers
+from pypow.accounts import owing_ms
 from pypow.pricing import (
     UNIT,
     Account,
@@ -262,6 +263,29 @@ def test_gates_without_a_common_store_give_out_their_part() -> None:
     assert calls == 60 // 4
 
 
+@given(accounts, st.integers(0, 40 * 1024))
+def test_who_counts_whole_zeros_has_paid_for_what_its_challenge_claims(
+    account: Account, base_q: int
+) -> None:
+    dear = Tariff(Constants(base_q=base_q // 4 + 10 * 1024))
+    offered = quote(Principal(account), 1, dear, START_MS)
+    found = offered.quote if isinstance(offered, Beyond) else offered
+    rounded = difficulty.to_whole_hex_zeros(found.q)
+    claim = found.overdraft_at(rounded)
+    assert 0 <= claim <= found.overdraft
+    assert claim == 0 or rounded > found.base_q + (claim - 1) * 128
+    assert may_redeem(claim, Principal(account), 1, dear, START_MS) == Redeemable()
+
+
+def test_a_debtor_is_kept_until_a_new_account_has_no_more() -> None:
+    account = replace(Account.new(CONSTANTS, START_MS), credit=-20 * UNIT)
+    kept_ms = owing_ms(account, CONSTANTS)
+    then = touch(account, CRAMPED, START_MS + kept_ms)
+    assert then.credit >= CONSTANTS.burst_new
+    assert touch(account, CRAMPED, START_MS + kept_ms - 1).credit < CONSTANTS.burst_new
+    assert owing_ms(then, CONSTANTS) == 0
+
+
 @given(accounts, weights, spans, spans)
 def test_waiting_never_raises_a_price(account: Account, weight: int, one: int, more: int) -> None:
     principal = Principal(account)
@@ -476,6 +500,19 @@ def test_constants_that_cannot_be_are_refused_with_those_that_can(
 ) -> None:
     with pytest.raises(InvalidInputError, match=rf"expected {field} .*{says}"):
         replace(CONSTANTS, **{field: value})
+
+
+def test_a_quota_makes_constants_of_its_own_size() -> None:
+    usual = Constants.of_quota(60, 60_000, 18 * 1024)
+    assert usual == CONSTANTS
+    daily = Constants.of_quota(2, 86_400_000, 18 * 1024)
+    assert (daily.rate_max, daily.rate_min, daily.burst_min) == (23, 1, UNIT)
+
+
+@pytest.mark.parametrize(("calls", "period_ms"), [(0, 1000), (1, 0), (3_000_000, 1000)])
+def test_what_is_no_quota_is_refused(calls: int, period_ms: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"expected (calls|period_ms|rate_max) from 1 to"):
+        Constants.of_quota(calls, period_ms, 18 * 1024)
 
 
 def test_a_climate_that_cannot_be_is_refused() -> None:

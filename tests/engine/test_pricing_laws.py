@@ -12,9 +12,9 @@ from support import pricing_laws as laws
 from support import pricing_twins as twins
 from support.pricing_laws import RIGHT, START_MS, Controller, Hoarder, log_bound
 
-TRACES = 300
+TRACES = 200
 DEEP_TRACES = 10_000
-BULK_TRACES = 1_500
+BULK_TRACES = 1_000
 DEEP_BULK_TRACES = 100_000
 H100 = 16.3e9
 
@@ -127,8 +127,9 @@ def admitted_in(seconds: float, hashrate: float, *, ahead: int, dearest_q: int) 
     return attacker.admitted
 
 
-@pytest.mark.parametrize("ahead", [1, 8, 32])
-@pytest.mark.parametrize("dearest_q", [0, 6 * 1024, 12 * 1024, 18 * 1024])
+@pytest.mark.parametrize(
+    ("ahead", "dearest_q"), [(1, 18 * 1024), (8, 0), (8, 6 * 1024), (8, 12 * 1024), (32, 18 * 1024)]
+)
 def test_the_fastest_gpu_gets_at_most_a_fiftieth_over_what_everybody_may_in_an_hour(
     ahead: int, dearest_q: int
 ) -> None:

@@ -11,9 +11,12 @@ import pytest
 import redis
 
 from pypow import InvalidInputError
+from pypow.accounts import owing_ms
 from pypow.pricing import (
+    UNIT,
     Account,
     Beyond,
+    Constants,
     Level,
     Principal,
     Redeemable,
@@ -24,7 +27,6 @@ from pypow.pricing import (
     may_redeem,
     quote,
 )
-from pypow_server.stores import credit_script
 from pypow_server.stores.credit_script import ASK, CHARGE, allowed, read, stored, terms
 from support.pricing_laws import START_MS, any_climate, any_constants
 from support.redis_server import redis_binary, running, valkey_binary
@@ -179,21 +181,25 @@ def test_a_script_that_finds_other_bits_is_caught(
         played(store, range(TRACES), wrong(CHARGE))
 
 
-def test_what_nobody_uses_is_forgotten_in_its_time(store: redis.Redis) -> None:
-    draw = Random(1)
-    accounts = Accounts(store, draw)
-    while not store.exists("leaf"):
-        accounts.step()
-    store.set("leaf", stored(replace(accounts.principal().leaf, credit=1 << 41)))
-    constants = any_constants(draw)
-    unseen = Account.new(constants, START_MS)
-    given = terms(1, Tariff(constants), START_MS, shares=[], identified=False, unseen=unseen)
-    assert store.register_script(CHARGE)(["leaf"], [*given, 0, 5000])[0] == 1
-    assert 0 < int(str(store.pttl("leaf"))) <= 5000
+@pytest.mark.parametrize(("credit", "kept_ms"), [(60 * UNIT, 5_000), (-20 * UNIT, 750_008)])
+def test_what_nobody_uses_is_forgotten_when_that_helps_nobody(
+    store: redis.Redis, credit: int, kept_ms: int
+) -> None:
+    constants = Constants()
+    account = replace(Account.new(constants, START_MS), credit=credit)
+    store.set("leaf", stored(account))
+    given = terms(1, Tariff(constants), START_MS, shares=[], identified=False, unseen=account)
+    charged = store.register_script(CHARGE)(["leaf"], [*given, 255 * 128, 5_000])
+    assert charged == [1, 0, 1]
+    after = read(str(store.get("leaf")))
+    assert max(5_000, owing_ms(after, constants)) == kept_ms
+    expires_at_ms, (seconds, micros) = store.pexpiretime("leaf"), store.time()
+    left_ms = expires_at_ms - seconds * 1000 - micros // 1000
+    assert kept_ms - 5_000 < left_ms <= kept_ms
 
 
-def test_asking_writes_nothing(store: redis.Redis) -> None:
-    assert credit_script.ASK.startswith("#!lua flags=no-writes\n")
+def test_asking_writes_nothing_and_would_be_stopped() -> None:
+    assert ASK.startswith("#!lua flags=no-writes\n")
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "1 2 3 4 5 6 x", "1 2 3 4 5 6 7 8"])

@@ -114,8 +114,10 @@ if assured then leaf[2] = leaf[2] - cost end
 leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
 if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
 local function keep_account(key, account)
+  local owing = -div(-(burst_new - account[1]) * 1000, rate_min)
+  local kept = string.format('%.0f', math.max(keep, owing))
   for index, figure in ipairs(account) do account[index] = string.format('%.0f', figure) end
-  redis.call('SET', key, table.concat(account, ' '), 'PX', keep)
+  redis.call('SET', key, table.concat(account, ' '), 'PX', kept)
 end
 keep_account(KEYS[1], leaf)
 for index, account in ipairs(networks) do
@@ -128,7 +130,8 @@ return {{1, level, newcomer and 1 or 0}}
 """
 """Charges a call whose surcharge is no higher than what was paid for, or says how long to wait.
 
-ARGV: `terms`, then what is `allowed`, and for how many ms accounts are kept that nobody uses.
+ARGV: `terms`, then what is `allowed`, and for how many ms an unused account is kept at least; one
+that owes is kept for longer (`pypow.accounts.owing_ms`), so that nobody gains by being forgotten.
 Answers 1, the level and whether the leaf is a newcomer; or 0, the level, and milliseconds.
 """
 
