@@ -14,7 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from .connection_limits import Attendance, ConnectionLimits, Pace
+from .connection_limits import Attendance, ConnectionLimits, Pace, Uncounted, this_machine
 
 
 def _refusal(status: bytes, advice: bytes, *fields: bytes) -> bytes:
@@ -45,6 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol within `limits`; a subclass may have others."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
+    uncounted: ClassVar[Uncounted] = staticmethod(this_machine)
 
     _attendances: ClassVar[WeakKeyDictionary[ServerState, Attendance]] = WeakKeyDictionary()
 
@@ -69,7 +70,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head, unless there are connections enough."""
-        self._attendance = self._attendances.setdefault(self.server_state, Attendance(self.limits))
+        self._attendance = self._attendances.setdefault(
+            self.server_state, Attendance(self.limits, type(self).uncounted)
+        )
         peer = transport.get_extra_info("peername")
         super().connection_made(transport)
         if not self._attendance.admits(self, peer[0] if isinstance(peer, tuple) else None):
@@ -252,6 +255,7 @@ class BoundedHttp(HttpToolsProtocol):
         )
 
 
-def bounded(limits: ConnectionLimits) -> type[BoundedHttp]:
+def bounded(limits: ConnectionLimits, uncounted: Uncounted = this_machine) -> type[BoundedHttp]:
     """The protocol within these limits, for uvicorn's option ``http``."""
-    return type("BoundedHttp", (BoundedHttp,), {"limits": limits})
+    bounds = {"limits": limits, "uncounted": staticmethod(uncounted)}
+    return type("BoundedHttp", (BoundedHttp,), bounds)

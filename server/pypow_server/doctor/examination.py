@@ -17,7 +17,7 @@ async def examine(settings: Settings, open_store: Callable[[str], Store]) -> lis
 
     Args:
         settings: the gate's own.
-        open_store: opens the store of a URL; raises `PowError`.
+        open_store: opens the store of a URL; raises `StoreError`.
     """
     findings, keyring = keys.check(settings.key_file)
     findings += await store.check(settings.store_url, open_store)
