@@ -95,7 +95,7 @@ LAWS = [
     ),
     Law(
         "numbers and octets know nothing of kernels",
-        binds=r"pypow/(difficulty|strict_json|errors)\.py",
+        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate)\.py",
         forbids=r"pypow\.(_bridge|engine|puzzle|challenge|wire)",
         breach=("pypow/difficulty.py", "from .puzzle import AtMost"),
     ),

@@ -54,7 +54,7 @@ def _shown(explained: "Explanation") -> str:
         for row in rows
     ]
     speed = (
-        f"times are a {explained.profile}'s: {count(reference.hashes_per_s)} hashes a second "
+        f"times are a {reference.name}'s: {count(reference.hashes_per_s)} hashes a second "
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
