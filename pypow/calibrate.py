@@ -43,12 +43,13 @@ def bits_within(p99_ms: float, *, hashes_per_s: float) -> float:
         if bits > _MAX_BITS:
             most_ms = 1000 * 2**_MAX_BITS * quantile(0.99, PUZZLES) / hashes_per_s
             raise InvalidInputError(
-                f"expected a p99 of at most {most_ms:.0f} ms, got {p99_ms:g} ms: "
+                f"expected a p99 of at most {most_ms:.3g} ms, got {p99_ms:g} ms: "
                 f"a price has at most {_MAX_BITS:.0f} bits"
             )
         if difficulty.split(difficulty.from_bits(bits), PUZZLES) == puzzles:
             return bits
-    least_ms = 1000 * 2 * quantile(0.99, 1) / hashes_per_s
+    # Rounded up in its last digit, so that it would do.
+    least_ms = 1.005 * 1000 * 2 * quantile(0.99, 1) / hashes_per_s
     raise InvalidInputError(
         f"expected a p99 of at least {least_ms:.3g} ms, got {p99_ms:g} ms: a price has at least "
         "1 bit"
