@@ -77,6 +77,7 @@ class WorkTable(_Table):
     profile: str | None = _said(
         "Whose speed turns times into work: " + ", ".join((*PROFILES, *DEVICES)) + "."
     )
+    max_p99: str | None = _said('What a hundredth of the profile\'s solves may take: "5s".')
     lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
 
 

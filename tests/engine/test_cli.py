@@ -187,7 +187,12 @@ def test_info_lists_every_kernel_and_the_chosen_one(command: Command) -> None:
     chosen = [kernel["name"] for kernel in document["kernels"] if kernel["chosen"]]
     assert chosen == [pypow.chosen_kernel().name]
     assert document["machine"]["threads"] >= 1
+    price = document["default_price"]
+    assert (price["bits"], price["hashes"]) == (16, 65536)
+    assert price["here_ms"] == pytest.approx(65.536e6 / pypow.chosen_kernel().hashes_per_s)
+    assert price["reference_ms"] == pytest.approx(4.23, abs=0.01)
     shown = command("info").out
+    assert "\nprice     16 bits, 65.5 k hashes, 4.23 ms on laptop, " in shown
     assert all(kernel.name in shown for kernel in pypow.kernels())
 
 

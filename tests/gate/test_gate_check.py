@@ -13,6 +13,7 @@ from pypow_server.toml_document import schema
 FILE = """
 [work]
 profile = "python"
+max_p99 = "1m"
 lifetime = "60s"
 
 [[price]]
