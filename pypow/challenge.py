@@ -9,7 +9,7 @@ import enum
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TypeAlias
 
@@ -152,6 +152,82 @@ class Expected:
     principal: bytes = ANYONE
 
 
+class Issuer:
+    """Issues challenges on the same terms, which are checked and packed once.
+
+    Attributes:
+        terms: a challenge of the beginning of time that nothing has signed.
+    """
+
+    __slots__ = ("_head", "_key", "_lifetime", "_tail", "terms")
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        q: int,
+        puzzles: int = 1,
+        weight: int = 1,
+        lifetime_s: int = DEFAULT_LIFETIME_S,
+        resource: bytes = ANY_RESOURCE,
+        principal: bytes = ANYONE,
+        overdraft: int = 0,
+    ) -> None:
+        """Take the terms.
+
+        Args:
+            key: what signs.
+            q: total difficulty in 1/1024 bit.
+            puzzles: the most sub-puzzles the caller can do; lowered until each keeps 10 bits.
+            weight: cost of the call in units.
+            lifetime_s: 1 to 600.
+            resource: 12 bytes, what is bought.
+            principal: 12 bytes, whom it is for.
+            overdraft: the surcharge at issue, in 1/8 bit.
+
+        Raises:
+            InvalidInputError: a value outside its range, or sub-puzzles above 44 bits.
+        """
+        self.terms = Challenge(
+            puzzles=difficulty.split(q, puzzles),
+            overdraft=overdraft,
+            q=q,
+            weight=weight,
+            key=key.id,
+            epoch=0,
+            issued_at_ms=0,
+            lifetime_s=lifetime_s,
+            id=bytes(wire.ID_BYTES),
+            resource=resource,
+            principal=principal,
+            mac=bytes(wire.MAC_BYTES),
+        )
+        self._key = key.challenge_mac
+        self._head, self._lifetime, self._tail = wire.around_moment(self.terms)
+
+    def issue(self, *, now_ms: int, epoch: int, identity: bytes) -> bytes:
+        """The 78 octets of a challenge. Writes nothing; costs one HMAC.
+
+        Args:
+            now_ms: Unix milliseconds.
+            epoch: the ledger's.
+            identity: 16 fresh random bytes (``os.urandom(16)``).
+
+        Raises:
+            InvalidInputError: a value outside its range.
+        """
+        try:
+            if len(identity) != wire.ID_BYTES or now_ms >> 48:
+                raise OverflowError
+            moment = (epoch << 48 | now_ms).to_bytes(10)
+            signed = b"".join((self._head, moment, self._lifetime, identity, self._tail))
+        except (TypeError, OverflowError):
+            # Which looks at every field, and says what is wrong.
+            replace(self.terms, issued_at_ms=now_ms, epoch=epoch, id=identity)
+            raise
+        return signed + hmac.digest(self._key, signed, "sha256")[: wire.MAC_BYTES]
+
+
 def issue(
     key: Key,
     *,
@@ -166,41 +242,22 @@ def issue(
     principal: bytes = ANYONE,
     overdraft: int = 0,
 ) -> Challenge:
-    """Make a signed challenge. Writes nothing; costs one HMAC.
-
-    Args:
-        key: what signs.
-        q: total difficulty in 1/1024 bit.
-        now_ms: Unix milliseconds.
-        epoch: the ledger's.
-        identity: 16 fresh random bytes (``os.urandom(16)``).
-        puzzles: the most sub-puzzles the caller can do; lowered until each keeps 10 bits.
-        weight: cost of the call in units.
-        lifetime_s: 1 to 600.
-        resource: 12 bytes, what is bought.
-        principal: 12 bytes, whom it is for.
-        overdraft: the surcharge at issue, in 1/8 bit.
+    """Make a signed challenge; the arguments are those of `Issuer` and of its ``issue``.
 
     Raises:
         InvalidInputError: a value outside its range, or sub-puzzles above 44 bits.
     """
-    unsigned = Challenge(
-        puzzles=difficulty.split(q, puzzles),
-        overdraft=overdraft,
+    issuer = Issuer(
+        key,
         q=q,
+        puzzles=puzzles,
         weight=weight,
-        key=key.id,
-        epoch=epoch,
-        issued_at_ms=now_ms,
         lifetime_s=lifetime_s,
-        id=identity,
         resource=resource,
         principal=principal,
-        mac=bytes(wire.MAC_BYTES),
+        overdraft=overdraft,
     )
-    signed = unsigned.signed
-    mac = hmac.digest(key.challenge_mac, signed, "sha256")[: wire.MAC_BYTES]
-    return wire.challenge_of_octets(signed + mac)
+    return wire.challenge_of_octets(issuer.issue(now_ms=now_ms, epoch=epoch, identity=identity))
 
 
 def check(proof: Proof, keyring: Keyring, expected: Expected) -> Outcome:

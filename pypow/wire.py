@@ -21,6 +21,7 @@ VERSION = 1
 SHA256 = 1
 CHALLENGE_BYTES = 78
 CHALLENGE_TEXT = 104
+ID_BYTES = 16
 MAC_BYTES = 16
 NONCE_WIDTH = 15
 INDEX_DIGITS = 2
@@ -139,7 +140,7 @@ class Challenge:
     @property
     def text(self) -> str:
         """The 104 characters that travel, and that are hashed."""
-        return base64.urlsafe_b64encode(self.octets).decode("ascii")
+        return text_of_octets(self.octets)
 
     def puzzle(self, index: int) -> Puzzle:
         """Sub-puzzle ``index`` (0 to k - 1), as something to grind: 13 free hex digits."""
@@ -185,7 +186,7 @@ _INTEGERS = (
     ("issued_at_ms", 0, 2**48 - 1),
     ("lifetime_s", 1, MAX_LIFETIME_S),
 )
-_OCTETS = (("id", 16), ("resource", 12), ("principal", 12), ("mac", MAC_BYTES))
+_OCTETS = (("id", ID_BYTES), ("resource", 12), ("principal", 12), ("mac", MAC_BYTES))
 
 
 # The same slots, not frozen and not checked.
@@ -212,6 +213,23 @@ def challenge_of_octets(octets: bytes | memoryview) -> Challenge:
     # Filling a frozen value field by field would take as long as all else in a check.
     challenge.__class__ = Challenge
     return challenge
+
+
+def text_of_octets(octets: bytes) -> str:
+    """The 104 characters for 78 octets."""
+    return base64.urlsafe_b64encode(octets).decode("ascii")
+
+
+def around_moment(challenge: Challenge) -> tuple[bytes, bytes, bytes]:
+    """The signed octets before epoch and time, those of the lifetime, and those after the id."""
+    signed = challenge.signed
+    return signed[:10], signed[20:22], signed[22 + ID_BYTES :]
+
+
+def key_and_epoch(text: str) -> tuple[int, int]:
+    """What a challenge's 104 base64url characters say of its key and epoch, nothing else read."""
+    octets = base64.urlsafe_b64decode(text[8:20])
+    return int.from_bytes(octets[2:4]), int.from_bytes(octets[4:8])
 
 
 def _decode_or_complain(text: str) -> Challenge:

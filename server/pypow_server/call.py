@@ -7,10 +7,10 @@ that some servers fold into a header that was judged. Decisions are made on the 
 """
 
 import enum
-import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
@@ -29,8 +29,10 @@ NO_ROUTING = RoutingHeaders()
 HEAD_LIMIT = 32 * 1024
 """Octets of all header names and values together."""
 
-_REMEMBERED = 64
-"""Octets of the longest field name that is remembered."""
+_LONGEST_KNOWN, _MOST_KNOWN = 64, 512
+"""Octets of a field name whose kind is remembered, and how many are: callers think of many."""
+
+_PASS_PREFIX = PREFIX.encode()
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
 PRINCIPAL_KEY = "pypow.principal"
@@ -40,11 +42,7 @@ _JUDGED = {
     b"accept", b"authorization", b"content-encoding", b"content-length", b"content-type",
     b"cookie", b"host", b"transfer-encoding", b"mcp-protocol-version", b"mcp-method", b"mcp-name",
 }  # fmt: skip
-_ROUTING = {b"mcp-protocol-version", b"mcp-method", b"mcp-name"}
-_NOTED = _ROUTING | {
-    b"host", b"content-length", b"content-type", b"content-encoding",
-    b"access-control-request-headers",
-}  # fmt: skip
+_NOTED = {b"content-length", b"mcp-protocol-version", b"mcp-method", b"mcp-name"}
 _REROUTING = {
     b"x-http-method", b"x-http-method-override", b"x-method-override",
     b"x-original-method", b"x-original-url", b"x-rewrite-url",
@@ -62,12 +60,15 @@ class Form(enum.Enum):
     META = '_meta["io.pypow/proof"]'
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
 
     form: Form
-    value: object = field(repr=False)
+    value: object
+
+    def __repr__(self) -> str:
+        """Without the value: it is a secret."""
+        return f"Presented({self.form})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,10 @@ class Accepts:
     puzzles: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request, as far as the gate looks at it.
+
+    A named tuple, because every request makes one: a frozen dataclass takes six times as long.
 
     Attributes:
         method: HTTP method; ``WEBSOCKET`` for a WebSocket handshake.
@@ -96,8 +98,6 @@ class Call:
         hosts: every ``Host`` header.
         routing: the MCP headers that mirror the body.
         content_length: as declared; None when it was not.
-        body_format: every ``Content-Type`` and ``Content-Encoding``, with its name.
-        preflight_headers: of ``Access-Control-Request-Headers``.
         mcp: the message in the body, on an MCP path.
     """
 
@@ -109,10 +109,8 @@ class Call:
     presented: tuple[Presented, ...] = ()
     accepts: Accepts | None = None
     hosts: tuple[bytes, ...] = ()
-    routing: RoutingHeaders = field(default_factory=RoutingHeaders)
+    routing: RoutingHeaders = NO_ROUTING
     content_length: int | None = None
-    body_format: tuple[Header, ...] = ()
-    preflight_headers: bytes = b""
     mcp: McpMessage | None = None
 
     @property
@@ -133,6 +131,10 @@ class Call:
         if self.mcp is None:
             return self.presented
         return self.presented + tuple(Presented(Form.META, proof) for proof in self.mcp.proof)
+
+    def values(self, name: bytes) -> list[bytes]:
+        """What the fields of this name say, in order; the name in lower case."""
+        return [value for found, value in self.headers if found == name]
 
     @property
     def reads_http(self) -> bool:
@@ -169,53 +171,44 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         trusted: whose headers say where it comes from.
     """
     method: str = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
-    if method != method.upper():
+    if not method.isupper() and method != method.upper():
         # Clients and frameworks raise it: what is no POST here would be one at the upstream.
         return problems.bad_request(f"expected a method in capitals, got {method[:40]!a}")
     scan = _Scan()
     try:
-        for name, value in scope["headers"]:
-            scan.take(name.lower(), value)
-        accepts = read_accepts(scan.accepts)
+        octets = scan.take_all(scope["headers"])
+        accepts = read_accepts(scan.accepts) if scan.accepts else None
     except InvalidInputError as error:
         return problems.bad_request(str(error))
-    if scan.octets > HEAD_LIMIT:
+    if octets > HEAD_LIMIT:
         return problems.headers_too_large(
-            f"expected at most {HEAD_LIMIT} octets of headers, got {scan.octets}"
+            f"expected at most {HEAD_LIMIT} octets of headers, got {octets}"
         )
-    if len(set(scan.authorizations)) > 1:
+    if len(scan.authorizations) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
     client = client_of(scope.get("client"), scope["headers"], trusted)
     return Call(
-        method=method,
-        path=raw_path(scope),
-        client="local" if client is None else client.network,
-        address=None if client is None else client.text,
-        headers=tuple(scan.kept),
-        presented=tuple(scan.presented),
-        accepts=accepts,
-        hosts=tuple(scan.hosts),
-        routing=RoutingHeaders(
-            version=tuple(scan.routing.get(b"mcp-protocol-version", ())),
-            method=tuple(scan.routing.get(b"mcp-method", ())),
-            name=tuple(scan.routing.get(b"mcp-name", ())),
-        )
-        if scan.routing
-        else NO_ROUTING,
-        content_length=scan.content_length,
-        body_format=tuple(scan.body_format),
-        preflight_headers=scan.preflight_headers,
+        method,
+        raw_path(scope),
+        "local" if client is None else client.network,
+        tuple(scan.kept),
+        None if client is None else client.text,
+        scan.presented,
+        accepts,
+        scan.hosts,
+        scan.routing,
+        scan.content_length,
     )
 
 
 def without_ours(scope: Scope) -> Scope:
     """The scope without our credentials, though its headers cannot be read as a call's."""
     scan = _Scan()
-    for name, value in scope["headers"]:
+    for header in scope["headers"]:
         try:
-            scan.take(name.lower(), value)
+            scan.take_all((header,))
         except InvalidInputError:
-            scan.kept.append((name, value))
+            scan.kept.append(header)
     passed = {**scope, "headers": scan.kept}
     passed.pop(PRINCIPAL_KEY, None)
     return passed
@@ -225,6 +218,7 @@ class _Kind(enum.Enum):
     """What becomes of a field, by its name."""
 
     PLAIN = enum.auto()
+    HOST = enum.auto()
     NOTED = enum.auto()
     OURS = enum.auto()
     PARTLY_OURS = enum.auto()
@@ -232,43 +226,67 @@ class _Kind(enum.Enum):
     DROPPED = enum.auto()
 
 
-@functools.lru_cache(maxsize=512)
 def _kind(name: bytes) -> _Kind:
     folded = name.replace(b"_", b"-")
     if folded in _REROUTING:
         return _Kind.REROUTING
     if folded.startswith(b"x-pow-"):
         return _Kind.OURS
-    if folded not in _JUDGED:
-        return _Kind.NOTED if name in _NOTED else _Kind.PLAIN
-    if name != folded:
+    if name != folded and folded in _JUDGED:
         return _Kind.DROPPED
     if name in (b"authorization", b"cookie"):
         return _Kind.PARTLY_OURS
+    if name == b"host":
+        return _Kind.HOST
     return _Kind.NOTED if name in _NOTED else _Kind.PLAIN
+
+
+class _Kinds(dict[bytes, _Kind]):
+    """The kinds of names that were met; not of all that callers may think of."""
+
+    def __missing__(self, name: bytes) -> _Kind:
+        kind = _kind(name)
+        if len(name) <= _LONGEST_KNOWN and len(self) < _MOST_KNOWN:
+            self[name] = kind
+        return kind
+
+
+_KINDS = _Kinds()
 
 
 class _Scan:
     """One pass over the headers: sorts them into what is ours and what travels on."""
 
-    def __init__(self) -> None:
-        self.octets = 0
-        self.kept: list[Header] = []
-        self.presented: list[Presented] = []
-        self.accepts: list[bytes] = []
-        self.hosts: list[bytes] = []
-        self.authorizations: list[bytes] = []
-        self.routing: dict[bytes, list[str]] = {}
-        self.content_length: int | None = None
-        self.body_format: list[Header] = []
-        self.preflight_headers = b""
+    # Here and not in `__init__`: most requests have none of these.
+    presented: tuple[Presented, ...] = ()
+    accepts: tuple[bytes, ...] = ()
+    hosts: tuple[bytes, ...] = ()
+    authorizations: frozenset[bytes] = frozenset()
+    routing: RoutingHeaders = NO_ROUTING
+    content_length: int | None = None
 
-    def take(self, name: bytes, value: bytes) -> None:
-        self.octets += len(name) + len(value)
-        kind = _kind(name) if len(name) <= _REMEMBERED else _kind.__wrapped__(name)
-        if kind is _Kind.PLAIN:
-            self.kept.append((name, value))
-        elif kind is _Kind.OURS:
+    def __init__(self) -> None:
+        self.kept: list[Header] = []
+
+    def take_all(self, headers: Iterable[Header]) -> int:
+        """Sort these too; the octets of their names and values."""
+        octets = 0
+        keep = self.kept.append
+        for given, value in headers:
+            octets += len(given) + len(value)
+            name = given.lower()
+            kind = _KINDS[name]
+            if kind is _Kind.PLAIN:
+                keep((name, value))
+            elif kind is _Kind.HOST:
+                self.hosts += (value,)
+                keep((name, value))
+            else:
+                self._take(kind, name, value)
+        return octets
+
+    def _take(self, kind: _Kind, name: bytes, value: bytes) -> None:
+        if kind is _Kind.OURS:
             self._take_ours(name, value)
         elif kind is _Kind.NOTED:
             self._note(name, value)
@@ -284,18 +302,18 @@ class _Scan:
 
     def _take_ours(self, name: bytes, value: bytes) -> None:
         if name == b"x-pow-solution":
-            self.presented.append(Presented(Form.SOLUTION_HEADER, value))
+            self.presented += (Presented(Form.SOLUTION_HEADER, value),)
         elif name == b"x-pow-accept":
-            self.accepts.append(value)
+            self.accepts += (value,)
 
     def _take_authorization(self, value: bytes) -> None:
-        self.authorizations.append(value)
+        self.authorizations |= {value}
         scheme, _, rest = value.strip(b" \t").partition(b" ")
-        rest = rest.strip(b" \t")
-        if scheme.lower() == b"pow":
-            self.presented.append(Presented(Form.AUTHORIZATION, rest))
-        elif scheme.lower() == b"bearer" and rest.startswith(PREFIX.encode()):
-            self.presented.append(Presented(Form.PASS, rest))
+        scheme, rest = scheme.lower(), rest.strip(b" \t")
+        if scheme == b"bearer" and rest.startswith(_PASS_PREFIX):
+            self.presented += (Presented(Form.PASS, rest),)
+        elif scheme == b"pow":
+            self.presented += (Presented(Form.AUTHORIZATION, rest),)
         else:
             self.kept.append((b"authorization", value))
 
@@ -304,7 +322,7 @@ class _Scan:
         for pair in value.split(b";"):
             name, _, content = pair.strip(b" \t").partition(b"=")
             if name.strip(b" \t") == PASS_COOKIE.encode():
-                self.presented.append(Presented(Form.COOKIE, content.strip(b" \t")))
+                self.presented += (Presented(Form.COOKIE, content.strip(b" \t")),)
             else:
                 foreign.append(pair)
         if len(foreign) == value.count(b";") + 1:
@@ -313,16 +331,10 @@ class _Scan:
             self.kept.append((b"cookie", remaining))
 
     def _note(self, name: bytes, value: bytes) -> None:
-        if name in _ROUTING:
-            self.routing.setdefault(name, []).append(value.decode("latin-1"))
-        elif name == b"host":
-            self.hosts.append(value)
-        elif name == b"content-length":
+        if name == b"content-length":
             self.content_length = _content_length(value, before=self.content_length)
-        elif name in (b"content-type", b"content-encoding"):
-            self.body_format.append((name, value))
-        elif name == b"access-control-request-headers":
-            self.preflight_headers = value
+        else:
+            self.routing = self.routing.noting(name, value.decode("latin-1"))
 
 
 def _content_length(value: bytes, *, before: int | None) -> int:

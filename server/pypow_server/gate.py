@@ -21,7 +21,7 @@ from .decision import Recorder
 from .fresh import decision_id
 from .hearing import Hearing, Passage, Rulebook
 from .mcp_message import Fault
-from .policy import FREE, Entry, Policy, Price
+from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Absent, Admit, Rail, Refuse
 from .reply import Reply
@@ -110,63 +110,39 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            passage: Passage | ASGIApp = Passage(scope, receive)
-        else:
-            passage = await self._answer(scope, receive)
-        if not isinstance(passage, Passage):
-            await passage(scope, receive, send)
+            await self._pass_on(Passage(scope, receive), send)
             return
-        await self._pass_on(passage, send)
-
-    async def _pass_on(self, passage: Passage, send: Send) -> None:
-        """Call the app; give back what was spent when the upstream was not reached.
-
-        Before the response starts, since a caller who has read it may send the same proof again;
-        or at the end, since a caller who went away gets no response and comes back.
-        """
-        owed = passage.spent
-
-        async def give_back() -> None:
-            nonlocal owed
-            claim, owed = owed, None
-            if claim is not None and passage.scope.get(UPSTREAM_REACHED) is False:
-                await release(self._ledger, claim)
-
-        async def send_after_release(message: Message) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
-                await give_back()
-                message = _with_pass(passage, message)
-            await send(message)
-
-        # Most calls bought nothing that could be given back: their answers take the short way.
-        plain = passage.spent is None and passage.bought is None
-        try:
-            await self._app(passage.scope, passage.receive, send if plain else send_after_release)
-        finally:
-            await give_back()
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Passage | ASGIApp:
-        """What this request gets: a passage, or the app that answers it."""
         began = time.perf_counter()
         hearing = Hearing(scope, receive, self._rulebook, self._clock())
         try:
             problem = await self._decide(hearing)
-            refusal = None if problem is None else hearing.refusal(problem)
+            answer = None if problem is None else hearing.refusal(problem)
         except Exception:  # noqa: BLE001 - whatever failed, nothing was proven: refuse
             problem = problems.internal_error("the gate failed; try again later")
             _LOG.exception("decision=%s problem=%s", problem.decision, problem.name)
-            refusal = problem.reply()
-        self._record(hearing, problem, seconds=time.perf_counter() - began)
-        if refusal is not None and not hearing.is_observed:
-            return refusal
+            answer = problem.reply()
+        if self._recorders:
+            self._record(hearing, problem, seconds=time.perf_counter() - began)
         call = hearing.call
-        if call is not None and call.method == "OPTIONS" and not hearing.is_observed:
-            return _preflight(call)
-        return hearing.passage()
+        if answer is None and call is not None and call.method == "OPTIONS":
+            answer = _preflight(call)
+        if answer is None or hearing.is_observed:
+            await self._pass_on(hearing.passage(), send)
+        else:
+            await answer(scope, receive, send)
+
+    async def _pass_on(self, passage: Passage, send: Send) -> None:
+        """Call the app; give back what was spent when the upstream was not reached."""
+        # Most calls bought nothing that could be given back: their answers take the short way.
+        plain = passage.spent is None and passage.bought is None
+        answering = None if plain else _Answering(self._ledger, passage, send)
+        try:
+            await self._app(passage.scope, passage.receive, answering or send)
+        finally:
+            if answering is not None:
+                await answering.give_back()
 
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
-        if not self._recorders:
-            return
         identity = decision_id() if problem is None else problem.decision
         decision = hearing.decision(identity, problem, seconds=seconds)
         for record in self._recorders:
@@ -177,11 +153,11 @@ class Gate:
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
-        call = read_call(hearing.scope, hearing.rulebook.policy.trusted)
+        policy = hearing.rulebook.policy
+        call = read_call(hearing.scope, policy.trusted)
         if isinstance(call, Problem):
             return call
         hearing.call = call
-        policy = hearing.rulebook.policy
         if not policy.is_named(call):
             return problems.misdirected(
                 "expected a Host header with a name of this gate; operators: add it to hosts"
@@ -193,7 +169,22 @@ class Gate:
             problem = await self._read_mcp(hearing, call)
             if problem is not None:
                 return problem
-        return await self._price(hearing, hearing.call)
+            call = hearing.call
+        terms = policy.terms(call)
+        if isinstance(terms, Price):
+            hearing.entry, hearing.price = terms.name, terms
+            return await self._earn(hearing, call, terms)
+        hearing.entry = terms.entry
+        if terms is Unpriced.DENIED:
+            return problems.denied("the operator of this server does not take this call")
+        if terms is Unpriced.HIDING:
+            return problems.method_not_allowed(
+                "expected no WebSocket where MCP is spoken: its calls are priced one by one; "
+                "operators: a row `GET` and this path lets it through"
+            )
+        if terms is Unpriced.ALLOWED_NETWORK:
+            return None
+        return await over_limit(self._limiter, hearing, call.client)
 
     async def _read_mcp(self, hearing: Hearing, call: Call) -> Problem | None:
         observed = Rewindable(hearing.receive) if hearing.is_observed else None
@@ -203,45 +194,28 @@ class Gate:
             hearing.fault = message
             hearing.receive = hearing.receive if observed is None else observed.again()
             return message.problem
-        hearing.call = replace(call, mcp=message)
+        hearing.call = call._replace(mcp=message)
         hearing.receive = replay(message.body, hearing.receive)
         return None
-
-    async def _price(self, hearing: Hearing, call: Call) -> Problem | None:
-        policy = hearing.rulebook.policy
-        if policy.denies(call):
-            hearing.entry = "deny"
-            return problems.denied("the operator of this server does not take this call")
-        allowing = policy.allowing(call)
-        if allowing is not None:
-            hearing.entry = "allow"
-            limited = not allowing.networks
-            return await over_limit(self._limiter, hearing, call.client) if limited else None
-        if policy.hides_calls(call):
-            return problems.method_not_allowed(
-                "expected no WebSocket where MCP is spoken: its calls are priced one by one; "
-                "operators: a row `GET` and this path lets it through"
-            )
-        price = policy.price(call)
-        if price is FREE:
-            hearing.entry = "free"
-            return await over_limit(self._limiter, hearing, call.client)
-        hearing.entry, hearing.price = price.name, price
-        return await self._earn(hearing, call, price)
 
     async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
+            problem = None
+            if judged.spend is not None:
+                problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
             if problem is None:
                 hearing.admission = judged
-        elif judged.status == 402 and await has_free_call(
-            self._limiter, hearing, price, call.client
+                return None
+        elif (
+            judged.status == 402
+            and price.free is not None
+            and await has_free_call(self._limiter, hearing, price, call.client)
         ):
-            problem = None
+            return None
         else:
             problem = judged
-        if problem is not None and problem.status == 402 and not hearing.is_observed:
+        if problem.status == 402 and not hearing.is_observed:
             return await self._offer(hearing, call, price, problem)
         return problem
 
@@ -276,21 +250,46 @@ class Gate:
         )
 
 
-def _with_pass(passage: Passage, message: Message) -> Message:
-    """The start of a response, with the pass that the caller bought; it is for no cache to keep."""
-    if passage.bought is None or passage.scope.get(UPSTREAM_REACHED) is False:
-        return message
-    added = (
-        (b"x-pow-pass", passage.bought.encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"access-control-expose-headers", b"X-PoW-Pass"),
-    )
-    return {**message, "headers": [*message.get("headers", ()), *added]}
+class _Answering:
+    """The way back for a call that spent something: gives back what bought nothing.
+
+    Before the response starts, since a caller who has read it may send the same proof again; or
+    at the end, since a caller who went away gets no response and comes back.
+    """
+
+    def __init__(self, ledger: Ledger, passage: Passage, send: Send) -> None:
+        self._ledger = ledger
+        self._passage = passage
+        self._send = send
+        self._owed = passage.spent
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.accept"):
+            await self.give_back()
+            message = self._with_pass(message)
+        await self._send(message)
+
+    async def give_back(self) -> None:
+        claim, self._owed = self._owed, None
+        if claim is not None and self._passage.scope.get(UPSTREAM_REACHED) is False:
+            await release(self._ledger, claim)
+
+    def _with_pass(self, message: Message) -> Message:
+        """With the pass that the caller bought; it is for no cache to keep."""
+        bought = self._passage.bought
+        if bought is None or self._passage.scope.get(UPSTREAM_REACHED) is False:
+            return message
+        added = (
+            (b"x-pow-pass", bought.encode("ascii")),
+            (b"cache-control", b"no-store"),
+            (b"access-control-expose-headers", b"X-PoW-Pass"),
+        )
+        return {**message, "headers": [*message.get("headers", ()), *added]}
 
 
 def _preflight(call: Call) -> Reply:
     """The answer to OPTIONS (the CORS protocol): any origin may ask, without cookies."""
-    asked = call.preflight_headers
+    asked = b"".join(call.values(b"access-control-request-headers")[-1:])
     allowed = asked if asked and _FIELD_NAMES.fullmatch(asked) else b"*"
     return Reply(
         204,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One request before the gate: what it is judged by, and what has been found of it so far."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,7 +68,7 @@ class Hearing:
     price: Price | None = None
     admission: Admit | None = None
     rail: str | None = None
-    offers: list[Offer] = field(default_factory=list)
+    offers: Sequence[Offer] = ()
     fault: Fault | None = None
     limiter_failed: bool = False
 

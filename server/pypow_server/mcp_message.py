@@ -11,7 +11,7 @@ import enum
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pypow import strict_json
@@ -63,7 +63,12 @@ class RoutingHeaders:
 
         As the upstream's SDK has it, whatever is not an older date does.
         """
-        return any(is_modern(version) for version in self.version)
+        return bool(self.version) and any(map(is_modern, self.version))
+
+    def noting(self, header: bytes, value: str) -> "RoutingHeaders":
+        """These, and one more value of ``Mcp-Protocol-Version``, ``Mcp-Method`` or ``Mcp-Name``."""
+        member = header.rpartition(b"-")[2].decode()
+        return replace(self, **{member: (*getattr(self, member), value)})
 
 
 @dataclass(frozen=True, slots=True)

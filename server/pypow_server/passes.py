@@ -165,26 +165,51 @@ def check(
     Returns:
         The pass, whose calls have yet to be spent, or the reason that is found first.
     """
+    key = signer(given, keyring)
+    if isinstance(key, Refusal):
+        return key
+    refusal = check_terms(
+        given,
+        now_ms=expected.now_ms,
+        resource=expected.resource,
+        weight=expected.weight,
+        principal=expected.principal,
+        thumbprint=thumbprint,
+    )
+    return refusal or given
+
+
+def signer(given: Pass, keyring: Keyring) -> Key | Refusal:
+    """The secret that signed this pass, or why none of these did."""
     key = keyring.find(given.key)
     if key is None:
         return Refusal(Reason.UNKNOWN_KEY, f"key {given.key} is not known here; get a new pass")
     if not hmac.compare_digest(_mac(key, given), given.mac):
         return Refusal(Reason.BAD_MAC, "the pass was not issued here, or was changed")
-    return _check_terms(given, expected, thumbprint) or given
+    return key
 
 
-def _check_terms(given: Pass, expected: Expected, thumbprint: bytes) -> Refusal | None:
-    if expected.now_ms >= given.expires_at_ms:
-        late_s = (expected.now_ms - given.expires_at_ms) / 1000
+def check_terms(
+    given: Pass,
+    *,
+    now_ms: int,
+    resource: bytes,
+    weight: int = 1,
+    principal: bytes = ANYONE,
+    thumbprint: bytes = UNBOUND,
+) -> Refusal | None:
+    """Hold a pass whose signer is known against what is asked for; the arguments are `check`'s."""
+    if now_ms >= given.expires_at_ms:
+        late_s = (now_ms - given.expires_at_ms) / 1000
         return Refusal(Reason.EXPIRED, f"the pass expired {late_s:.1f} s ago; get a new one")
-    if given.resource not in (ANY_RESOURCE, expected.resource):
+    if given.resource not in (ANY_RESOURCE, resource):
         return Refusal(Reason.WRONG_RESOURCE, "the pass is for another call; get one for this")
-    if given.weight < expected.weight:
+    if given.weight < weight:
         return Refusal(
             Reason.UNDERWEIGHT,
-            f"the call costs {expected.weight} units and the pass is good for {given.weight}",
+            f"the call costs {weight} units and the pass is good for {given.weight}",
         )
-    if given.principal not in (ANYONE, expected.principal):
+    if given.principal not in (ANYONE, principal):
         return Refusal(Reason.WRONG_PRINCIPAL, "the pass was issued to another caller")
     if given.thumbprint not in (UNBOUND, thumbprint):
         return Refusal(Reason.WRONG_PRINCIPAL, "the pass is bound to a key that was not proven")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call costs: the first matching entry, else free by nature, else the default price."""
 
+import enum
 import functools
 import ipaddress
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,11 +18,13 @@ from .call import Call
 from .client_address import NOBODY, TrustedProxies
 from .match import Match
 from .mcp_message import Kind
-from .resource import Resource, is_canonical
+from .resource import Resource, http_resource, is_canonical
 from .stores import Quota
 
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
+_LONGEST_REMEMBERED = 256
+"""Octets of the longest path whose price is remembered: callers must not fill the memory."""
 _MAX_HOST = 262
 """Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
@@ -96,6 +100,25 @@ class Price:
 DEFAULT_PRICE = Price("default", DEFAULT_BITS * difficulty.STEPS_PER_BIT)
 
 
+class Unpriced(enum.Enum):
+    """Why a call has no price."""
+
+    DENIED = "deny"
+    """A row keeps it out."""
+    HIDING = "none"
+    """MCP calls could go on in it unseen."""
+    ALLOWED = "allow"
+    """A row about calls lets it in, whoever makes it."""
+    ALLOWED_NETWORK = "allow from here"
+    """A row about networks lets it in."""
+    FREE = "free"
+
+    @property
+    def entry(self) -> str:
+        """What a `Decision` calls it."""
+        return self.value.partition(" ")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of a price list.
@@ -152,6 +175,9 @@ class Policy:
     trusted: TrustedProxies = NOBODY
     dearest: Price = field(init=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
+    _http_price: Callable[[str, bytes], tuple[Price | None, Price | None]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         listed = (entry.price for entry in self.entries if entry.price is not FREE)
@@ -159,6 +185,8 @@ class Policy:
         object.__setattr__(self, "dearest", Price(DEAREST, highest.q, highest.weight))
         paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
         object.__setattr__(self, "_mcp_paths", paths)
+        remembering = functools.lru_cache(maxsize=1024)(self._find_http_price)
+        object.__setattr__(self, "_http_price", remembering)
 
     def is_mcp(self, call: Call) -> bool:
         """Whether the call's path is one where MCP is spoken."""
@@ -177,29 +205,37 @@ class Policy:
         name = _hostname(call.hosts[0])
         return name in self.hosts or is_ip(name)
 
-    def denies(self, call: Call) -> bool:
-        """Whether a row keeps this call out."""
-        return bool(self.denied) and any(row.denies(call) for row in self.denied)
+    def terms(self, call: Call) -> Price | Unpriced:
+        """What the call costs, or why it has no price: this is the order in which rows count."""
+        if self.denied and any(row.denies(call) for row in self.denied):
+            return Unpriced.DENIED
+        if self.allowed:
+            row = next((row for row in self.allowed if row.allows(call)), None)
+            if row is not None:
+                return Unpriced.ALLOWED_NETWORK if row.networks else Unpriced.ALLOWED
+        if call.method == "WEBSOCKET" and self._hides_calls(call):
+            return Unpriced.HIDING
+        price = self.price(call)
+        return Unpriced.FREE if price is FREE else price
 
-    def allowing(self, call: Call) -> Access | None:
-        """The row that lets this call in for nothing."""
-        if not self.allowed:
-            return None
-        return next((row for row in self.allowed if row.allows(call)), None)
-
-    def hides_calls(self, call: Call) -> bool:
+    def _hides_calls(self, call: Call) -> bool:
         """Whether this is a WebSocket in which MCP calls could go on unseen, at the price of one.
 
         A row that names its path lets it through.
         """
         where = not call.canonical or self.is_mcp_path(call.path)
-        return call.method == "WEBSOCKET" and where and self._listed(call.resource) is None
+        return where and self._listed(call.resource) is None
 
     def price(self, call: Call) -> Price | None:
         """What the call costs, or `FREE`."""
-        if self._free_by_nature(call) and self._listed(call.resource) is None:
-            return FREE
-        return self.price_of(call.resource)
+        if call.mcp is not None:
+            is_response = call.mcp.kind is Kind.RESPONSE
+            free = is_response and self._listed(call.resource) is None
+            return FREE if free else self.price_of(call.resource)
+        remembered = len(call.path) <= _LONGEST_REMEMBERED
+        price_of = self._http_price if remembered else self._find_http_price
+        price, modern_price = price_of(call.method, call.path)
+        return modern_price if call.routing.modern else price
 
     def price_of(self, resource: Resource) -> Price | None:
         """What a resource costs that is only named, or `FREE`."""
@@ -216,13 +252,19 @@ class Policy:
     def _listed(self, resource: Resource) -> Entry | None:
         return next((entry for entry in self.entries if entry.matches(resource)), None)
 
-    def _free_by_nature(self, call: Call) -> bool:
-        """What `price_of` cannot see: posted responses, open streams, well-known documents."""
-        if call.mcp is not None:
-            return call.mcp.kind is Kind.RESPONSE
-        if call.method in ("GET", "HEAD") and call.path.startswith(b"/.well-known/"):
-            return call.canonical
-        return call.method in ("GET", "DELETE") and self.is_mcp(call) and not call.routing.modern
+    def _find_http_price(self, method: str, path: bytes) -> tuple[Price | None, Price | None]:
+        """What an HTTP call costs from a caller of the handshake era, and from a modern one.
+
+        What no row names may be free by nature: well-known documents, streams and their end.
+        """
+        resource = http_resource(method, path)
+        price = self.price_of(resource)
+        if is_canonical(path) and self._listed(resource) is None:
+            if method in ("GET", "HEAD") and path.startswith(b"/.well-known/"):
+                return FREE, FREE
+            if method in ("GET", "DELETE") and self.is_mcp_path(path):
+                return FREE, price
+        return price, price
 
 
 def relative_weight(q: int, *, default: Price) -> int:

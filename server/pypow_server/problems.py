@@ -6,12 +6,15 @@ fresh offers. ``detail`` is public; what the operator needs besides is found in 
 same ``decision``.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .fresh import decision_id
 from .reply import Header, Reply, json_reply
 from .scope import Receive, Scope, Send
+
+_quoted = json.encoder.encode_basestring_ascii
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -54,26 +57,33 @@ class Problem:
             return ()
         return ((b"retry-after", b"%d" % self.retry_after_s),)
 
-    def document(self, offers: Sequence[object] = ()) -> dict[str, object]:
-        """The members of the problem (RFC 9457 section 3), with ``offers`` when there are any."""
-        members: dict[str, object] = {
-            "type": f"urn:pypow:error:{self.name}",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "decision": self.decision,
-        }
+    def json(self, offers: Sequence[str] = ()) -> str:
+        """The members of the problem (RFC 9457 section 3) as JSON.
+
+        Args:
+            offers: the texts of JSON objects.
+        """
+        # Put together by hand: a refusal must not cost more than what it refuses.
+        text = (
+            f'{{"type":"urn:pypow:error:{self.name}","title":"{self.title}",'
+            f'"status":{self.status},"detail":{_quoted(self.detail)},"decision":"{self.decision}"'
+        )
         if self.retry_after_s is not None:
-            members["retry_after"] = self.retry_after_s
+            text += f',"retry_after":{self.retry_after_s}'
         if offers:
-            members["offers"] = list(offers)
+            text += f',"offers":[{",".join(offers)}]'
+        return text + "}"
+
+    def document(self, offers: Sequence[str] = ()) -> dict[str, object]:
+        """What `json` says."""
+        members: dict[str, object] = json.loads(self.json(offers))
         return members
 
-    def reply(self, *, offers: Sequence[object] = (), headers: Sequence[Header] = ()) -> Reply:
+    def reply(self, *, offers: Sequence[str] = (), headers: Sequence[Header] = ()) -> Reply:
         """The problem as an ``application/problem+json`` answer."""
         return json_reply(
             self.status,
-            self.document(offers),
+            self.json(offers),
             media_type="application/problem+json",
             headers=(*self.headers, *headers),
         )

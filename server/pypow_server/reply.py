@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .scope import Receive, Scope, Send
 
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+json_text = json.JSONEncoder(separators=(",", ":")).encode
 
 Header = tuple[bytes, bytes]
 
@@ -56,6 +56,12 @@ def json_reply(
     """A `Reply` with a JSON body that no cache keeps and that browsers may read.
 
     Refusals carry no secrets, so every origin may read them, and the challenge headers in them.
+
+    Args:
+        status: HTTP status code.
+        document: what the body says; a text is JSON already.
+        media_type: of the body.
+        headers: besides.
     """
     return Reply(
         status,
@@ -66,5 +72,5 @@ def json_reply(
             (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
             *headers,
         ),
-        _ENCODE(document).encode("ascii"),
+        (document if isinstance(document, str) else json_text(document)).encode("ascii"),
     )

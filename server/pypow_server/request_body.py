@@ -73,7 +73,8 @@ class MessageReader:
             call: whose body it is; says how it is written.
             receive: where it comes from.
         """
-        if any(name != b"content-type" or not _JSON.fullmatch(it) for name, it in call.body_format):
+        types = call.values(b"content-type")
+        if call.values(b"content-encoding") or not all(map(_JSON.fullmatch, types)):
             return Fault(
                 problems.unsupported_media_type(
                     "expected Content-Type: application/json, in UTF-8 and without Content-Encoding"

@@ -263,7 +263,7 @@ EVERY_ENTRY = scope_digest(KEY.resource_mac, HOST.encode(), b"entry", HEAVY.name
 
 
 def test_an_offer_of_work_says_all_that_a_caller_needs() -> None:
-    call = replace(CALL, mcp=SEARCH, accepts=Accepts(puzzles=16))
+    call = CALL._replace(mcp=SEARCH, accepts=Accepts(puzzles=16))
     dear = replace(HEAVY, q=14 * 1024)
     offer = asyncio.run(RAIL.offer(call, dear, now_ms=NOW_MS, epoch=EPOCH))
     issued = RAIL.challenge(call.resource, dear, puzzles=16, now_ms=NOW_MS, epoch=EPOCH)
@@ -303,7 +303,7 @@ def solved(price: Price, resource: Resource | None = CALL.resource) -> Proof:
 
 def test_a_proof_of_a_heavy_call_buys_passes_of_its_weight() -> None:
     proof = solved(HEAVY)
-    call = replace(CALL, presented=(Presented(Form.META, proof.to_json()),))
+    call = CALL._replace(presented=(Presented(Form.META, proof.to_json()),))
     verdict = asyncio.run(RAIL.judge(call, HEAVY, now_ms=NOW_MS))
     assert isinstance(verdict, Admit)
     assert verdict.bought is not None
@@ -339,8 +339,8 @@ def test_a_proof_that_cannot_be_read_is_told_why() -> None:
     octets = bytearray(wire.decode_challenge(solved(EASY).challenge or "").octets)
     octets[2] = 7
     bad = Proof((b"1",), base64.urlsafe_b64encode(octets).decode())
-    presented = replace(CALL, presented=(Presented(Form.SOLUTION_HEADER, bad.header().encode()),))
-    not_ascii = replace(CALL, presented=(Presented(Form.SOLUTION_HEADER, b"\xff"),))
+    presented = CALL._replace(presented=(Presented(Form.SOLUTION_HEADER, bad.header().encode()),))
+    not_ascii = CALL._replace(presented=(Presented(Form.SOLUTION_HEADER, b"\xff"),))
     judge = RAIL.judge
     assert [
         refused(RAIL.exchange(Proof((b"1",)), None, EASY, now_ms=NOW_MS)),
@@ -356,7 +356,7 @@ def test_a_proof_that_cannot_be_read_is_told_why() -> None:
 
 
 def holding(given: Pass) -> Call:
-    return replace(CALL, presented=(Presented(Form.PASS, given.text.encode()),))
+    return CALL._replace(presented=(Presented(Form.PASS, given.text.encode()),))
 
 
 def test_a_pass_for_any_call_is_good_for_calls_up_to_its_weight() -> None:

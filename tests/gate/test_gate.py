@@ -132,7 +132,7 @@ class OpenRail:
         return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
-        return Offer("open", None, {"rail": "open"}, "ask")
+        return Offer("open", None, '{"rail": "open"}', "ask")
 
 
 class DeafRail(OpenRail):

@@ -22,7 +22,7 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal at the problem's own status."""
     headers = _challenges(offers)
     if call.mcp is None:
-        return problem.reply(offers=[offer.body for offer in offers], headers=headers)
+        return problem.reply(offers=[offer.json for offer in offers], headers=headers)
     return json_reply(
         problem.status,
         error_document(call.mcp.id, problem, offers),
@@ -31,8 +31,10 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
 
 
 def _challenges(offers: Sequence[Offer]) -> list[Header]:
-    lines = sorted(
-        (offer.www_authenticate for offer in offers if offer.www_authenticate is not None),
-        key=lambda line: _SCHEMES.index(line.partition(" ")[0]),
-    )
+    lines = [offer.www_authenticate for offer in offers if offer.www_authenticate is not None]
+    lines.sort(key=_rank)
     return [(b"www-authenticate", line.encode("ascii")) for line in lines]
+
+
+def _rank(line: str) -> int:
+    return _SCHEMES.index(line.partition(" ")[0])

@@ -41,6 +41,6 @@ def error_document(
         "error": {
             "code": problem.code,
             "message": f"{problem.title}: {problem.detail}",
-            "data": problem.document([offer.body for offer in offers]),
+            "data": problem.document([offer.json for offer in offers]),
         },
     }

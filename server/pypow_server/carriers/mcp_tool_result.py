@@ -22,7 +22,7 @@ MAX_TEXT = 400
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal as the result of the tool call."""
     assert call.mcp is not None
-    document = problem.document([offer.body for offer in offers])
+    document = problem.document([offer.json for offer in offers])
     result: dict[str, object] = {
         "content": [{"type": "text", "text": _text(problem, offers)}],
         "isError": True,

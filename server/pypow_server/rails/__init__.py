@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rails: ways to earn admission. One module per rail; this is the seam they share with the gate."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+import json
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
 
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What must still be spent before a credential admits.
 
     Attributes:
@@ -28,8 +27,7 @@ class Claim:
     limit: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(NamedTuple):
     """The credential stands; the call may pass once ``spend`` is spent.
 
     Attributes:
@@ -41,7 +39,11 @@ class Admit:
 
     principal: str
     spend: Claim | None
-    bought: str | None = field(default=None, repr=False)
+    bought: str | None = None
+
+    def __repr__(self) -> str:
+        """Without the pass: it is a secret."""
+        return f"Admit(principal={self.principal!r}, spend={self.spend!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +61,26 @@ class Absent:
 Verdict: TypeAlias = Admit | Refuse | Absent
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """How a rail says, in a refusal, what it wants.
 
     Attributes:
         rail: its name.
         www_authenticate: the challenge of RFC 9110 section 11.6.1; None where it has no scheme.
-        body: the same for machines, as JSON members.
+        json: the same for machines, the text of a JSON object.
         ask: the same for a reader, in at most 300 characters of ASCII.
     """
 
     rail: str
     www_authenticate: str | None
-    body: Mapping[str, object]
+    json: str
     ask: str
+
+    @property
+    def body(self) -> dict[str, object]:
+        """What ``json`` says."""
+        body: dict[str, object] = json.loads(self.json)
+        return body
 
 
 class Rail(Protocol):

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from pypow import challenge, difficulty, wire
-from pypow.challenge import Checked, Expected, Key, Keyring, Reason, Refusal
+from pypow.challenge import Expected, Issuer, Key, Keyring, Reason, Refusal
 from pypow.errors import WireError
 from pypow.wire import ANY_RESOURCE, Challenge, Proof
 from pypow_server import passes, problems
-from pypow_server.call import Call, Form, Presented
+from pypow_server.call import Call
 from pypow_server.fresh import fresh_id
-from pypow_server.mcp_message import PROOF_META
 from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource
 
 from . import Absent, Admit, Claim, Offer, Refuse, Verdict
+from .work_credential import read_credential
+from .work_offer import RAIL, OfferForm
 
 _PROBLEMS: Final[dict[Reason, Callable[[str], Problem]]] = {
     Reason.MALFORMED: problems.malformed_proof,
@@ -35,6 +36,12 @@ _PROBLEMS: Final[dict[Reason, Callable[[str], Problem]]] = {
     Reason.NOT_ENOUGH_WORK: problems.not_enough_work,
 }
 
+
+_MOST_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 256
+"""Characters of the longest names that are remembered: callers must not fill the memory."""
+
+_ABSENT: Final = Absent()
 
 Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
 
@@ -54,7 +61,7 @@ class Exchange:
 class WorkRail:
     """Issues challenges, and judges proofs and passes. Pure but for the randomness of ids."""
 
-    name: Final = "work"
+    name: Final = RAIL
 
     def __init__(
         self,
@@ -79,6 +86,10 @@ class WorkRail:
         self._lifetime_s = lifetime_s
         self._denial = denial
         self._fresh_id = fresh_id
+        # A rail lives as long as its keys: nothing of this outlives them.
+        self._pass = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._hold)
+        self._form = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_form)
+        self._known_digest = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_digest)
 
     def challenge(
         self,
@@ -99,68 +110,53 @@ class WorkRail:
             now_ms: Unix milliseconds.
             epoch: the ledger's.
         """
-        key = self._keyring.signing
-        return challenge.issue(
-            key,
-            q=difficulty.to_whole_hex_zeros(price.q) if puzzles is None else price.q,
-            puzzles=puzzles or 1,
-            weight=price.weight,
-            now_ms=now_ms,
-            epoch=epoch,
-            identity=self._fresh_id(),
-            lifetime_s=self._lifetime_s,
-            resource=ANY_RESOURCE if resource is None else self._digest(key, resource),
-        )
+        issuer = self._issuer(resource, price, puzzles)
+        identity = self._fresh_id()
+        return wire.challenge_of_octets(issuer.issue(now_ms=now_ms, epoch=epoch, identity=identity))
 
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         """Read the credential that the call presents, if any, and hold it against the price."""
-        credential = _read(call.credentials)
+        presented = call.credentials
+        if not presented:
+            return _ABSENT
+        credential = read_credential(presented, self._pass)
         match credential:
             case None:
-                return Absent()
+                return _ABSENT
             case Problem():
                 return Refuse(credential)
             case Proof():
                 return self._judge_proof(credential, call, price, now_ms=now_ms)
-            case Pass():
-                return await self._judge_pass(credential, call, price, now_ms=now_ms)
+            case _HeldPass():
+                refusal = self._refuse_pass(credential, call, price, now_ms=now_ms)
+                if refusal is not None:
+                    return Refuse(problem_of(refusal))
+                denied = await self._denial(credential.given.id)
+                return credential.admit if denied is None else Refuse(denied)
             case _:
                 assert_never(credential)
 
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         """A fresh challenge for exactly this call, and how to solve it and send the proof."""
-        offered = self.challenge(
-            call.resource,
-            price,
-            puzzles=call.accepts.puzzles if call.accepts is not None else None,
-            now_ms=now_ms,
-            epoch=epoch,
-        )
-        published = offered.published()
-        text = published["challenge"]
-        solve = f"pypow solve --challenge {text}"
-        proof = f"challenge={text},nonce=<nonce>"
-        body: dict[str, object] = {"rail": self.name, **published, "solve": solve}
-        body["send"] = f"X-PoW-Solution: {proof}"
-        if price.sells is not None:
-            body["pass"] = {
-                "calls": price.sells.calls,
-                "lifetime": price.sells.lifetime_s,
-                "resource": call.resource.text,
-            }
-        if call.mcp is not None:
-            body["send_mcp"] = {"_meta": {PROOF_META: proof}}
-        return Offer(
-            rail=self.name,
-            www_authenticate=(
-                f'PoW challenge="{text}", difficulty="{published["difficulty"]}", '
-                f'algorithm="sha256", bits="{published["bits"]:g}"'
-            ),
-            body=body,
-            ask=(
-                f"Run `{solve}` and repeat the call with the header that it prints as "
-                f'_meta["{PROOF_META}"].'
-            ),
+        resource, puzzles = call.resource, None if call.accepts is None else call.accepts.puzzles
+        remembered = len(resource.name) <= _LONGEST_REMEMBERED
+        form = (self._form if remembered else self._make_form)(resource, price, puzzles)
+        octets = form.issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
+        expires_at_ms = now_ms + 1000 * self._lifetime_s
+        return form.filled_in(wire.text_of_octets(octets), expires_at_ms=expires_at_ms)
+
+    def _make_form(self, resource: Resource, price: Price, puzzles: int | None) -> OfferForm:
+        return OfferForm.of(self._issuer(resource, price, puzzles), price, resource)
+
+    def _issuer(self, resource: Resource | None, price: Price, puzzles: int | None) -> Issuer:
+        key = self._keyring.signing
+        return Issuer(
+            key,
+            q=difficulty.to_whole_hex_zeros(price.q) if puzzles is None else price.q,
+            puzzles=puzzles or 1,
+            weight=price.weight,
+            lifetime_s=self._lifetime_s,
+            resource=ANY_RESOURCE if resource is None else self._digest(key, resource),
         )
 
     def exchange(
@@ -182,7 +178,11 @@ class WorkRail:
             terms = wire.decode_challenge(proof.challenge or "")
         except WireError as error:
             return Refuse(problems.malformed_proof(str(error)))
-        checked = self._check_proof(proof, terms, resource, price, now_ms=now_ms)
+        if resource is None:
+            expected = Expected(now_ms=now_ms, epoch=terms.epoch, resource=terms.resource)
+        else:
+            expected = self._expected(proof, resource, price, now_ms=now_ms)
+        checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
         if resource is not None or terms.resource == ANY_RESOURCE:
@@ -201,35 +201,21 @@ class WorkRail:
         return Exchange(_claim(terms), bought)
 
     def _judge_proof(self, proof: Proof, call: Call, price: Price, *, now_ms: int) -> Verdict:
-        try:
-            terms = wire.decode_challenge(proof.challenge or "")
-        except WireError as error:
-            return Refuse(problems.malformed_proof(str(error)))
-        checked = self._check_proof(proof, terms, call.resource, price, now_ms=now_ms)
+        expected = self._expected(proof, call.resource, price, now_ms=now_ms)
+        checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
-        sold = self._sell(price, now_ms=now_ms, used=1)
-        return Admit(call.client, _claim(terms), sold.text if sold is not None else None)
+        sold = None
+        if price.sells is not None:
+            sold = self._sell(price, now_ms=now_ms, used=1)
+        return Admit(call.client, _claim(checked.challenge), None if sold is None else sold.text)
 
-    def _check_proof(
-        self,
-        proof: Proof,
-        terms: Challenge,
-        resource: Resource | None,
-        price: Price,
-        *,
-        now_ms: int,
-    ) -> Checked | Refusal:
-        # The digest is made with the key that signed, so that rotating keys voids no proof.
-        key = self._keyring.find(terms.key) or self._keyring.signing
-        expected = Expected(
-            now_ms=now_ms,
-            # The ledger compares the epoch, in the transaction that spends.
-            epoch=terms.epoch,
-            resource=terms.resource if resource is None else self._digest(key, resource),
-            weight=1 if resource is None else price.weight,
-        )
-        return challenge.check(proof, self._keyring, expected)
+    def _expected(self, proof: Proof, resource: Resource, price: Price, *, now_ms: int) -> Expected:
+        key_id, epoch = wire.key_and_epoch(proof.challenge or "")
+        # The digest is made with the key that signed, so that rotating keys voids no proof. The
+        # ledger compares the epoch, in the transaction that spends.
+        key = self._keyring.find(key_id) or self._keyring.signing
+        return Expected(now_ms, epoch, self._digest(key, resource), price.weight)
 
     def _sell(self, price: Price, *, now_ms: int, used: int) -> Pass | None:
         """The pass that a proof of this price buys, less the calls that the proof itself makes."""
@@ -246,43 +232,51 @@ class WorkRail:
             resource=self._entry_digest(key, price),
         )
 
-    async def _judge_pass(self, given: Pass, call: Call, price: Price, *, now_ms: int) -> Verdict:
-        key = self._keyring.find(given.key) or self._keyring.signing
-        of_entry = given.resource == self._entry_digest(key, price)
-        expected = Expected(
-            now_ms=now_ms,
-            epoch=0,
-            resource=given.resource if of_entry else self._digest(key, call.resource),
+    def _hold(self, text: str) -> "_HeldPass":
+        given = passes.decode(text)
+        key = passes.signer(given, self._keyring)
+        spend = Claim(given.id, None, given.expires_at_ms, given.calls) if given.calls else None
+        return _HeldPass(given, key, Admit(f"pass:{given.id.hex()}", spend))
+
+    def _refuse_pass(
+        self, held: "_HeldPass", call: Call, price: Price, *, now_ms: int
+    ) -> Refusal | None:
+        given, key = held.given, held.key
+        if isinstance(key, Refusal):
+            return key
+        if given.resource == self._entry_digest(key, price):
             # Calls of the entry were bought, so they are owed though its price has risen since.
-            weight=1 if of_entry else price.weight,
-        )
-        checked = passes.check(given, self._keyring, expected)
-        if isinstance(checked, Refusal):
-            return Refuse(problem_of(checked))
-        denied = await self._denial(checked.id)
-        if denied is not None:
-            return Refuse(denied)
-        spend = Claim(checked.id, None, checked.expires_at_ms, checked.calls)
-        return Admit(f"pass:{checked.id.hex()}", spend if checked.calls else None)
+            return passes.check_terms(given, now_ms=now_ms, resource=given.resource)
+        asked = self._digest(key, call.resource)
+        return passes.check_terms(given, now_ms=now_ms, resource=asked, weight=price.weight)
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
-        return _scope_digest(key.resource_mac, self._host, *resource.parts)
+        if len(resource.name) > _LONGEST_REMEMBERED:
+            return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
+        return self._known_digest(key.id, resource.kind, resource.method, resource.name)
 
     def _entry_digest(self, key: Key, price: Price) -> bytes:
-        return _scope_digest(key.resource_mac, self._host, b"entry", price.name.encode())
+        return self._known_digest(key.id, "entry", price.name)
+
+    def _make_digest(self, key_id: int, *parts: str) -> bytes:
+        key = self._keyring.find(key_id) or self._keyring.signing
+        names = (part.encode() for part in parts)
+        return challenge.scope_digest(key.resource_mac, self._host, *names)
 
 
-def _scope_digest(key: bytes, *parts: bytes) -> bytes:
-    if sum(map(len, parts)) > _REMEMBERED:
-        return challenge.scope_digest(key, *parts)
-    return _remembered_digest(key, *parts)
+@dataclass(frozen=True, slots=True)
+class _HeldPass:
+    """A pass, read once: its holder sends it with every call.
 
+    Attributes:
+        given: what it says.
+        key: what signed it; a refusal where nothing of ours did.
+        admit: what it gets when it stands.
+    """
 
-_REMEMBERED: Final = 512
-"""Octets of the longest names that are remembered: callers must not fill the memory."""
-
-_remembered_digest = functools.lru_cache(maxsize=1024)(challenge.scope_digest)
-_remembered_pass = functools.lru_cache(maxsize=1024)(passes.decode)
+    given: Pass
+    key: Key | Refusal
+    admit: Admit
 
 
 def problem_of(refusal: Refusal) -> Problem:
@@ -292,46 +286,3 @@ def problem_of(refusal: Refusal) -> Problem:
 
 def _claim(solved: Challenge) -> Claim:
     return Claim(solved.id, solved.epoch, solved.expires_at_ms)
-
-
-def _read(presented: tuple[Presented, ...]) -> Proof | Pass | Problem | None:
-    """The one credential that a call presents: a proof, a pass, or what is wrong.
-
-    A browser sends its cookie along whatever the caller means. So a cookie gives way to what was
-    sent on purpose, and one that cannot be read counts as none.
-    """
-    if not presented:
-        return None
-    meant = tuple(one for one in presented if one.form is not Form.COOKIE)
-    found: set[Proof | Pass] = set()
-    for one in meant or presented:
-        try:
-            found.add(_parse(one))
-        except WireError as error:
-            if one.form is not Form.COOKIE:
-                return problems.malformed_proof(f"{one.form.value}: {error}")
-    if len(found) > 1:
-        return problems.conflicting_credentials(
-            f"expected one proof or pass, got {len(found)} different ones; send one"
-        )
-    return found.pop() if found else None
-
-
-def _parse(presented: Presented) -> Proof | Pass:
-    value = presented.value
-    if presented.form is Form.META:
-        return wire.proof_from_json(value)
-    assert isinstance(value, bytes)
-    try:
-        text = value.decode("ascii")
-    except UnicodeDecodeError:
-        raise WireError("expected ASCII characters only") from None
-    match presented.form:
-        case Form.SOLUTION_HEADER:
-            return wire.proof_from_header(text)
-        case Form.AUTHORIZATION:
-            return wire.proof_from_authorization(text)
-        case Form.PASS | Form.COOKIE:
-            return _remembered_pass(text)
-        case _:
-            assert_never(presented.form)
