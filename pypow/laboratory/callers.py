@@ -2,7 +2,7 @@
 """Everybody who calls in a run, as columns of numbers: one row for each call under way."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -54,6 +54,7 @@ class Callers:
         spent: hashes done for this call.
         failures: how often this call was turned away.
         past: of each principal.
+        draw: gives a number from 0 to one less than its argument.
     """
 
     def __init__(self, world: World, attack: Attack, random: np.random.Generator) -> None:
@@ -89,6 +90,7 @@ class Callers:
         self.work = np.zeros(rows)
         self.spent = np.zeros(rows)
         self.failures = np.zeros(rows, dtype=np.int64)
+        self.draw: Callable[[int], int] = lambda choices: int(random.integers(choices))
         self.honest = honest
         self.principals = principals
 

@@ -71,6 +71,18 @@ class Gate(Protocol):
         ...
 
 
+class Order(Protocol):
+    """Who waits for the server, and who goes next."""
+
+    def join(self, rows: Rows, now: float, /) -> Turned:
+        """Rows come to wait; some find no room, or have to make room."""
+        ...
+
+    def leave(self, room: int, now: float, /) -> tuple[Rows, Turned]:
+        """Who goes next, and who has waited too long."""
+        ...
+
+
 class Line:
     """First come, first served; who finds it full is turned away."""
 
@@ -78,13 +90,13 @@ class Line:
         self._room, self._longest_s = room, longest_s
         self._waiting: deque[tuple[int, float]] = deque()
 
-    def join(self, rows: Rows, now: float) -> Turned:
+    def join(self, rows: Rows, now: float, /) -> Turned:
         """Take rows as long as there is room."""
         room = max(0, self._room - len(self._waiting))
         self._waiting.extend((int(row), now) for row in rows[:room])
         return Turned(away=rows[room:])
 
-    def leave(self, room: int, now: float) -> tuple[Rows, Turned]:
+    def leave(self, room: int, now: float, /) -> tuple[Rows, Turned]:
         """The first ``room`` rows; before them go those that have waited too long."""
         late = []
         # Waiting as long as the whole line takes is not too long.

@@ -12,7 +12,7 @@ from collections import deque
 import numpy as np
 
 from .callers import Callers, Floats, Rows
-from .gates import Line, Offers, Turned
+from .gates import Line, Offers, Order, Turned
 from .world import World
 
 REST_BITS = 18.0
@@ -203,7 +203,7 @@ class TokenBucket:
         self._callers = callers
         self._tokens = np.full(len(callers.past), self.burst)
         self._seen = np.zeros(len(callers.past))
-        self._line = Line(world.room, world.queue_s)
+        self._line: Order = Line(world.room, world.queue_s)
 
     def ask(self, rows: Rows, now: float, /) -> Offers:
         """See `Gate`."""
