@@ -180,6 +180,9 @@ class FairShareGate:
 
     def present(self, rows: Rows, now: float, /) -> Turned:
         """See `Gate`."""
+        # Only the first time: later ones say how full it is, not how long a puzzle takes.
+        first = rows[self._callers.failures[rows] == 0]
+        self._second.delays.extend((now - self._callers.signed[first]).tolist())
         good = np.array([self._redeems(row, now) for row in rows.tolist()], dtype=bool)
         turned = self._order.join(rows[good], now)
         self._waiting += int(good.sum()) - len(turned.away)
@@ -197,7 +200,6 @@ class FairShareGate:
         served, turned = self._order.leave(room, now)
         self._waiting -= len(served) + len(turned.away)
         self._second.admitted += len(served)
-        self._second.delays.extend((now - self._callers.signed[served]).tolist())
         for who in self._callers.who[served].tolist():
             self._second.newcomers += self._accounts.admit(who, now)
         return served, turned
