@@ -108,6 +108,34 @@ class World:
         return max(1, round(self.capacity * self.queue_s))
 
 
+def parse_mix(text: str) -> Sequence[Machine]:
+    """Read a mix of hardware as it is written on a command line.
+
+    Args:
+        text: items joined by commas, each a class of `MIX` or a rate in hashes per second, a
+            colon, and its share in percent: ``hashlib:50,native core:40,2.5e9:10``.
+
+    Raises:
+        InvalidInputError: no such class, no such share, or a sum other than 100.
+
+    >>> [machine.share for machine in parse_mix("hashlib:75,2e9:25")]
+    [0.75, 0.25]
+    """
+    classes = {machine.name: machine.hashes_per_s for machine in MIX}
+    mix = []
+    for item in text.split(","):
+        name, _, share = item.partition(":")
+        try:
+            rate = classes[name] if name in classes else float(name)
+            mix.append(Machine(name, rate, float(share) / 100))
+        except ValueError:
+            raise InvalidInputError(
+                f"mix: expected NAME:PERCENT or HASHES_PER_S:PERCENT, got {shown(item)}; "
+                f"names: {', '.join(classes)}"
+            ) from None
+    return tuple(mix)
+
+
 def _require(name: str, given: float, low: float, high: float, unit: str = "") -> None:
     """Refuse what is no number from ``low`` to ``high``; NaN is none."""
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not low <= given <= high:
