@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.profiles import Device, device_of
 
 from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price
-from .reference import PROFILES, Reference
 from .resource import Resource
 from .settings import Settings
 
@@ -69,7 +69,7 @@ class Explanation:
     """
 
     profile: str
-    reference: Reference
+    reference: Device
     prices: tuple[PriceLine, ...]
     warnings: tuple[str, ...]
 
@@ -81,7 +81,7 @@ def explain(settings: Settings) -> Explanation:
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
-        PROFILES[profile],
+        device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
         tuple(_warnings(settings, policy)),
     )
@@ -121,7 +121,7 @@ def _line(price: Price, profile: str) -> PriceLine:
         entry=price.name,
         bits=difficulty.bits(price.q),
         hashes=hashes,
-        seconds=hashes / PROFILES[profile].hashes_per_s,
+        seconds=hashes / device_of(profile).hashes_per_s,
         free=None if price.free is None else (price.free.calls, price.free.period_ms),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,

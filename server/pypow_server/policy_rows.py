@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.profiles import DEFAULT_DEVICE
 
 from .access import Access
 from .policy import Entry, PassTerms, Price, relative_weight
-from .reference import DEFAULT_PROFILE
 from .stores import Quota
 
 
@@ -41,7 +41,7 @@ class Rows:
         denied: who is kept out.
         default_free: free calls of what no row is about.
         default_sells: the pass that a proof of the default price buys.
-        profile: whose speed made work of times; one of `reference.PROFILES`.
+        profile: whose speed made work of times; what `profiles.device_of` knows.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -49,7 +49,7 @@ class Rows:
     denied: tuple[Access, ...] = ()
     default_free: Quota | None = None
     default_sells: PassTerms | None = None
-    profile: str = DEFAULT_PROFILE
+    profile: str = DEFAULT_DEVICE
 
     def default(self, bits: float) -> Price:
         """The price of what no row is about, at this many bits."""

@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 
 from pypow.errors import InvalidInputError
+from pypow.profiles import DEFAULT_DEVICE, device_of
 
 from . import setting_texts
 from .access import Access
 from .match import Match
 from .policy import PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
-from .reference import DEFAULT_PROFILE, PROFILES
 from .stores import Quota
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
@@ -118,7 +118,7 @@ class _Reading:
 
     @property
     def profile(self) -> str:
-        return self.document.work.profile or DEFAULT_PROFILE
+        return self.document.work.profile or DEFAULT_DEVICE
 
     def settings(self) -> FileSettings:
         document = self.document
@@ -144,8 +144,7 @@ class _Reading:
         return found
 
     def _rate(self) -> float:
-        check = setting_texts.one_of(tuple(PROFILES))
-        return PROFILES[self._read(("work", "profile"), check, self.profile)].hashes_per_s
+        return self._read(("work", "profile"), device_of, self.profile).hashes_per_s
 
     def _price(self, index: int, table: PriceTable, rate: float) -> PriceRow:
         place: Place = ("price", index)

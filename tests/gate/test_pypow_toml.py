@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pypow import InvalidInputError, difficulty
+from pypow.profiles import DEFAULT_DEVICE, DEVICES, PROFILES
 from pypow_server.policy import PassTerms
 from pypow_server.pypow_toml import load, read
-from pypow_server.reference import DEFAULT_PROFILE, PROFILES
 from pypow_server.resource import Resource
 from pypow_server.settings import Settings, option, variable
 from pypow_server.stores import Quota
@@ -106,7 +106,7 @@ def test_prices_are_bits_hashes_or_time_at_a_profiles_speed() -> None:
         work = "250ms"
         """
     ).rows
-    hashes = PROFILES[DEFAULT_PROFILE].hashes_per_s / 4
+    hashes = DEVICES[DEFAULT_DEVICE].hashes_per_s / 4
     assert [row.q for row in rows.prices] == [
         difficulty.from_bits(20.5),
         difficulty.from_hashes(1_000_000),
@@ -121,8 +121,11 @@ def test_another_profile_is_another_price() -> None:
         assert found is not None
         return found
 
-    fast_to_slow = sorted(PROFILES, key=lambda name: -PROFILES[name].hashes_per_s)
-    assert sorted(PROFILES, key=lambda name: -q(name)) == fast_to_slow
+    fast_to_slow = sorted(DEVICES, key=lambda name: -DEVICES[name].hashes_per_s)
+    assert sorted(DEVICES, key=lambda name: -q(name)) == fast_to_slow
+    assert {name: q(name) for name in PROFILES} == {
+        name: q(profile.device.name) for name, profile in PROFILES.items()
+    }
 
 
 def test_a_price_has_free_calls_a_pass_and_a_mode_of_its_own() -> None:
@@ -303,7 +306,7 @@ def test_what_is_wrong_is_told_in_one_line_with_its_place(name: str, tmp_path: P
 
 
 def test_a_profile_that_nobody_measured_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"line 2: work.profile: expected one of browser"):
+    with pytest.raises(InvalidInputError, match=r"line 2: work.profile: expected a profile"):
         read('[work]\nprofile = "abacus"\n')
 
 
@@ -356,9 +359,9 @@ def test_the_page_lists_every_key_of_the_file_and_no_other() -> None:
     assert documented == keys - shared | lists
 
 
-def test_the_page_names_every_profile_with_its_speed() -> None:
+def test_the_page_names_every_device_with_its_speed() -> None:
     page = PAGE.read_text("utf-8")
-    for name, reference in PROFILES.items():
+    for name, reference in DEVICES.items():
         millions = f"{reference.hashes_per_s / 1e6:g} MH/s"
         assert re.search(rf"^\| `{name}` \| {re.escape(millions)} \| {reference.as_of}", page, re.M)
 
