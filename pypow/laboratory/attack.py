@@ -185,6 +185,7 @@ def _attack(given: Mapping[str, float]) -> Attack:
     if not attack.identities:
         attack = replace(attack, identities=attack.nodes if bots else 1)
     if not attack.connections:
-        few = 1000 if attack.identities <= 256 else 2000
-        attack = replace(attack, connections=4 * attack.nodes if bots else few)
+        few = attack.identities <= 256 and attack.past is Past.NONE
+        gpus = 1000 if few else 2000
+        attack = replace(attack, connections=4 * attack.nodes if bots else gpus)
     return attack

@@ -40,7 +40,7 @@ class Contender:
 
 
 def fair_share(constants: Constants) -> Contender:
-    """pypow's own gate with constants of one's own."""
+    """The gate of pypow with constants of one's own."""
     return Contender(OURS, "pypow", lambda callers, world: FairShareGate(callers, world, constants))
 
 

@@ -19,17 +19,17 @@ class Group:
 
     Attributes:
         calls: how many.
-        served: share of them, 0 to 1.
-        p50_s: of those that were served, from asking to the answer; NaN is none.
+        served: share of them, 0 to 1; None where there were none.
+        p50_s: of those that were served, from asking to the answer; None where none was.
         p95_s: likewise.
         p99_s: likewise.
     """
 
     calls: int
-    served: float
-    p50_s: float
-    p95_s: float
-    p99_s: float
+    served: float | None
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Outcome:
         fresh: those never seen before.
         bursts: agents that make many calls at once.
         attacker_per_s: his calls served, each second of the attack.
-        bits_per_call: log2 of the hashes that he did for one of them; NaN is none.
+        bits_per_call: log2 of the hashes that he did for one of them; None where there were none.
         spread: half the distance between the best and the worst seed, of the share served.
     """
 
@@ -51,7 +51,7 @@ class Outcome:
     fresh: Group
     bursts: Group
     attacker_per_s: float
-    bits_per_call: float
+    bits_per_call: float | None
     spread: float
 
 
@@ -62,7 +62,7 @@ def outcome(world: World, diaries: Sequence[Diary]) -> Outcome:
         for diary in diaries
     ]
     plain = [one[one[:, 0] != Kind.BURST] for one in ended]
-    shares = [_group(one).served for one in plain]
+    shares = [_group(one).served or 0.0 for one in plain]
     everything = np.concatenate(ended)
     admitted = sum(sum(diary.admitted) for diary in diaries)
     hashes = sum(diary.hashes for diary in diaries)
@@ -77,7 +77,7 @@ def outcome(world: World, diaries: Sequence[Diary]) -> Outcome:
         fresh=of(Kind.FRESH),
         bursts=of(Kind.BURST),
         attacker_per_s=admitted / attack_s,
-        bits_per_call=math.log2(hashes / admitted) if admitted and hashes else math.nan,
+        bits_per_call=math.log2(hashes / admitted) if admitted and hashes else None,
         spread=(max(shares) - min(shares)) / 2,
     )
 
@@ -90,6 +90,6 @@ def _group(ended: NDArray[np.float64]) -> Group:
     took = ended[:, 2]
     served = took[np.isfinite(took)]
     if not len(served):
-        return Group(len(took), 0.0 if len(took) else math.nan, math.nan, math.nan, math.nan)
+        return Group(len(took), 0.0 if len(took) else None, None, None, None)
     p50, p95, p99 = (float(one) for one in np.quantile(served, [0.5, 0.95, 0.99]))
     return Group(len(took), len(served) / len(took), p50, p95, p99)

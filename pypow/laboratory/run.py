@@ -31,8 +31,6 @@ class Diary:
         ended: of honest calls: kind, when it began, and how long it took; infinity is given up.
         admitted: of the attacker, each second of the run.
         hashes: that the attacker did, in all.
-        bits: the median price of what was asked in each second, for known callers; NaN is nobody.
-        known_served: share of the calls of known callers that ended well, each second.
     """
 
     ended: list[tuple[int, float, float]] = field(default_factory=list)

@@ -1,0 +1,5 @@
+from pathlib import Path
+
+
+def rendered(cells: object) -> dict[Path, str]:
+    return {}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Play every gate of the laboratory in every scenario, and keep what came of it.
+
+    python benchmarks/laboratory.py                        # what is not kept yet; an hour or two
+    python benchmarks/laboratory.py --again --gates fair-share --scenarios S2,S5
+    python benchmarks/laboratory.py --render               # docs/difficulty.md from what is kept
+
+The same seed gives the same figures on every machine, so a cell that is kept is not played again
+unless one asks for it. `difficulty_page.py` renders the page.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import difficulty_page
+from pypow.laboratory.attack import SCENARIOS, parse
+from pypow.laboratory.lineup import LINEUP, OURS, contender
+from pypow.laboratory.outcome import Group, Outcome, outcome
+from pypow.laboratory.run import play
+from pypow.laboratory.world import World
+
+KEPT = Path(__file__).parent / "results" / "laboratory.json"
+FARMED = ("farmed:128", "farmed:256", "farmed:512")
+SEEDS = (1, 2, 3)
+VARIANTS = ("bucket-queue", "fifo", "no-standing", "no-escalation")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One gate in one scenario.
+
+    Attributes:
+        gate: its name in the lineup.
+        scenario: its name, or an attack as it is written on a command line.
+        seeds: how many runs this is the sum of.
+        outcome: what came of it.
+    """
+
+    gate: str
+    scenario: str
+    seeds: int
+    outcome: Outcome
+
+
+Cells = Mapping[tuple[str, str], Cell]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--gates", default="", help="names, joined by commas")
+    parser.add_argument("--scenarios", default="", help="likewise")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
+    parser.add_argument("--again", action="store_true", help="play what is kept too")
+    parser.add_argument("--render", action="store_true", help="play nothing")
+    asked = parser.parse_args()
+    cells = dict(load(KEPT))
+    if not asked.render:
+        wanted = list(cells_of(asked.gates, asked.scenarios))
+        missing = [one for one in wanted if asked.again or one not in cells]
+        for cell in played(missing, asked.jobs):
+            cells[cell.gate, cell.scenario] = cell
+            save(cells, KEPT)
+    for path, text in difficulty_page.rendered(cells).items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
+
+
+def cells_of(gates: str, scenarios: str) -> Iterator[tuple[str, str]]:
+    """Gates and scenarios that were named; by default all that the page shows."""
+    for gate in gates.split(",") if gates else LINEUP:
+        for scenario in scenarios.split(",") if scenarios else SCENARIOS:
+            yield gate, scenario
+    if not scenarios and (not gates or OURS in gates):
+        yield from ((OURS, scenario) for scenario in FARMED)
+
+
+def played(missing: Sequence[tuple[str, str]], jobs: int) -> Iterator[Cell]:
+    """Cells as they are done; progress on standard error."""
+    with ProcessPoolExecutor(jobs) as pool:
+        todo = [pool.submit(cell_of, gate, scenario) for gate, scenario in missing]
+        for number, done in enumerate(as_completed(todo), start=1):
+            cell = done.result()
+            served = f"{cell.outcome.all.served:6.1%} of honest calls served"
+            print(
+                f"{number}/{len(todo)} {cell.gate} {cell.scenario}: {served}",
+                file=sys.stderr,
+                flush=True,
+            )
+            yield cell
+
+
+def cell_of(gate: str, scenario: str) -> Cell:
+    """Play one cell."""
+    # What shows a part of our own gate at work is slow to play, and needs no spread.
+    seeds = SEEDS[:1] if gate in VARIANTS else SEEDS
+    attack = parse(scenario)
+    world = World(bursts=attack.bursts)
+    diaries = [play(world, attack, contender(gate).make, seed=seed) for seed in seeds]
+    return Cell(gate, scenario, len(seeds), outcome(world, diaries))
+
+
+def load(path: Path) -> Cells:
+    """What is kept; nothing if there is no file."""
+    if not path.exists():
+        return {}
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return {(row["gate"], row["scenario"]): _cell(row) for row in rows}
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    found = row["outcome"]
+    groups = {name: Group(**found[name]) for name in ("all", "known", "fresh", "bursts")}
+    return Cell(row["gate"], row["scenario"], row["seeds"], Outcome(**found | groups))
+
+
+def save(cells: Cells, path: Path) -> None:
+    """Keep cells, in the order of the lineup, a line each."""
+    order = {name: place for place, name in enumerate(LINEUP)}
+    rows = sorted(cells.values(), key=lambda cell: (order[cell.gate], cell.scenario))
+    lines = [json.dumps(dataclasses.asdict(row)) for row in rows]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
