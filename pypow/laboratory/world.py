@@ -80,6 +80,11 @@ class World:
         _require("fresh", self.fresh, 0, 1)
         _require("bursts", self.bursts, 0, 1000)
         _require("burst_calls", self.burst_calls, 1, 1000)
+        if self.seconds * 0.6 < 2 * self.patience_s:
+            raise InvalidInputError(
+                f"seconds: expected an attack of at least twice the patience, so a run of "
+                f"{self.patience_s / 0.3:.0f} or more, got {self.seconds:g}"
+            )
         for machine in self.mix:
             _require(f"hashes_per_s of {machine.name}", machine.hashes_per_s, 1, 1e15)
             _require(f"share of {machine.name}", machine.share, 0, 1)
