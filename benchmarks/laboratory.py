@@ -10,26 +10,18 @@ unless one asks for it. `difficulty_page.py` renders the page.
 """
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import difficulty_page
+from cells import ATTACKED, FARMED, KEPT, VARIANTS, Cell, load, save
 from pypow.laboratory.attack import parse
 from pypow.laboratory.lineup import LINEUP, OURS, contender
-from pypow.laboratory.outcome import Group, Outcome, outcome
+from pypow.laboratory.outcome import outcome
 from pypow.laboratory.run import play
 from pypow.laboratory.world import World
 
-KEPT = Path(__file__).parent / "results" / "laboratory.json"
-ATTACKED = ("S0", "S2", "S3a", "S3b", "S3c", "S3d", "S5")
-FARMED = ("farmed:128", "farmed:256", "farmed:512", "S4c", "S4d")
-VARIANTS = ("fifo", "no-standing", "no-escalation", "bucket-queue")
 SHOWN = (
     *((OURS, scenario) for scenario in ATTACKED),
     *((gate, scenario) for gate in LINEUP if gate not in VARIANTS for scenario in ATTACKED),
@@ -40,26 +32,6 @@ SHOWN = (
 )
 """What the page shows; first what matters most."""
 SEEDS = (1, 2, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One gate in one scenario.
-
-    Attributes:
-        gate: its name in the lineup.
-        scenario: its name, or an attack as it is written on a command line.
-        seeds: how many runs this is the sum of.
-        outcome: what came of it.
-    """
-
-    gate: str
-    scenario: str
-    seeds: int
-    outcome: Outcome
-
-
-Cells = Mapping[tuple[str, str], Cell]
 
 
 def main() -> None:
@@ -114,28 +86,6 @@ def cell_of(gate: str, scenario: str) -> Cell:
     world = World(bursts=attack.bursts)
     diaries = [play(world, attack, contender(gate).make, seed=seed) for seed in seeds]
     return Cell(gate, scenario, len(seeds), outcome(world, diaries))
-
-
-def load(path: Path) -> Cells:
-    """What is kept; nothing if there is no file."""
-    if not path.exists():
-        return {}
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    return {(row["gate"], row["scenario"]): _cell(row) for row in rows}
-
-
-def _cell(row: Mapping[str, Any]) -> Cell:
-    found = row["outcome"]
-    groups = {name: Group(**found[name]) for name in ("all", "known", "fresh", "bursts")}
-    return Cell(row["gate"], row["scenario"], row["seeds"], Outcome(**found | groups))
-
-
-def save(cells: Cells, path: Path) -> None:
-    """Keep cells, in the order of the lineup, a line each."""
-    order = {name: place for place, name in enumerate(LINEUP)}
-    rows = sorted(cells.values(), key=lambda cell: (order[cell.gate], cell.scenario))
-    lines = [json.dumps(dataclasses.asdict(row)) for row in rows]
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
