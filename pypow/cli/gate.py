@@ -62,7 +62,7 @@ def gate(
     ] = None,
     mcp_path: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Where the upstream speaks MCP. [/mcp]"),
+        typer.Option(metavar="PATH", help="Where the upstream speaks MCP, or none. [/mcp]"),
     ] = None,
     lifetime: Annotated[
         str | None,
@@ -269,7 +269,7 @@ def greeting(settings: "Settings") -> str:
     hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
-callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
+callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths) or "no path"})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
 keys      {settings.key_file}

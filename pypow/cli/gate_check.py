@@ -58,7 +58,8 @@ def _shown(explained: "Explanation") -> str:
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
-    return "\n".join([*table, "", speed, *warnings])
+    hints = [f"hint: {text}" for text in explained.hints]
+    return "\n".join([*table, "", speed, *warnings, *hints])
 
 
 def _row(line: "PriceLine") -> tuple[str, ...]:
