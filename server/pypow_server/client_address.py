@@ -31,9 +31,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _NODE: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?")
 # RFC 7239 section 4. No comma and no backslash within quotes: elements are told apart by their
 # commas, and a quoted text that holds one comes apart in pieces that are no elements.
-_PAIR: Final = rb"[!#$%&'*+.^_`|~A-Za-z0-9-]+=(?:[!#$%&'*+.^_`|~A-Za-z0-9-]+|\"[^\",\\]*\")"
+_PAIR: Final = rb"([!#$%&'*+.^_`|~A-Za-z0-9-]+)=([!#$%&'*+.^_`|~A-Za-z0-9-]+|\"[^\",\\]*\")"
+_PAIRS: Final = re.compile(_PAIR)
 _ELEMENT: Final = re.compile(_PAIR + rb"(?:;" + _PAIR + rb")*")
-_FOR: Final = re.compile(rb"(?:^|;)for=(?:\"([^\"]*)\"|([^;]*))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +130,9 @@ def _hops(values: list[bytes], header: bytes) -> Iterator[Client | None]:
 
 
 def _forwarded_for(element: bytes) -> Client | None:
-    nodes = _FOR.findall(element) if _ELEMENT.fullmatch(element) else ()
-    return _address(nodes[0][0] or nodes[0][1]) if len(nodes) == 1 else None
+    pairs = _PAIRS.findall(element) if _ELEMENT.fullmatch(element) else ()
+    nodes = [value for name, value in pairs if name.lower() == b"for"]
+    return _address(nodes[0].strip(b'"')) if len(nodes) == 1 else None
 
 
 def _address(text: bytes) -> Client | None:

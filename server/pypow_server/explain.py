@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.profiles import Device, device_of
+from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
-from .reference import PROFILES, Reference
 from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
@@ -31,6 +32,7 @@ class PriceLine:
         bits: of work.
         hashes: on average.
         seconds: on average, at the profile's speed.
+        p99_s: what all but one in a hundred of its solves take.
         free: calls and milliseconds of its free quota; None for none.
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
@@ -40,6 +42,7 @@ class PriceLine:
     bits: float
     hashes: float
     seconds: float
+    p99_s: float
     free: tuple[int, int] | None
     sells: tuple[int, int] | None
     observe: bool
@@ -74,7 +77,7 @@ class Explanation:
     """
 
     profile: str
-    reference: Reference
+    reference: Device
     prices: tuple[PriceLine, ...]
     warnings: tuple[str, ...]
     hints: tuple[str, ...]
@@ -87,7 +90,7 @@ def explain(settings: Settings) -> Explanation:
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
-        PROFILES[profile],
+        device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
         tuple(_warnings(settings, policy)),
         tuple(_hints(settings, policy)),
@@ -110,12 +113,13 @@ def cost(settings: Settings, request: str) -> Cost:
 
 
 def _line(price: Price, profile: str) -> PriceLine:
-    hashes = difficulty.expected_hashes(price.q)
+    times = solve_times(price.q, hashes_per_s=device_of(profile).hashes_per_s)
     return PriceLine(
         entry=price.name,
         bits=difficulty.bits(price.q),
-        hashes=hashes,
-        seconds=hashes / PROFILES[profile].hashes_per_s,
+        hashes=difficulty.expected_hashes(price.q),
+        seconds=times.mean_s,
+        p99_s=times.p99_s,
         free=None if price.free is None else (price.free.calls, price.free.period_ms),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
@@ -163,13 +167,13 @@ def _hints(settings: Settings, policy: Policy) -> Iterator[str]:
             price = policy.price_of(Resource("http", other, where))
             if price is FREE or price.q < entry.price.q:
                 yield (
-                    f'"{entry.match}" costs more than "{other} {where}", which some frameworks take '
-                    f"for it ({how}); where yours does, price both alike, with a * or another row"
+                    f'"{entry.match}" costs more than "{other} {where}", which some frameworks '
+                    f"take for it ({how}); where yours does, price both alike, with a * or a row"
                 )
     if http and len(http) == len(policy.entries) and settings.origins.get("mcp_paths") == DEFAULT:
         yield (
-            f"GET and DELETE of {' and '.join(policy.mcp_paths)} are free, as MCP has it; where the "
-            "upstream speaks no MCP, say mcp_paths = []"
+            f"GET and DELETE of {' and '.join(policy.mcp_paths)} are free, as MCP has it; where "
+            "the upstream speaks no MCP, say mcp_paths = []"
         )
 
 
