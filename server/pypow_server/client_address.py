@@ -93,7 +93,7 @@ def client_of(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> Client
         trusted: whose headers count.
     """
     nearest = client_at(peer)
-    if not trusted.networks or not trusted.trust(nearest):
+    if not (trusted.networks and trusted.trust(nearest)):
         return nearest
     values = [value for name, value in headers if name.lower() == trusted.header]
     if trusted.header not in _LISTS:
@@ -142,7 +142,7 @@ def _address(text: bytes) -> Client | None:
 
 def client_at(peer: Peer) -> Client | None:
     """Who is at a connection's other end; None for one without an address (a Unix socket)."""
-    return _parsed(peer[0]) if peer else None
+    return _remembered(peer[0]) if peer and len(peer[0]) <= _LONGEST else None
 
 
 def _parsed(text: str) -> Client | None:

@@ -75,7 +75,7 @@ def _last_length(scope: Scope) -> Call | Problem:
 def _no_underscores(scope: Scope) -> Call | Problem:
     call = read_call(scope)
     kept = tuple(pair for pair in scope["headers"] if pair[0].startswith(b"x_pow"))
-    return replace(call, headers=call.headers + kept) if isinstance(call, Call) else call
+    return call._replace(headers=call.headers + kept) if isinstance(call, Call) else call
 
 
 proof_from_header, decode_pass = wire.proof_from_header, passes.decode
