@@ -408,3 +408,20 @@ def test_a_pass_lasts_no_longer(calls: int, lifetime_s: int, told: str) -> None:
 def test_a_star_stands_for_every_character() -> None:
     assert Match("tools/call a*b*c").is_written(Resource("mcp", "tools/call", "a\n1b\n2\nc"))
     assert Match("tools/call a*").is_written(Resource("mcp", "tools/call", "a\r\n"))
+
+
+def test_of_a_head_that_cannot_be_read_nothing_is_written_down() -> None:
+    bench = Bench()
+    assert bench.send("GET", headers=[(b"content-length", b"+1")]).status == 400
+    (found,) = bench.decisions
+    assert (found.client, found.method, found.name) == ("-", "-", "-")
+    assert (found.principal, found.rail, found.traceparent) == (None, None, None)
+
+
+def test_the_trace_of_a_message_is_written_down() -> None:
+    bench = Bench()
+    body = {**CALL, "params": {"name": "search", "_meta": {TRACE_META: "00-1-2-01"}}}
+    for sent in (body, CALL):
+        bench.send("POST", "/mcp", body=json.dumps(sent).encode())
+    assert [found.traceparent for found in bench.decisions] == ["00-1-2-01", None]
+    assert {(found.method, found.name) for found in bench.decisions} == {("tools/call", "search")}
