@@ -47,7 +47,7 @@ figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, an
 	$(BIN)/python benchmarks/report.py --measure
 
 coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
-	$(BIN)/pytest --cov --cov-report=term tests/gate tests/engine
+	$(BIN)/pytest --cov --cov-report=term tests/engine tests/gate
 
 mutants: $(VENV)/installed-dev ## Which small changes of what decides over admission no test notices
 	rm -rf mutants
