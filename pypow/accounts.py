@@ -180,6 +180,11 @@ def is_assured(principal: Principal, cost: int, constants: Constants, now_ms: in
     return earned(leaf.assured, constants.rate_min, constants.burst_min, elapsed_ms) >= cost
 
 
+def owing_ms(account: Account, constants: Constants) -> int:
+    """How long a store has to keep an account from ``at_ms`` on: until a new one has no more."""
+    return max(0, -(-(constants.burst_new - account.credit) * 1000 // constants.rate_min))
+
+
 def score(account: Account, constants: Constants, now_ms: int) -> int:
     """How far back a principal stands among those who wait, in 1/1024 of a call served.
 
@@ -206,6 +211,8 @@ def decayed(served: int, half_life_ms: int, then_ms: int, now_ms: int) -> int:
     Each call rounds down by less than two units of ``served`` (1/1024 of a call each), and the
     grid is late by less than a step (1.1 %). The product is at most 2**32 * 2**20.
     """
+    if not served:  # as of networks
+        return 0
     step_ms = half_life_ms // _DECAY_STEPS
     steps = now_ms // step_ms - then_ms // step_ms
     if steps >= 32 * _DECAY_STEPS:

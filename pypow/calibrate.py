@@ -6,7 +6,8 @@ from typing import Final
 
 from . import difficulty
 from .errors import InvalidInputError
-from .solve_times import PUZZLES, quantile, require_rate
+from .profiles import Device
+from .solve_times import PUZZLES, quantile, require_rate, solve_times
 
 MAX_P99_MS: Final = 5_000
 """Longer than this no caller waits gladly, and many HTTP clients not at all."""
@@ -74,3 +75,25 @@ def require_p99(p99_ms: float, *, force: bool = False) -> float:
             f"{p99_ms / 1000:g} s; give {most_ms / 1000:g}s{way_round}"
         )
     return p99_ms
+
+
+def require_quick(q: int, *, device: Device, most_ms: float) -> int:
+    """Refuse a price that the device it is reckoned with does not pay in time.
+
+    Args:
+        q: the price, in 1/1024 bit.
+        device: of the callers that the gate is for.
+        most_ms: what all but one in a hundred solves may take, in milliseconds.
+
+    Raises:
+        InvalidInputError: the text has the price that would do.
+    """
+    p99_s = solve_times(q, hashes_per_s=device.hashes_per_s).p99_s
+    if 1000 * p99_s > most_ms:
+        would_do = bits_within(most_ms, hashes_per_s=device.hashes_per_s)
+        raise InvalidInputError(
+            f"expected a p99 of at most {most_ms / 1000:g} s on {device.name}, got {p99_s:.3g} s "
+            f"for {difficulty.bits(q):.4g} bits; at most {would_do} bits would do, or allow it "
+            "with max_p99 in [work] of the policy file"
+        )
+    return q

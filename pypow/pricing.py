@@ -37,6 +37,7 @@ from .tariff import (
 )
 
 __all__ = [
+    "OVERDRAFT_STEP_Q",
     "UNIT",
     "Account",
     "Admission",
@@ -90,11 +91,17 @@ class Quote:
 
     @property
     def overdraft(self) -> int:
-        """The surcharge as a challenge holds it: in 1/8 bit, rounded up.
+        """The surcharge as a challenge of difficulty `q` holds it: in 1/8 bit, rounded up."""
+        return self.overdraft_at(self.q)
 
-        Whoever rounds `q` down for a caller that counts whole zeros takes as much off this.
+    def overdraft_at(self, q: int) -> int:
+        """The surcharge that a challenge of another difficulty may claim.
+
+        For callers that count whole zeros ``q`` is rounded. What it was rounded down by, they
+        have not paid for; up to the slack, their proofs are redeemable all the same.
         """
-        return -(-(self.overdraft_q + self.entry_q) // OVERDRAFT_STEP_Q)
+        surcharge = self.overdraft_q + self.entry_q - max(0, self.q - q)
+        return max(0, -(-surcharge // OVERDRAFT_STEP_Q))
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +241,12 @@ def admit(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Adm
 
 
 def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> tuple[int, int]:
-    """How much credit a call lacks most, and at which level; the networks' in their own scale.
+    """How much credit a call lacks most, and at which level.
 
-    What is needed is never more than everybody's burst: else what a heavy call costs would depend
-    on how crowded it is, and a proof could come to nothing without anybody having called.
+    A network pays a part of the cost but must have all of it, as its last caller must: so no
+    number of addresses gets a call more than the share says. What is needed is never more than
+    everybody's burst: else what a heavy call costs would depend on how crowded it is, and a proof
+    could come to nothing without anybody having called.
     """
     constants = tariff.constants
     cost = weight * UNIT * constants.replicas
@@ -250,7 +259,7 @@ def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> 
         return missing, at
     for index, level in enumerate(principal.networks, start=1):
         if not (standing and level.share == 1):
-            lacking = _lacking(level.account, cost // level.share, tariff, now_ms)
+            lacking = _lacking(level.account, cost, tariff, now_ms)
             if lacking > missing:
                 missing, at = lacking, index
     return missing, at

@@ -106,6 +106,9 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 DEFAULT_DEVICE: Final = "laptop"
 
+DEFAULT_BITS: Final = 16
+"""The price of a call at a gate that was told nothing else."""
+
 
 def device_of(name: str) -> Device:
     """The device of that name, or the one that a profile of that name is reckoned with.

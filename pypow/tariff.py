@@ -76,9 +76,9 @@ class Constants:
         surcharge_cap = 255 * OVERDRAFT_STEP_Q  # what one byte of a challenge holds
         for name, low, high in (
             ("base_q", MIN_Q, MAX_Q),
+            ("max_entry_q", 0, surcharge_cap),
+            ("max_overdraft_q", 0, surcharge_cap - self.max_entry_q),
             ("max_q", self.base_q + self.max_entry_q, MAX_Q),
-            ("max_entry_q", 0, surcharge_cap - self.max_overdraft_q),
-            ("max_overdraft_q", 0, surcharge_cap),
             ("slack_q", 0, 8 * STEPS_PER_BIT),
             ("rate_min", 1, self.rate_max),
             ("rate_max", 1, MAX_RATE),
@@ -94,6 +94,35 @@ class Constants:
             ("replicas", 1, 16),
         ):
             require_within(name, getattr(self, name), low, high)
+
+    @classmethod
+    def of_quota(cls, calls: int, period_ms: int, base_q: int) -> "Constants":
+        """What follows from a quota such as 60 calls in 60 s; the rest is as it is by default.
+
+        A fifteenth of the quota doubles the price, is there for newcomers, and may be used at
+        once whatever others do.
+
+        Args:
+            calls: how many may be made at once.
+            period_ms: in what time they grow back when there is room.
+            base_q: difficulty of a call of weight 1 by somebody within the quota.
+
+        Raises:
+            InvalidInputError: no such quota.
+        """
+        require_within("calls", calls, 1, MAX_CREDIT // UNIT)
+        require_within("period_ms", period_ms, 1, 1 << 40)
+        rate = max(1, calls * UNIT * 1000 // period_ms)
+        part = max(UNIT, calls * UNIT // 15)
+        return cls(
+            base_q=base_q,
+            rate_max=rate,
+            rate_min=max(1, rate // 30),
+            burst=calls * UNIT,
+            burst_min=part,
+            burst_new=part,
+            credit_per_bit=part,
+        )
 
 
 @dataclass(frozen=True, slots=True)

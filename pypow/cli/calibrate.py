@@ -15,7 +15,7 @@ from pypow import difficulty, engine
 from pypow.calibrate import bits_within, require_p99
 from pypow.durations import duration_ms
 from pypow.errors import InvalidInputError
-from pypow.profiles import PROFILES, Device, Profile, profile_of
+from pypow.profiles import PROFILES, Device, Profile, device_of, profile_of
 from pypow.solve_times import PUZZLES, SolveTimes, plain_times, require_rate, solve_times
 
 from .figures import columns, count, duration, rate, work
@@ -84,7 +84,8 @@ def calibrate(
         return
     chosen = profile_of(profile)
     p99_ms = require_p99(chosen.p99_ms if p99 is None else duration_ms(p99), force=force)
-    found = _calibrated(chosen, _device(chosen.device, hashrate, here=here), p99_ms)
+    device = chosen.device if write is None else _device_of_file(chosen, write)
+    found = _calibrated(chosen, _device(device, hashrate, here=here), p99_ms)
     changes: tuple[Change, ...] = ()
     if write is not None:
         changes = _write(write, found, match)
@@ -154,6 +155,15 @@ def _device(listed: Device, hashrate: float | None, *, here: bool) -> Device:
         source = f"{engine.chosen_kernel().name} on one thread of {this_machine().cpu}"
         return Device("here", engine.hashrate(), source, today, measured=True)
     return listed
+
+
+def _device_of_file(profile: Profile, path: Path) -> Device:
+    """The profile's device; but single calls are for the callers that the whole file is for."""
+    if profile.name != "step-up" or not path.exists():
+        return profile.device
+    from pypow_server.pypow_toml import load
+
+    return device_of(load(path).rows.profile)
 
 
 def _write(path: Path, found: Calibration, match: str | None) -> "tuple[Change, ...]":

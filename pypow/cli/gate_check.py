@@ -45,7 +45,7 @@ def _shown(explained: "Explanation") -> str:
     reference = explained.reference
     origin = "measured" if reference.measured else "estimate"
     rows = [
-        ("entry", "bits", "hashes", "time", "free", "pass"),
+        ("entry", "bits", "hashes", "time", "p99", "free", "pass"),
         *(_row(line) for line in explained.prices),
     ]
     speed = (
@@ -63,12 +63,18 @@ def _row(line: "PriceLine") -> tuple[str, ...]:
         calls, seconds = line.sells
         sold = f"{calls} calls / {seconds}s" if calls else f"{seconds}s"
     entry = f"{line.entry} (observed)" if line.observe else line.entry
-    return (entry, f"{line.bits:.4g}", count(line.hashes), duration(line.seconds), free, sold)
+    times = duration(line.seconds), duration(line.p99_s)
+    return (entry, f"{line.bits:.4g}", count(line.hashes), *times, free, sold)
 
 
 def _shown_cost(asked: "Cost") -> str:
     if asked.price is None:
-        what = {"deny": "is not let in", "allow": "is let in for nothing", "free": "is free"}
+        what = {
+            "deny": "is not let in",
+            "allow": "is let in for nothing",
+            "free": "is free",
+            "none": "is refused: MCP is spoken there, and its calls are priced one by one",
+        }
         return f"\n{asked.request}: {what[asked.entry]}"
     price = asked.price
     return (

@@ -8,10 +8,11 @@ from typing import Final
 
 from pypow import difficulty
 from pypow.profiles import Device, device_of
+from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .match import Match
-from .policy import FREE, Policy, Price
+from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .settings import Settings
 
@@ -27,6 +28,7 @@ class PriceLine:
         bits: of work.
         hashes: on average.
         seconds: on average, at the profile's speed.
+        p99_s: what all but one in a hundred of its solves take.
         free: calls and milliseconds of its free quota; None for none.
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
@@ -36,6 +38,7 @@ class PriceLine:
     bits: float
     hashes: float
     seconds: float
+    p99_s: float
     free: tuple[int, int] | None
     sells: tuple[int, int] | None
     observe: bool
@@ -47,9 +50,9 @@ class Cost:
 
     Attributes:
         request: method and name.
-        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; rows about networks
-            alone are left out.
-        price: None for what is free or denied.
+        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; ``none`` for a
+            WebSocket where MCP is spoken. Rows about networks are left out.
+        price: None for what is free or refused.
     """
 
     request: str
@@ -93,35 +96,23 @@ def cost(settings: Settings, request: str) -> Cost:
     Raises:
         InvalidInputError: a request that is neither of the two.
     """
-    policy, resource = settings.policy, Resource.parse(request)
-    if _is_denied(resource, policy) or (
-        resource.kind == "mcp"
-        and policy.mcp_paths
-        and all(_is_denied(Resource("http", "POST", path), policy) for path in policy.mcp_paths)
-    ):
-        return Cost(request, "deny", None)
-    allowed = (row.match for row in policy.allowed if not row.networks)
-    if any(match is not None and match.is_written(resource) for match in allowed):
-        return Cost(request, "allow", None)
-    price = policy.price_of(resource)
-    if price is FREE:
-        return Cost(request, "free", None)
-    return Cost(request, price.name, _line(price, settings.rows.profile))
-
-
-def _is_denied(resource: Resource, policy: Policy) -> bool:
-    return any(
-        row.match is None or row.match.covers(resource) for row in policy.denied if not row.networks
-    )
+    resource = Resource.parse(request)
+    if resource.method == "OPTIONS":
+        return Cost(request, Unpriced.FREE.entry, None)  # the gate answers it itself
+    terms = settings.policy.terms_of(resource)
+    if isinstance(terms, Unpriced):
+        return Cost(request, terms.entry, None)
+    return Cost(request, terms.name, _line(terms, settings.rows.profile))
 
 
 def _line(price: Price, profile: str) -> PriceLine:
-    hashes = difficulty.expected_hashes(price.q)
+    times = solve_times(price.q, hashes_per_s=device_of(profile).hashes_per_s)
     return PriceLine(
         entry=price.name,
         bits=difficulty.bits(price.q),
-        hashes=hashes,
-        seconds=hashes / device_of(profile).hashes_per_s,
+        hashes=difficulty.expected_hashes(price.q),
+        seconds=times.mean_s,
+        p99_s=times.p99_s,
         free=None if price.free is None else (price.free.calls, price.free.period_ms),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pypow import difficulty
+from pypow.calibrate import require_p99
 from pypow.durations import DURATION, duration_ms
 from pypow.errors import InvalidInputError
 
@@ -156,6 +157,11 @@ def number(text: str) -> float:
     if not math.isfinite(read):
         raise InvalidInputError(f"expected a number, got {text!r}")
     return read
+
+
+def p99_ms(text: str) -> float:
+    """Read how long all but one in a hundred solves may take, up to ten minutes."""
+    return require_p99(duration_ms(text), force=True)
 
 
 def whole(text: str) -> int:

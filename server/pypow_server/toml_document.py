@@ -49,6 +49,9 @@ class GateTable(_Table):
     admin: str | None = _said("HOST:PORT where operators come in.")
     mcp_paths: list[str] | None = _said("Where the upstream speaks MCP.")
     hosts: list[str] | None = _said('Names by which callers may call the gate; ["*"] for any.')
+    admin_hosts: list[str] | None = _said(
+        'Names by which operators may call admin, beside addresses and localhost; ["*"] for any.'
+    )
     mode: Literal["enforce", "observe"] | None = _said(
         "observe decides and counts, and lets everything through."
     )
@@ -77,6 +80,7 @@ class WorkTable(_Table):
     profile: str | None = _said(
         "Whose speed turns times into work: " + ", ".join((*PROFILES, *DEVICES)) + "."
     )
+    max_p99: str | None = _said('What a hundredth of the profile\'s solves may take: "5s".')
     lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
 
 

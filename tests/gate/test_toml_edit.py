@@ -154,5 +154,5 @@ def test_step_up_is_about_some_calls_and_dormant_keeps_nobody_out(
     assert found.texts["gate.mode"][0] == "observe"
     assert found.rows.profile == "dormant"
     assert [(row.match, row.q) for row in found.rows.prices] == [
-        ("tools/call render", difficulty.from_bits(22.22))
+        ("tools/call render", difficulty.from_bits(19.83))
     ]
