@@ -113,7 +113,7 @@ def test_solves_take_as_long_as_hashrate_and_price_say() -> None:
 
 
 def test_an_attacker_gets_what_its_machines_can_solve_and_no_more() -> None:
-    one = found("fixed-18", "botnet:5,hashrate:1e6,connections:10")
+    one = found("fixed-18", "botnet:5,hashrate:1e6,connections:30")
     assert one.attacker_per_s == pytest.approx(5 * 1e6 / 2**18, rel=0.1)
     assert one.bits_per_call == pytest.approx(18, abs=0.15)
 
