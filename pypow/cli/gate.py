@@ -111,6 +111,10 @@ def gate(
         list[str] | None,
         typer.Option(metavar="NAME", help="A name of the gate beside --public-url's; * is any."),
     ] = None,
+    admin_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name of --admin beside addresses and localhost."),
+    ] = None,
     free_limit: Annotated[
         str | None,
         typer.Option(metavar="N/TIME", help="Free calls of each network, or none. [600/60s]"),
@@ -171,6 +175,7 @@ def gate(
         "config": config,
         "mode": mode,
         "hosts": _joined(host),
+        "admin_hosts": _joined(admin_host),
         "free_limit": free_limit,
         "keys": keys,
         "trusted_proxies": _joined(trusted_proxy),
@@ -201,6 +206,7 @@ def _read(given: Mapping[str, str | None]) -> "Settings":
 def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
     from pypow_server import listeners, logs, reload
     from pypow_server.app import create_app
+    from pypow_server.connection_limits import this_machine
 
     asked = _read(given)
     if asked.upstream is None and asked.forward_auth is None:
@@ -234,6 +240,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             drain_s=settings.drain_s,
             hangup=hangup,
             limits=settings.limits,
+            uncounted=lambda: (*this_machine(), *gated.gate.policy.trusted.networks),
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 

@@ -69,7 +69,12 @@ def _row(line: "PriceLine") -> tuple[str, ...]:
 
 def _shown_cost(asked: "Cost") -> str:
     if asked.price is None:
-        what = {"deny": "is not let in", "allow": "is let in for nothing", "free": "is free"}
+        what = {
+            "deny": "is not let in",
+            "allow": "is let in for nothing",
+            "free": "is free",
+            "none": "is refused: MCP is spoken there, and its calls are priced one by one",
+        }
         return f"\n{asked.request}: {what[asked.entry]}"
     price = asked.price
     return (

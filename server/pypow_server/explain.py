@@ -12,7 +12,7 @@ from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .match import Match
-from .policy import FREE, Policy, Price
+from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .settings import Settings
 
@@ -50,9 +50,9 @@ class Cost:
 
     Attributes:
         request: method and name.
-        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; rows about networks
-            alone are left out.
-        price: None for what is free or denied.
+        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; ``none`` for a
+            WebSocket where MCP is spoken. Rows about networks are left out.
+        price: None for what is free or refused.
     """
 
     request: str
@@ -96,26 +96,13 @@ def cost(settings: Settings, request: str) -> Cost:
     Raises:
         InvalidInputError: a request that is neither of the two.
     """
-    policy, resource = settings.policy, Resource.parse(request)
-    if _is_denied(resource, policy) or (
-        resource.kind == "mcp"
-        and policy.mcp_paths
-        and all(_is_denied(Resource("http", "POST", path), policy) for path in policy.mcp_paths)
-    ):
-        return Cost(request, "deny", None)
-    allowed = (row.match for row in policy.allowed if not row.networks)
-    if any(match is not None and match.is_written(resource) for match in allowed):
-        return Cost(request, "allow", None)
-    price = policy.price_of(resource)
-    if price is FREE:
-        return Cost(request, "free", None)
-    return Cost(request, price.name, _line(price, settings.rows.profile))
-
-
-def _is_denied(resource: Resource, policy: Policy) -> bool:
-    return any(
-        row.match is None or row.match.covers(resource) for row in policy.denied if not row.networks
-    )
+    resource = Resource.parse(request)
+    if resource.method == "OPTIONS":
+        return Cost(request, Unpriced.FREE.entry, None)  # the gate answers it itself
+    terms = settings.policy.terms_of(resource)
+    if isinstance(terms, Unpriced):
+        return Cost(request, terms.entry, None)
+    return Cost(request, terms.name, _line(terms, settings.rows.profile))
 
 
 def _line(price: Price, profile: str) -> PriceLine:

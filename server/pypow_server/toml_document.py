@@ -49,6 +49,9 @@ class GateTable(_Table):
     admin: str | None = _said("HOST:PORT where operators come in.")
     mcp_paths: list[str] | None = _said("Where the upstream speaks MCP.")
     hosts: list[str] | None = _said('Names by which callers may call the gate; ["*"] for any.')
+    admin_hosts: list[str] | None = _said(
+        'Names by which operators may call admin, beside addresses and localhost; ["*"] for any.'
+    )
     mode: Literal["enforce", "observe"] | None = _said(
         "observe decides and counts, and lets everything through."
     )

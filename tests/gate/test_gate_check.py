@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from pypow.__main__ import main
+from pypow_server.explain import cost
+from pypow_server.settings import Settings
 from pypow_server.toml_document import schema
+from support.gated import Bench
 
 FILE = """
 [work]
@@ -81,6 +84,12 @@ def test_every_price_is_told_in_bits_hashes_and_time(
         ("tools/list", "free", False),
         ("GET /open", "allow", False),
         ("tools/call admin_drop", "deny", False),
+        ("GET /.well-known/x", "free", False),
+        ("GET /mcp", "free", False),
+        ("OPTIONS /v1/items", "free", False),
+        ("WEBSOCKET /mcp", "none", False),
+        ("WEBSOCKET /chat", "default", True),
+        ("GET /a//b", "deny", False),
     ],
 )
 def test_a_request_is_told_its_entry_and_price(
@@ -88,6 +97,29 @@ def test_a_request_is_told_its_entry_and_price(
 ) -> None:
     found = checked(file, capsys, "--request", request_)["request"]
     assert (found["entry"], found["price"] is not None) == (entry, priced)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "tools/call search_web", "tools/call other", "tools/call admin_drop", "tools/list",
+        "notifications/x", "resources/read file:///a/../b", "GET /open", "GET /OPEN", "GET /open/",
+        "POST /v1/items", "GET /mcp", "DELETE /mcp", "PUT /mcp", "OPTIONS /x", "GET /a//b",
+        "GET /.well-known/x", "POST /.well-known/x", "HEAD /x",
+    ],
+)  # fmt: skip
+def test_what_is_explained_is_what_the_gate_decides(request_: str, file: Path) -> None:
+    settings = Settings.from_env({"HOME": str(file.parent)}, {"config": str(file)})
+    bench = Bench(policy=settings.policy)
+    method, _, name = request_.partition(" ")
+    if "/" not in method:
+        bench.send(method, name)
+    else:
+        key = {"tools/call": "name", "resources/read": "uri"}.get(method)
+        identity = None if method.startswith("notifications/") else 1
+        bench.post_mcp(method, {key: name} if key else {}, id=identity)
+    (decision,) = bench.decisions
+    assert cost(settings, request_).entry == decision.entry
 
 
 @pytest.mark.parametrize("row", ["POST /mcp", "POST *"])

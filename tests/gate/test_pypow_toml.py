@@ -13,7 +13,8 @@ from pypow.profiles import DEFAULT_BITS, DEFAULT_DEVICE, DEVICES, PROFILES
 from pypow_server.policy import PassTerms
 from pypow_server.pypow_toml import load, read
 from pypow_server.resource import Resource
-from pypow_server.settings import Settings, option, variable
+from pypow_server.setting_sources import option, variable
+from pypow_server.settings import Settings
 from pypow_server.stores import Quota
 from pypow_server.toml_document import Document, schema
 from support.gated import Bench
@@ -37,6 +38,7 @@ SAID = {
     "gate.public_url": ('"https://a.example"', "public_url", "https://a.example"),
     "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
     "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
+    "gate.admin_hosts": ('["pypow"]', "admin_hosts", ("pypow",)),
     "gate.mode": ('"observe"', "mode", "observe"),
     "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
     "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
@@ -368,7 +370,7 @@ def test_the_page_names_every_device_with_its_speed() -> None:
 
 def test_every_setting_but_the_files_name_and_the_price_has_a_key() -> None:
     fields = {field for _, field, _ in SAID.values()} | {"listen", "admin"}
-    named = {"bits": "default.bits", "config": None, "rows": None}
+    named = {"bits": "default.bits", "config": None, "rows": None, "origins": None}
     assert fields | named.keys() == set(Settings.__dataclass_fields__)
     assert (option("config"), variable("config")) == ("--config", "PYPOW_CONFIG")
 

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pypow.errors import InvalidInputError, PowError
+from pypow.errors import InvalidInputError
+from pypow_server.fixable import FixableError
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -20,8 +21,12 @@ _USER: Final = re.compile(r"^([^:/@]*:)?(/*).*@", re.DOTALL)
 _OPTION: Final = re.compile(r"(?<=[?&])(?!(?:deployment|ca)=)([^=&]*=)?[^&]+")
 
 
-class StoreError(PowError):
+class StoreError(FixableError):
     """A store that cannot be opened, read or written; the text says what is wrong and the fix."""
+
+
+class UnopenedStoreError(StoreError, InvalidInputError):
+    """A store's URL that leads to no store that could be opened."""
 
 
 class Spend(enum.Enum):

@@ -133,7 +133,8 @@ class BatchedLedger:
         if behind_ms > SKEW_MS:
             raise StoreError(
                 f"the clock is {behind_ms // 1000} s behind a time already recorded in "
-                f"{self._name}; set the clock right, or begin a new ledger if that time was wrong"
+                f"{self._name}",
+                fix="set the clock right, or begin a new ledger if that time was wrong",
             )
 
     async def aclose(self) -> None:

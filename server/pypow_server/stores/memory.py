@@ -82,11 +82,11 @@ class MemoryLedger:
             StoreError: The ledger is full or closed.
         """
         if self._closed:
-            raise StoreError("the memory ledger is closed; open a new one")
+            raise StoreError("the memory ledger is closed", fix="open a new one")
         if len(self._records) >= self._max_entries:
             raise StoreError(
-                f"the memory ledger is full: it keeps {self._max_entries} records at most; "
-                "use a sqlite: store, or shorten the lifetime of challenges"
+                f"the memory ledger is full: it keeps {self._max_entries} records at most",
+                fix="use a sqlite: store, or shorten the lifetime of challenges",
             )
 
     async def aclose(self) -> None:
