@@ -7,11 +7,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SECONDS ?= 60
+EXECUTIONS ?= 10000000
 
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures coverage mutants deep fuzz fuzzgate dist clean
+.PHONY: help venv build run demo check lint types test bench figures coverage mutants deep fuzz fuzzgate fuzzbulk dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,9 @@ fuzz: ## Feed the core hostile inputs for SECONDS on JOBS cores; needs clang
 
 fuzzgate: $(VENV)/installed-dev ## Feed the gate's parsers hostile inputs for SECONDS
 	PYTHONPATH=tests $(BIN)/python -m fuzz.gate_run --seconds $(SECONDS)
+
+fuzzbulk: $(VENV)/installed-dev ## Hold the gate's parsers against second readings EXECUTIONS times
+	PYTHONPATH=tests $(BIN)/python -m fuzz.gate_bulk --executions $(EXECUTIONS) $(if $(JOBS),--jobs $(JOBS))
 
 dist: $(VENV)/installed-dev ## A wheel and an sdist in dist/
 	$(BIN)/python -m build

@@ -95,7 +95,7 @@ LAWS = [
     ),
     Law(
         "numbers and octets know nothing of kernels",
-        binds=r"pypow/(difficulty|strict_json|errors)\.py",
+        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise)\.py",
         forbids=r"pypow\.(_bridge|engine|puzzle|challenge|wire)",
         breach=("pypow/difficulty.py", "from .puzzle import AtMost"),
     ),
@@ -109,7 +109,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),

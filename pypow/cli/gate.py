@@ -10,9 +10,10 @@ import typer
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
+from pypow.profiles import device_of
 
 from . import gate_check
-from .figures import count
+from .figures import work
 from .options import AsJson
 
 if TYPE_CHECKING:
@@ -266,12 +267,12 @@ def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
     from pypow_server.stores import without_secrets
 
-    hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
+    price = work(difficulty.from_bits(settings.bits), device_of(settings.rows.profile))
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
 callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
 operators {settings.admin.url}/readyz  (API: /docs)
-price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
+price     {price}, on average
 keys      {settings.key_file}
 ledger    {without_secrets(settings.store_url)}
 

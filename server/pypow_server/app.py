@@ -222,6 +222,11 @@ def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
 
 def _front(settings: Settings) -> ASGIApp:
     if settings.forward_auth is not None:
+        if settings.upstream is not None:
+            raise InvalidInputError(
+                f"forward_auth: expected no upstream, since {settings.forward_auth} passes "
+                "requests on by itself; leave one of the two out"
+            )
         if not settings.trusted_proxies:
             raise InvalidInputError(
                 "forward_auth: expected --trusted-proxy NET (PYPOW_TRUSTED_PROXIES, [trust] "

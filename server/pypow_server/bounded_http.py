@@ -14,6 +14,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from . import proxy_protocol
 from .connection_limits import Attendance, ConnectionLimits, Pace, Uncounted, this_machine
 
 
@@ -35,6 +36,9 @@ _TOO_MANY = _refusal(
 _UPGRADE_WITH_BODY = _refusal(
     b"400 Bad Request", b"expected no Upgrade on a request with a body: use HTTP/1.1"
 )
+_PROXY_PROTOCOL = _refusal(
+    b"400 Bad Request", b"expected HTTP, got the PROXY protocol: have the balancer set a header"
+)
 
 
 class RefusedHeadError(Exception):
@@ -47,6 +51,7 @@ class BoundedHttp(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
     uncounted: ClassVar[Uncounted] = staticmethod(this_machine)
 
+    _complaint: ClassVar[proxy_protocol.Complaint] = proxy_protocol.Complaint()
     _attendances: ClassVar[WeakKeyDictionary[ServerState, Attendance]] = WeakKeyDictionary()
 
     _attendance: Attendance
@@ -111,6 +116,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless what it holds of a head or a trailer is too long already."""
+        if self._is_new() and proxy_protocol.begins(data):
+            host, _ = self.client or ("a Unix socket", 0)
+            self._complaint.tell(host, now=self.loop.time())
+            self.transport.write(_PROXY_PROTOCOL)
+            self.transport.close()
+            return
         # Counted before it is fed: a head or body that begins in this chunk starts from nothing.
         self._head_octets += len(data)
         # Empty lines before a head are part of it: the parser skips them, and says nothing.
@@ -214,8 +225,12 @@ class BoundedHttp(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         """Whether every request that has begun is answered."""
         if not self._has_cycle():
-            return self.scope is None
+            return self._is_new()
         return self.cycle.response_complete and self.cycle.scope is self.scope
+
+    def _is_new(self) -> bool:
+        """Whether no request has begun on the connection."""
+        return self.scope is None
 
     def _has_cycle(self) -> bool:
         return self.cycle is not None
@@ -257,5 +272,9 @@ class BoundedHttp(HttpToolsProtocol):
 
 def bounded(limits: ConnectionLimits, uncounted: Uncounted = this_machine) -> type[BoundedHttp]:
     """The protocol within these limits, for uvicorn's option ``http``."""
-    bounds = {"limits": limits, "uncounted": staticmethod(uncounted)}
-    return type("BoundedHttp", (BoundedHttp,), bounds)
+    own = {
+        "limits": limits,
+        "uncounted": staticmethod(uncounted),
+        "_complaint": proxy_protocol.Complaint(),
+    }
+    return type("BoundedHttp", (BoundedHttp,), own)

@@ -7,6 +7,7 @@ that some servers fold into a header that was judged. Decisions are made on the 
 """
 
 import enum
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ _REROUTING = {
     b"x-original-method", b"x-original-url", b"x-rewrite-url",
 }  # fmt: skip
 """With these, frameworks let a caller run another method or path than the one that was priced."""
+
+
+_LONGEST_AUTHORIZATION = 256
+"""Octets: a pass fits, and its holder sends it with every call."""
 
 
 class Form(enum.Enum):
@@ -307,7 +312,8 @@ class _Scan:
 
     def _take_authorization(self, value: bytes) -> None:
         self.authorizations += (value,)
-        found = _credential(value)
+        remembered = len(value) <= _LONGEST_AUTHORIZATION
+        found = (_credential if remembered else _credential.__wrapped__)(value)
         if found is None:
             self.kept.append((b"authorization", value))
         else:
@@ -333,6 +339,7 @@ class _Scan:
             self.routing = self.routing.noting(name, value.decode("latin-1"))
 
 
+@functools.lru_cache(maxsize=1024)
 def _credential(authorization: bytes) -> Presented | None:
     """What of ours an ``Authorization`` header presents."""
     scheme, _, rest = authorization.strip(b" \t").partition(b" ")

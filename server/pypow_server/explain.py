@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.profiles import Device, device_of
+from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
-from .reference import PROFILES, Reference
 from .resource import Resource
 from .settings import Settings
 
@@ -27,6 +28,7 @@ class PriceLine:
         bits: of work.
         hashes: on average.
         seconds: on average, at the profile's speed.
+        p99_s: what all but one in a hundred of its solves take.
         free: calls and milliseconds of its free quota; None for none.
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
@@ -36,6 +38,7 @@ class PriceLine:
     bits: float
     hashes: float
     seconds: float
+    p99_s: float
     free: tuple[int, int] | None
     sells: tuple[int, int] | None
     observe: bool
@@ -69,7 +72,7 @@ class Explanation:
     """
 
     profile: str
-    reference: Reference
+    reference: Device
     prices: tuple[PriceLine, ...]
     warnings: tuple[str, ...]
 
@@ -81,7 +84,7 @@ def explain(settings: Settings) -> Explanation:
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
-        PROFILES[profile],
+        device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
         tuple(_warnings(settings, policy)),
     )
@@ -103,12 +106,13 @@ def cost(settings: Settings, request: str) -> Cost:
 
 
 def _line(price: Price, profile: str) -> PriceLine:
-    hashes = difficulty.expected_hashes(price.q)
+    times = solve_times(price.q, hashes_per_s=device_of(profile).hashes_per_s)
     return PriceLine(
         entry=price.name,
         bits=difficulty.bits(price.q),
-        hashes=hashes,
-        seconds=hashes / PROFILES[profile].hashes_per_s,
+        hashes=difficulty.expected_hashes(price.q),
+        seconds=times.mean_s,
+        p99_s=times.p99_s,
         free=None if price.free is None else (price.free.calls, price.free.period_ms),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from . import problems
 from .allowance import has_free_call, over_limit
@@ -36,6 +36,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 BODY_DEADLINE_S = 30.0
 """How long an MCP message may take to come in."""
 
+_NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
 _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
@@ -210,14 +211,14 @@ class Gate:
             if problem is None:
                 hearing.admission = judged
                 return None
-        elif (
-            judged.status == 402
-            and price.free is not None
-            and await has_free_call(self._limiter, hearing, price, call.client)
-        ):
-            return None
         else:
-            problem = judged
+            problem = judged or problems.work_required(_NOTHING_CAME)
+            if (
+                problem.status == 402
+                and price.free is not None
+                and await has_free_call(self._limiter, hearing, price, call.client)
+            ):
+                return None
         if problem.status == 402 and not hearing.is_observed:
             return await self._offer(hearing, call, price, problem)
         return problem
@@ -234,23 +235,19 @@ class Gate:
         ]
         return problem
 
-    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem:
+    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
+        """What the rails say of what was presented; None where nothing was."""
         admission: Admit | None = None
         for rail in hearing.rulebook.rails:
             verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
-            match verdict:
-                case Admit():
-                    if admission is None:
-                        admission, hearing.rail = verdict, rail.name
-                case Refuse():
-                    return verdict.problem
-                case Absent():
-                    pass
-                case _:
-                    assert_never(verdict)
-        return admission or problems.work_required(
-            "this call has a price and came without a proof or pass"
-        )
+            if isinstance(verdict, Admit):
+                if admission is None:
+                    admission, hearing.rail = verdict, rail.name
+            elif isinstance(verdict, Refuse):
+                return verdict.problem
+            elif not isinstance(verdict, Absent):
+                assert_never(verdict)
+        return admission
 
 
 class _Answering:

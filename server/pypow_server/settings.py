@@ -218,6 +218,7 @@ class Settings:
         for name, said in _READ.items():
             if (value := getattr(self, name)) is not None:
                 _labelled(name, said["check"], value)
+        _labelled("bits", self.rows.require_quick, self.bits)
 
     @classmethod
     def from_env(

@@ -30,9 +30,9 @@ async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None
     except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
         _LOG.exception("the ledger failed in a spend")
         return store_unavailable()
+    if spent is Spend.WON:
+        return None
     match spent:
-        case Spend.WON:
-            return None
         case Spend.LOST:
             return problems.already_spent(
                 "this proof or pass was used up before; solve a fresh challenge"

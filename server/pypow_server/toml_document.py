@@ -6,7 +6,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .reference import PROFILES
+from pypow.profiles import DEVICES, PROFILES
+
 from .stores import without_secrets
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -76,7 +77,10 @@ class StoreTable(_Table):
 class WorkTable(_Table):
     """How work is reckoned, and how long a challenge is good for."""
 
-    profile: str | None = _said("Whose speed turns times into work: " + ", ".join(PROFILES) + ".")
+    profile: str | None = _said(
+        "Whose speed turns times into work: " + ", ".join((*PROFILES, *DEVICES)) + "."
+    )
+    max_p99: str | None = _said('What a hundredth of the profile\'s solves may take: "5s".')
     lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
 
 

@@ -435,6 +435,11 @@ async def close(app: App) -> None:
     ("changes", "line"),
     [
         ({}, "expected --upstream"),
+        (
+            {"forward_auth": "nginx", "upstream": "http://127.0.0.1:9"},
+            "forward_auth: expected no upstream, since nginx passes requests on by itself",
+        ),
+        ({"forward_auth": "nginx"}, "expected --trusted-proxy NET"),
         ({"store": "mysql://u:p@h"}, "got 'mysql://...@h'"),
         ({"store": "sqlite:"}, "sqlite:/var"),
         ({"store": "sqlite:/nowhere/at/all/ledger.db"}, "/nowhere/at/all"),

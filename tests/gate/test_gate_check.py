@@ -16,6 +16,7 @@ from support.gated import Bench
 FILE = """
 [work]
 profile = "python"
+max_p99 = "1m"
 lifetime = "60s"
 
 [[price]]
