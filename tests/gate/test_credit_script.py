@@ -27,6 +27,7 @@ from pypow.pricing import (
     may_redeem,
     quote,
 )
+from pypow_server.stores.accounts import read, stored
 from pypow_server.stores.credit_script import (
     ASK,
     CHARGE,
@@ -34,8 +35,6 @@ from pypow_server.stores.credit_script import (
     REDEEM,
     WAIT,
     allowed,
-    read,
-    stored,
     terms,
 )
 from pypow_server.stores.redis_scripts import LOST, WON

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL, Account
-from pypow.errors import InvalidInputError, shown
 from pypow.pricing import OVERDRAFT_STEP_Q, UNIT, Tariff
 from pypow_server.stores.redis_scripts import CLAIM, WON
 
@@ -218,25 +217,3 @@ def terms(
 def allowed(overdraft: int, tariff: Tariff) -> int:
     """What surcharge now a challenge pays for that was issued with this overdraft (1/8 bit)."""
     return overdraft * OVERDRAFT_STEP_Q + tariff.constants.slack_q
-
-
-def stored(account: Account) -> str:
-    """An account as the scripts keep it."""
-    return (
-        f"{account.credit} {account.assured} {account.served} {account.minutes} "
-        f"{account.last_minute} {account.first_ms} {account.at_ms}"
-    )
-
-
-def read(text: str) -> Account:
-    """An account out of what the scripts keep.
-
-    Raises:
-        InvalidInputError: the text is none.
-    """
-    try:
-        return Account(*map(int, text.split(" ")))
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"expected seven numbers of an account, got {shown(text)}"
-        ) from None

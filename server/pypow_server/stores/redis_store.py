@@ -76,4 +76,4 @@ def open_store(rest: str, *, scheme: str = "redis") -> Store:
     """
     address = read_address(rest, scheme=scheme)
     ledger = RedisLedger(address)
-    return Store(ledger, RedisLimiter(address), ledger)
+    return Store(ledger, ledger, RedisLimiter(address), ledger)

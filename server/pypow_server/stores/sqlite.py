@@ -111,7 +111,7 @@ def open_store(rest: str) -> Store:
     path = file_of(rest)
     limiter = SqliteLimiter(path.with_name(f"{path.name}.limits"))
     ledger = SqliteLedger(path)
-    return Store(ledger, limiter, ledger, partial(_count, path.absolute()))
+    return Store(ledger, ledger, limiter, ledger, partial(_count, path.absolute()))
 
 
 def _count(path: Path) -> int:
