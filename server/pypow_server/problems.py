@@ -181,6 +181,20 @@ def rate_limited(detail: str, *, retry_after_s: int = 1) -> Problem:
     return Problem("rate-limited", "Too many free calls", 429, detail, retry_after_s=retry_after_s)
 
 
+def overdrawn(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The caller used so much that the call is not sold for a while."""
+    return Problem(
+        "overdrawn", "Too much was used to go on now", 429, detail, retry_after_s=retry_after_s
+    )
+
+
+def early(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The proof stands, and pays for less overdraft than there is now."""
+    return Problem(
+        "early", "The proof pays for less than was used", 429, detail, retry_after_s=retry_after_s
+    )
+
+
 def store_unavailable(detail: str) -> Problem:
     """The ledger cannot tell whether the credential is spent; nothing is admitted."""
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)

@@ -2,11 +2,13 @@
 """One contract for all ledgers that charge, and proof that it catches those that are wrong."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pypow.pricing import Offered
 from pypow_server.stores import Charge, Early, Spend
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
@@ -101,7 +103,7 @@ class KeepsTheChargeOfWhatItReleases(MemoryLedger):
 class ChargesForAsking(MemoryLedger):
     """Moves the price by being asked for it."""
 
-    async def quote(self, charge: Charge, *, now_ms: int) -> contract.Offered:
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         found = self._accounts.quote(charge, now_ms)
         self._accounts.redeem(charge._replace(overdraft=255), now_ms)
         return found
@@ -143,8 +145,7 @@ def test_a_full_memory_ledger_forgets_whom_it_charged_longest_ago() -> None:
         one, two, three = (CHARGE._replace(keys=(key,), shares=()) for key in (b"1", b"2", b"3"))
         for charge in (one, two, one, three):
             await ledger.take_free(charge, now_ms=NOW_MS)
-        heavy = {"weight": 4}
-        owed = [await contract.free_in_ms(ledger, one._replace(**heavy)) for one in (one, two)]
+        owed = [await contract.free_in_ms(ledger, one._replace(weight=4)) for one in (one, two)]
         assert owed == [2000, 0]
 
     asyncio.run(story())
@@ -163,8 +164,6 @@ def test_accounts_outlive_a_restart_of_a_durable_ledger(tmp_path: Path) -> None:
 
 
 def test_a_file_of_an_older_release_is_charged_in(tmp_path: Path) -> None:
-    import sqlite3
-
     async def story() -> None:
         path = tmp_path / "ledger.db"
         await SqliteLedger(path, clock=lambda: NOW_MS).aclose()

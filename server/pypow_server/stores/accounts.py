@@ -13,7 +13,7 @@ Keep: TypeAlias = Callable[[bytes, Account, Constants], None]
 """Has a store keep an account; the constants say for how long (`forgotten_at_ms`)."""
 
 KEPT_MS: Final = 3_600_000
-"""How long an account is kept at least that nobody uses; one that owes is kept until it does not."""
+"""How long an account is kept that nobody uses; one that owes is kept until it does not."""
 
 
 class Accounts:
