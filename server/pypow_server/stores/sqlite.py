@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from pypow_server.stores import Store, StoreError
-from pypow_server.stores.batched import HEARTBEAT_S, BatchedLedger, BatchedLimiter, wall_clock_ms
+from pypow_server.stores.batched import (
+    HEARTBEAT_S,
+    BatchedLedger,
+    BatchedLimiter,
+    store_of,
+    wall_clock_ms,
+)
 from pypow_server.stores.limit_file import LimitFile
 from pypow_server.stores.spend_file import SpendFile
 
@@ -106,6 +112,5 @@ def open_store(rest: str) -> Store:
             f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {rest!r}"
         )
     path = file_of(rest)
-    limiter = SqliteLimiter(path.with_name(f"{path.name}.limits"))
-    ledger = SqliteLedger(path)
-    return Store(ledger, limiter, ledger)
+    limits = path.with_name(f"{path.name}.limits")
+    return store_of(SqliteLedger(path), lambda: SqliteLimiter(limits))
