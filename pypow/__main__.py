@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from .cli import bench, doctor, gate, info, keys, passes, solve, verify
+from .cli import advise, bench, calibrate, doctor, gate, info, keys, passes, simulate, solve, verify
 from .errors import InvalidInputError, KernelUnavailableError, PowError
 
 DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -26,6 +26,7 @@ SERVER_EXTRA = frozenset(
         "prometheus_client",
         "pypow_server",
         "structlog",
+        "tomlkit",
         "uvicorn",
         "uvloop",
     }
@@ -37,6 +38,9 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "solve": (solve.solve, solve.EPILOG),
     "verify": (verify.verify, verify.EPILOG),
     "bench": (bench.bench, bench.EPILOG),
+    "calibrate": (calibrate.calibrate, calibrate.EPILOG),
+    "advise": (advise.advise, advise.EPILOG),
+    "simulate": (simulate.simulate, simulate.EPILOG),
     "gate": (gate.gate, gate.EPILOG),
     "keys": (keys.keys, keys.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),

@@ -217,14 +217,13 @@ class Issuer:
             InvalidInputError: a value outside its range.
         """
         try:
-            if len(identity) != wire.ID_BYTES or now_ms >> 48:
-                raise OverflowError
-            moment = (epoch << 48 | now_ms).to_bytes(10)
+            moment = epoch.to_bytes(4) + now_ms.to_bytes(6)
             signed = b"".join((self._head, moment, self._lifetime, identity, self._tail))
-        except (TypeError, OverflowError):
+        except (AttributeError, TypeError, OverflowError):
+            signed = b""
+        if len(signed) != wire.CHALLENGE_BYTES - wire.MAC_BYTES:
             # Which looks at every field, and says what is wrong.
             replace(self.terms, issued_at_ms=now_ms, epoch=epoch, id=identity)
-            raise
         return signed + hmac.digest(self._key, signed, "sha256")[: wire.MAC_BYTES]
 
 

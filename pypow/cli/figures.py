@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as people read them: rates, counts and durations, three digits long."""
+"""Figures as people read them: rates, counts, durations and money, three digits long."""
 
 import math
+from collections.abc import Sequence
+
+from pypow import difficulty
+from pypow.profiles import Device
 
 
 def count(number: float) -> str:
@@ -47,6 +51,45 @@ def duration(seconds: float) -> str:
         return _in_two(seconds / 3600, "d", 24, "h")
     years = seconds / _YEAR_S
     return f"{_three_digits(years) if years < 1000 else count(years)} years"
+
+
+def money(usd: float) -> str:
+    """Dollars.
+
+    >>> money(0.01853), money(8.13), money(8130), money(0), money(3e-7)
+    ('$0.0185', '$8.13', '$8,130', '$0', '$3e-07')
+    """
+    if usd >= 1000:
+        return f"${float(f'{usd:.3g}'):,.0f}"
+    return f"${usd:.3g}"
+
+
+def work(q: int, device: Device) -> str:
+    """A difficulty in its three forms: bits, hashes and time on a device, on average.
+
+    >>> from pypow.profiles import DEVICES
+    >>> work(16 * 1024, DEVICES["laptop"])
+    '16 bits, 65.5 k hashes, 4.23 ms on laptop'
+    """
+    hashes = difficulty.expected_hashes(q)
+    took = duration(hashes / device.hashes_per_s)
+    return f"{difficulty.bits(q):.4g} bits, {count(hashes)} hashes, {took} on {device.name}"
+
+
+def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    r"""Rows as a table: the first ``left`` columns aligned at their left, others at their right.
+
+    >>> columns([("a", "figure"), ("long", "1")])
+    'a     figure\nlong       1'
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
 
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")

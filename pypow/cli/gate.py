@@ -10,9 +10,10 @@ import typer
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
+from pypow.profiles import device_of
 
 from . import gate_check
-from .figures import count
+from .figures import work
 from .options import AsJson
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def gate(
     ] = None,
     mcp_path: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Where the upstream speaks MCP. [/mcp]"),
+        typer.Option(metavar="PATH", help="Where the upstream speaks MCP, or none. [/mcp]"),
     ] = None,
     lifetime: Annotated[
         str | None,
@@ -109,6 +110,10 @@ def gate(
     host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A name of the gate beside --public-url's; * is any."),
+    ] = None,
+    admin_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name of --admin beside addresses and localhost."),
     ] = None,
     free_limit: Annotated[
         str | None,
@@ -170,6 +175,7 @@ def gate(
         "config": config,
         "mode": mode,
         "hosts": _joined(host),
+        "admin_hosts": _joined(admin_host),
         "free_limit": free_limit,
         "keys": keys,
         "trusted_proxies": _joined(trusted_proxy),
@@ -200,6 +206,7 @@ def _read(given: Mapping[str, str | None]) -> "Settings":
 def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
     from pypow_server import listeners, logs, reload
     from pypow_server.app import create_app
+    from pypow_server.connection_limits import this_machine
 
     asked = _read(given)
     if asked.upstream is None and asked.forward_auth is None:
@@ -233,6 +240,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
             drain_s=settings.drain_s,
             hangup=hangup,
             limits=settings.limits,
+            uncounted=lambda: (*this_machine(), *gated.gate.policy.trusted.networks),
             ready=lambda: typer.echo(_as_json(settings) if as_json else greeting(settings)),
         )
 
@@ -259,12 +267,12 @@ def greeting(settings: "Settings") -> str:
     """What an operator reads once the gate is up."""
     from pypow_server.stores import without_secrets
 
-    hashes = difficulty.expected_hashes(difficulty.from_bits(settings.bits))
+    price = work(difficulty.from_bits(settings.bits), device_of(settings.rows.profile))
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
-callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
+callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths) or "no path"})
 operators {settings.admin.url}/readyz  (API: /docs)
-price     {settings.bits:g} bits a call, {count(hashes)} hashes on average
+price     {price}, on average
 keys      {settings.key_file}
 ledger    {without_secrets(settings.store_url)}
 

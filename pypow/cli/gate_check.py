@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .figures import count, duration
+from .figures import columns, count, duration
 
 if TYPE_CHECKING:
     from pypow_server.explain import Cost, Explanation, PriceLine
@@ -45,20 +45,16 @@ def _shown(explained: "Explanation") -> str:
     reference = explained.reference
     origin = "measured" if reference.measured else "estimate"
     rows = [
-        ("entry", "bits", "hashes", "time", "free", "pass"),
+        ("entry", "bits", "hashes", "time", "p99", "free", "pass"),
         *(_row(line) for line in explained.prices),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     speed = (
-        f"times are a {explained.profile}'s: {count(reference.hashes_per_s)} hashes a second "
+        f"times are a {reference.name}'s: {count(reference.hashes_per_s)} hashes a second "
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
-    return "\n".join([*table, "", speed, *warnings])
+    hints = [f"hint: {text}" for text in explained.hints]
+    return "\n".join([columns(rows, left=len(rows[0])), "", speed, *warnings, *hints])
 
 
 def _row(line: "PriceLine") -> tuple[str, ...]:
@@ -68,12 +64,18 @@ def _row(line: "PriceLine") -> tuple[str, ...]:
         calls, seconds = line.sells
         sold = f"{calls} calls / {seconds}s" if calls else f"{seconds}s"
     entry = f"{line.entry} (observed)" if line.observe else line.entry
-    return (entry, f"{line.bits:.4g}", count(line.hashes), duration(line.seconds), free, sold)
+    times = duration(line.seconds), duration(line.p99_s)
+    return (entry, f"{line.bits:.4g}", count(line.hashes), *times, free, sold)
 
 
 def _shown_cost(asked: "Cost") -> str:
     if asked.price is None:
-        what = {"deny": "is not let in", "allow": "is let in for nothing", "free": "is free"}
+        what = {
+            "deny": "is not let in",
+            "allow": "is let in for nothing",
+            "free": "is free",
+            "none": "is refused: MCP is spoken there, and its calls are priced one by one",
+        }
         return f"\n{asked.request}: {what[asked.entry]}"
     price = asked.price
     return (

@@ -33,7 +33,7 @@ REVOKE_EPILOG = """
 Examples:
 
 \b
-  pypow pass revoke pyp_AQABAAEC...
+  pypow pass revoke pyp_AQABAAEC... --config /etc/pypow/pypow.toml
   pypow pass revoke 000102030405060708090a0b0c0d0e0f --store redis://127.0.0.1:6379
 
 Gates that share the store turn the pass away within two seconds.
@@ -85,6 +85,9 @@ def revoke(
         typer.Argument(metavar="PASS", help="The text of a pass, or its id; - is standard input."),
     ],
     *,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The gates' policy file, which names it.")
+    ] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="The gates' store.")] = None,
     state_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the store is without --store.")
@@ -98,7 +101,9 @@ def revoke(
     from pypow_server.stores.sqlite import file_of
 
     identity, expires_at_ms = _identity(_given(text))
-    settings = Settings.from_env(os.environ, {"store": store, "state_dir": state_dir})
+    settings = Settings.from_env(
+        os.environ, {"config": config, "store": store, "state_dir": state_dir}
+    )
     if settings.store_url.startswith("memory:"):
         raise InvalidInputError(
             "a memory: store lives in its gate's process; restart the gate with a new key, or use "

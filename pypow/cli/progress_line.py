@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line on the terminal while a solve runs; it is gone when the solve ends."""
+"""One line on the terminal while a command works; it is gone when the work ends."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ from .figures import count, duration, rate
 
 
 @contextmanager
-def progress_line(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """What to call with each `Progress`; None where standard error is no terminal."""
+def bar_line(*, quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
+    """What to call with the share done and words; None where standard error is no terminal."""
     if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
-    # rich takes 100 ms to import, which only a solve that people watch may cost.
+    # rich takes 100 ms to import, which only work that people watch may cost.
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -30,10 +30,20 @@ def progress_line(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]
     ) as bar:
         task = bar.add_task("", total=1.0)
 
-        def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.share, description=describe(progress), refresh=True)
+        def show(share: float, words: str) -> None:
+            bar.update(task, completed=share, description=words, refresh=True)
 
         yield show
+
+
+@contextmanager
+def progress_line(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """What to call with each `Progress` of a solve; None where nobody watches."""
+    with bar_line(quiet=quiet) as show:
+        if show is None:
+            yield None
+        else:
+            yield lambda progress: show(progress.share, describe(progress))
 
 
 def describe(progress: Progress) -> str:

@@ -16,12 +16,13 @@ from starlette.requests import ClientDisconnect
 from pypow import InvalidInputError, difficulty, strict_json, wire
 
 from . import problems
-from .call import PASS_COOKIE, read_accepts
-from .policy import FREE, Policy, Price
+from .call import PASS_COOKIE, read_accepts, read_call
+from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
 from .reply import Reply, json_reply
 from .resource import Resource
+from .scope import Scope
 from .settlement import settle, store_unavailable
 from .stores import Ledger
 
@@ -209,6 +210,25 @@ def create_api(
     return api
 
 
+def turned_away(scope: Scope, policy: Policy) -> Problem | None:
+    """Why this caller gets no answer of the API, as it would get none of the gate; None for none.
+
+    Args:
+        scope: of the request.
+        policy: whose names and deny list count here too.
+    """
+    if policy.observe:
+        return None
+    call = read_call(scope, policy.trusted)
+    if isinstance(call, Problem):
+        return call
+    if not policy.is_named(call):
+        return problems.misdirected(problems.NOT_NAMED)
+    if policy.terms(call) is Unpriced.DENIED:
+        return problems.denied(problems.NOT_TAKEN)
+    return None
+
+
 def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, int | None]:
     """What the challenge is for, and how many sub-puzzles the caller can do, if it said so."""
     said = [value for name, value in request.headers.raw if name == b"x-pow-accept"]
@@ -242,6 +262,8 @@ def _price(resource: Resource | None, policy: Policy) -> Price:
                 f"got {resource.text!a}"
             )
         )
+    if policy.terms_of(resource) is Unpriced.DENIED and not policy.observe:
+        raise RefusedError(problems.denied(problems.NOT_TAKEN))
     price = policy.price_of(resource)
     if price is FREE:
         raise RefusedError(

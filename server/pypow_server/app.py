@@ -15,7 +15,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
-from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -28,7 +28,7 @@ from .resource import raw_path
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
-from .stores import Store, StoreError, memory, sqlite, without_secrets
+from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
@@ -98,7 +98,7 @@ class App:
         """
         self._prices = tuple(prices)
         self.telemetry = _telemetry(settings, keys)
-        self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
+        self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._rules = self._rules_of(settings, keys)
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
@@ -111,6 +111,7 @@ class App:
             readiness=self.readiness,
             telemetry=self.telemetry,
             configuration=lambda: configuration.shown(self._rules.settings),
+            names=lambda: self._rules.settings.admin_names,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +121,9 @@ class App:
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            await self._rules.api(scope, receive, send)
+            rules = self._rules
+            answer = turned_away(scope, rules.policy) or rules.api
+            await answer(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
 
@@ -219,6 +222,11 @@ def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
 
 def _front(settings: Settings) -> ASGIApp:
     if settings.forward_auth is not None:
+        if settings.upstream is not None:
+            raise InvalidInputError(
+                f"forward_auth: expected no upstream, since {settings.forward_auth} passes "
+                "requests on by itself; leave one of the two out"
+            )
         if not settings.trusted_proxies:
             raise InvalidInputError(
                 "forward_auth: expected --trusted-proxy NET (PYPOW_TRUSTED_PROXIES, [trust] "
@@ -237,18 +245,20 @@ def open_store(url: str) -> Store:
     """Open the store of a URL.
 
     Raises:
-        InvalidInputError: no such store, or one that cannot be had; one line.
+        UnopenedStoreError: no such store, or one that cannot be had; one line.
     """
     scheme, _, rest = url.partition(":")
     if scheme not in _STORES:
-        raise InvalidInputError(
-            f"expected --store to be memory:, sqlite:PATH or redis://HOST, got "
-            f"{without_secrets(url)!r}; docs/stores.md lists them"
+        raise UnopenedStoreError(
+            "expected --store to be memory:, sqlite:PATH or redis://HOST, got "
+            f"{without_secrets(url)!r}",
+            fix="docs/stores.md lists them",
         )
     try:
         return _STORES[scheme](rest)
     except StoreError as error:
-        raise InvalidInputError(f"--store {without_secrets(url)}: {error}") from None
+        shown = without_secrets(url)
+        raise UnopenedStoreError(f"--store {shown}: {error.found}", fix=error.fix) from None
 
 
 def _fronts_problem(status: int, detail: str) -> Problem:

@@ -6,11 +6,13 @@ either: what could not be written is counted and logged once. Lines that wait wh
 killed are lost; those that wait when it ends are written.
 """
 
+import errno
 import hmac
 import json
 import logging
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ _LOG = logging.getLogger("pypow_server.audit")
 _MAX_WAITING: Final = 100_000
 _MAX_BATCH: Final = 1000
 _DIGEST_HEX: Final = 32
+_EXPECTED: Final = "the audit log must be a file that this user can write to"
 
 
 class AuditLog:
@@ -39,7 +42,7 @@ class AuditLog:
             lost: told how many lines could not be written; called in another thread.
 
         Raises:
-            InvalidInputError: the file cannot be opened.
+            InvalidInputError: the file cannot be opened, or is a pipe.
         """
         self._path = path
         self._key = key
@@ -81,7 +84,7 @@ class AuditLog:
             lines: list[bytes] = []
             for one in batch:
                 if isinstance(one, Decision):
-                    lines.append(self._line(one))
+                    lines += self._lines(one)
                     continue
                 self._append(lines)
                 lines = []
@@ -89,6 +92,14 @@ class AuditLog:
                     return
                 one()
             self._append(lines)
+
+    def _lines(self, decision: Decision) -> list[bytes]:
+        try:
+            return [self._line(decision)]
+        except Exception:  # noqa: BLE001 - a fault of one line must not end the writer of all
+            self._lost(1)
+            _LOG.exception("decision=%s is not in the audit log", decision.id)
+            return []
 
     def _append(self, lines: list[bytes]) -> None:
         if not lines:
@@ -136,9 +147,17 @@ class AuditLog:
 
 
 def _open(path: Path) -> int:
+    # Opened without waiting: a named pipe would hang the start until somebody reads it.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, flags, 0o600)
     except OSError as error:
-        raise InvalidInputError(
-            f"{path}: {error.strerror}; the audit log must be a file that this user can write to"
-        ) from None
+        # What a named pipe says that nobody reads.
+        why = "a pipe" if error.errno == errno.ENXIO else error.strerror
+        raise InvalidInputError(f"{path}: {why}; {_EXPECTED}") from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
+        return descriptor
+    # Whoever reads it might be slow, and lines would be lost that a file takes.
+    os.close(descriptor)
+    raise InvalidInputError(f"{path}: a pipe; {_EXPECTED}")

@@ -14,7 +14,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from .connection_limits import Attendance, ConnectionLimits, Pace
+from . import proxy_protocol
+from .connection_limits import Attendance, ConnectionLimits, Pace, Uncounted, this_machine
 
 
 def _refusal(status: bytes, advice: bytes, *fields: bytes) -> bytes:
@@ -35,6 +36,9 @@ _TOO_MANY = _refusal(
 _UPGRADE_WITH_BODY = _refusal(
     b"400 Bad Request", b"expected no Upgrade on a request with a body: use HTTP/1.1"
 )
+_PROXY_PROTOCOL = _refusal(
+    b"400 Bad Request", b"expected HTTP, got the PROXY protocol: have the balancer set a header"
+)
 
 
 class RefusedHeadError(Exception):
@@ -45,7 +49,9 @@ class BoundedHttp(HttpToolsProtocol):
     """uvicorn's protocol within `limits`; a subclass may have others."""
 
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
+    uncounted: ClassVar[Uncounted] = staticmethod(this_machine)
 
+    _complaint: ClassVar[proxy_protocol.Complaint] = proxy_protocol.Complaint()
     _attendances: ClassVar[WeakKeyDictionary[ServerState, Attendance]] = WeakKeyDictionary()
 
     _attendance: Attendance
@@ -69,7 +75,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head, unless there are connections enough."""
-        self._attendance = self._attendances.setdefault(self.server_state, Attendance(self.limits))
+        self._attendance = self._attendances.setdefault(
+            self.server_state, Attendance(self.limits, type(self).uncounted)
+        )
         peer = transport.get_extra_info("peername")
         super().connection_made(transport)
         if not self._attendance.admits(self, peer[0] if isinstance(peer, tuple) else None):
@@ -108,6 +116,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless what it holds of a head or a trailer is too long already."""
+        if self._is_new() and proxy_protocol.begins(data):
+            host, _ = self.client or ("a Unix socket", 0)
+            self._complaint.tell(host, now=self.loop.time())
+            self.transport.write(_PROXY_PROTOCOL)
+            self.transport.close()
+            return
         # Counted before it is fed: a head or body that begins in this chunk starts from nothing.
         self._head_octets += len(data)
         # Empty lines before a head are part of it: the parser skips them, and says nothing.
@@ -211,8 +225,12 @@ class BoundedHttp(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         """Whether every request that has begun is answered."""
         if not self._has_cycle():
-            return self.scope is None
+            return self._is_new()
         return self.cycle.response_complete and self.cycle.scope is self.scope
+
+    def _is_new(self) -> bool:
+        """Whether no request has begun on the connection."""
+        return self.scope is None
 
     def _has_cycle(self) -> bool:
         return self.cycle is not None
@@ -252,6 +270,11 @@ class BoundedHttp(HttpToolsProtocol):
         )
 
 
-def bounded(limits: ConnectionLimits) -> type[BoundedHttp]:
+def bounded(limits: ConnectionLimits, uncounted: Uncounted = this_machine) -> type[BoundedHttp]:
     """The protocol within these limits, for uvicorn's option ``http``."""
-    return type("BoundedHttp", (BoundedHttp,), {"limits": limits})
+    own = {
+        "limits": limits,
+        "uncounted": staticmethod(uncounted),
+        "_complaint": proxy_protocol.Complaint(),
+    }
+    return type("BoundedHttp", (BoundedHttp,), own)

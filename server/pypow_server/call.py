@@ -7,6 +7,7 @@ that some servers fold into a header that was judged. Decisions are made on the 
 """
 
 import enum
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +33,6 @@ HEAD_LIMIT = 32 * 1024
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 512
 """Octets of a field name whose kind is remembered, and how many are: callers think of many."""
 
-_PASS_PREFIX = PREFIX.encode()
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
 PRINCIPAL_KEY = "pypow.principal"
@@ -48,6 +48,10 @@ _REROUTING = {
     b"x-original-method", b"x-original-url", b"x-rewrite-url",
 }  # fmt: skip
 """With these, frameworks let a caller run another method or path than the one that was priced."""
+
+
+_LONGEST_AUTHORIZATION = 256
+"""Octets: a pass fits, and its holder sends it with every call."""
 
 
 class Form(enum.Enum):
@@ -184,7 +188,7 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         return problems.headers_too_large(
             f"expected at most {HEAD_LIMIT} octets of headers, got {octets}"
         )
-    if len(scan.authorizations) > 1:
+    if len(scan.authorizations) > 1 and len(set(scan.authorizations)) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
     client = client_of(scope.get("client"), scope["headers"], trusted)
     return Call(
@@ -261,7 +265,7 @@ class _Scan:
     presented: tuple[Presented, ...] = ()
     accepts: tuple[bytes, ...] = ()
     hosts: tuple[bytes, ...] = ()
-    authorizations: frozenset[bytes] = frozenset()
+    authorizations: tuple[bytes, ...] = ()
     routing: RoutingHeaders = NO_ROUTING
     content_length: int | None = None
 
@@ -307,15 +311,13 @@ class _Scan:
             self.accepts += (value,)
 
     def _take_authorization(self, value: bytes) -> None:
-        self.authorizations |= {value}
-        scheme, _, rest = value.strip(b" \t").partition(b" ")
-        scheme, rest = scheme.lower(), rest.strip(b" \t")
-        if scheme == b"bearer" and rest.startswith(_PASS_PREFIX):
-            self.presented += (Presented(Form.PASS, rest),)
-        elif scheme == b"pow":
-            self.presented += (Presented(Form.AUTHORIZATION, rest),)
-        else:
+        self.authorizations += (value,)
+        remembered = len(value) <= _LONGEST_AUTHORIZATION
+        found = (_credential if remembered else _credential.__wrapped__)(value)
+        if found is None:
             self.kept.append((b"authorization", value))
+        else:
+            self.presented += (found,)
 
     def _take_cookies(self, value: bytes) -> None:
         foreign = []
@@ -335,6 +337,18 @@ class _Scan:
             self.content_length = _content_length(value, before=self.content_length)
         else:
             self.routing = self.routing.noting(name, value.decode("latin-1"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _credential(authorization: bytes) -> Presented | None:
+    """What of ours an ``Authorization`` header presents."""
+    scheme, _, rest = authorization.strip(b" \t").partition(b" ")
+    rest = rest.strip(b" \t")
+    if scheme.lower() == b"pow":
+        return Presented(Form.AUTHORIZATION, rest)
+    if scheme.lower() == b"bearer" and rest.startswith(PREFIX.encode()):
+        return Presented(Form.PASS, rest)
+    return None
 
 
 def _content_length(value: bytes, *, before: int | None) -> int:

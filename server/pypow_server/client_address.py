@@ -31,9 +31,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _NODE: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?")
 # RFC 7239 section 4. No comma and no backslash within quotes: elements are told apart by their
 # commas, and a quoted text that holds one comes apart in pieces that are no elements.
-_PAIR: Final = rb"[!#$%&'*+.^_`|~A-Za-z0-9-]+=(?:[!#$%&'*+.^_`|~A-Za-z0-9-]+|\"[^\",\\]*\")"
+_PAIR: Final = rb"([!#$%&'*+.^_`|~A-Za-z0-9-]+)=([!#$%&'*+.^_`|~A-Za-z0-9-]+|\"[^\",\\]*\")"
+_PAIRS: Final = re.compile(_PAIR)
 _ELEMENT: Final = re.compile(_PAIR + rb"(?:;" + _PAIR + rb")*")
-_FOR: Final = re.compile(rb"(?:^|;)for=(?:\"([^\"]*)\"|([^;]*))", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +93,7 @@ def client_of(peer: Peer, headers: RawFields, trusted: TrustedProxies) -> Client
         trusted: whose headers count.
     """
     nearest = client_at(peer)
-    if not trusted.networks or not trusted.trust(nearest):
+    if not (trusted.networks and trusted.trust(nearest)):
         return nearest
     values = [value for name, value in headers if name.lower() == trusted.header]
     if trusted.header not in _LISTS:
@@ -130,8 +130,9 @@ def _hops(values: list[bytes], header: bytes) -> Iterator[Client | None]:
 
 
 def _forwarded_for(element: bytes) -> Client | None:
-    nodes = _FOR.findall(element) if _ELEMENT.fullmatch(element) else ()
-    return _address(nodes[0][0] or nodes[0][1]) if len(nodes) == 1 else None
+    pairs = _PAIRS.findall(element) if _ELEMENT.fullmatch(element) else ()
+    nodes = [value for name, value in pairs if name.lower() == b"for"]
+    return _address(nodes[0].strip(b'"')) if len(nodes) == 1 else None
 
 
 def _address(text: bytes) -> Client | None:
@@ -141,7 +142,7 @@ def _address(text: bytes) -> Client | None:
 
 def client_at(peer: Peer) -> Client | None:
     """Who is at a connection's other end; None for one without an address (a Unix socket)."""
-    return _parsed(peer[0]) if peer else None
+    return _remembered(peer[0]) if peer and len(peer[0]) <= _LONGEST else None
 
 
 def _parsed(text: str) -> Client | None:

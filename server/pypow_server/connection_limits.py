@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import resource
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
@@ -40,8 +40,6 @@ class ConnectionLimits:
         pipelined: after so many that wait for the answer to another, it is closed as well.
         connections: at once.
         per_network: at once from one IPv4 address or IPv6 /64.
-        uncounted: networks that `per_network` does not count, since many callers come from there:
-            balancers and proxies.
     """
 
     head_s: float = 10.0
@@ -52,7 +50,6 @@ class ConnectionLimits:
     pipelined: int = 16
     connections: int = 4096
     per_network: int = 256
-    uncounted: tuple[Network, ...] = LOOPBACK
 
     def __post_init__(self) -> None:
         for name in (
@@ -102,6 +99,16 @@ class Pace:
         return slow
 
 
+Uncounted: TypeAlias = Callable[[], Collection[Network]]
+"""Networks that `per_network` does not count now, since many callers come from there: balancers
+and proxies."""
+
+
+def this_machine() -> Collection[Network]:
+    """Nobody is a proxy, unless it runs here."""
+    return LOOPBACK
+
+
 class Connection(Protocol):
     """What the round asks of a connection."""
 
@@ -115,13 +122,14 @@ class Attendance:
     """Who is connected to one listener, counted by network, and looked after in rounds."""
 
     limits: ConnectionLimits
+    uncounted: Uncounted = this_machine
     present: dict[Connection, str | None] = field(default_factory=dict)
     _by_network: Counter[str] = field(default_factory=Counter)
     _round: asyncio.TimerHandle | None = None
 
     def admits(self, connection: Connection, address: str | None) -> bool:
         """Take a new connection in, unless there are too many; `leave` is due for each taken."""
-        counted = counted_as(address, uncounted=self.limits.uncounted)
+        counted = counted_as(address, uncounted=self.uncounted())
         if len(self.present) >= self.limits.connections:
             return False
         if counted is not None:
@@ -175,14 +183,19 @@ def counted_as(address: str | None, *, uncounted: Collection[Network]) -> str | 
     return str(ip)
 
 
-def within_open_files(limits: ConnectionLimits) -> int:
+def within_open_files(limits: ConnectionLimits, *, others: int) -> int:
     """The most connections that the process has file descriptors for, as far as it may have more.
 
     Each call that is passed on takes two: one of the caller and one of the upstream.
+
+    Args:
+        limits: of the callers.
+        others: connections that are no caller's, each of which takes one.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * limits.connections + _SPARE_FILES
+    spare = others + _SPARE_FILES
+    wanted = 2 * limits.connections + spare
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(1, min(limits.connections, (soft - _SPARE_FILES) // 2))
+    return max(1, min(limits.connections, (soft - spare) // 2))

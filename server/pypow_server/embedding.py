@@ -67,8 +67,11 @@ def assemble(
 
     explicit = {"state_dir": None if state_dir is None else str(state_dir)}
     said = {name: value for name, value in given.items() if value is not None}
+    read = Settings.from_env(os.environ, explicit)
+    arguments = {*said, *(name for name, text in explicit.items() if text is not None)}
     settings = replace(
-        Settings.from_env(os.environ, explicit),
+        read,
+        origins={**read.origins, **dict.fromkeys(arguments, "argument")},
         **said,  # type: ignore[arg-type]  # each is checked by Settings itself
     )
     default = settings.policy.default

@@ -2,20 +2,25 @@
 """What a policy means: each price in work and time, what is out of reach, what a call costs."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.profiles import Device, device_of
+from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .match import Match
-from .policy import FREE, Policy, Price
-from .reference import PROFILES, Reference
+from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
+from .setting_sources import DEFAULT
 from .settings import Settings
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
+_IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
+_OVERRIDING: Final = ("PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class PriceLine:
         bits: of work.
         hashes: on average.
         seconds: on average, at the profile's speed.
+        p99_s: what all but one in a hundred of its solves take.
         free: calls and milliseconds of its free quota; None for none.
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
@@ -36,6 +42,7 @@ class PriceLine:
     bits: float
     hashes: float
     seconds: float
+    p99_s: float
     free: tuple[int, int] | None
     sells: tuple[int, int] | None
     observe: bool
@@ -47,9 +54,9 @@ class Cost:
 
     Attributes:
         request: method and name.
-        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; rows about networks
-            alone are left out.
-        price: None for what is free or denied.
+        entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; ``none`` for a
+            WebSocket where MCP is spoken. Rows about networks are left out.
+        price: None for what is free or refused.
     """
 
     request: str
@@ -66,12 +73,14 @@ class Explanation:
         reference: its speed, and where that is from.
         prices: in the order in which they are tried; the default last.
         warnings: what is probably not meant.
+        hints: what may be meant otherwise, as the upstream may be.
     """
 
     profile: str
-    reference: Reference
+    reference: Device
     prices: tuple[PriceLine, ...]
     warnings: tuple[str, ...]
+    hints: tuple[str, ...]
 
 
 def explain(settings: Settings) -> Explanation:
@@ -81,9 +90,10 @@ def explain(settings: Settings) -> Explanation:
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
-        PROFILES[profile],
+        device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
         tuple(_warnings(settings, policy)),
+        tuple(_hints(settings, policy)),
     )
 
 
@@ -93,35 +103,23 @@ def cost(settings: Settings, request: str) -> Cost:
     Raises:
         InvalidInputError: a request that is neither of the two.
     """
-    policy, resource = settings.policy, Resource.parse(request)
-    if _is_denied(resource, policy) or (
-        resource.kind == "mcp"
-        and policy.mcp_paths
-        and all(_is_denied(Resource("http", "POST", path), policy) for path in policy.mcp_paths)
-    ):
-        return Cost(request, "deny", None)
-    allowed = (row.match for row in policy.allowed if not row.networks)
-    if any(match is not None and match.is_written(resource) for match in allowed):
-        return Cost(request, "allow", None)
-    price = policy.price_of(resource)
-    if price is FREE:
-        return Cost(request, "free", None)
-    return Cost(request, price.name, _line(price, settings.rows.profile))
-
-
-def _is_denied(resource: Resource, policy: Policy) -> bool:
-    return any(
-        row.match is None or row.match.covers(resource) for row in policy.denied if not row.networks
-    )
+    resource = Resource.parse(request)
+    if resource.method == "OPTIONS":
+        return Cost(request, Unpriced.FREE.entry, None)  # the gate answers it itself
+    terms = settings.policy.terms_of(resource)
+    if isinstance(terms, Unpriced):
+        return Cost(request, terms.entry, None)
+    return Cost(request, terms.name, _line(terms, settings.rows.profile))
 
 
 def _line(price: Price, profile: str) -> PriceLine:
-    hashes = difficulty.expected_hashes(price.q)
+    times = solve_times(price.q, hashes_per_s=device_of(profile).hashes_per_s)
     return PriceLine(
         entry=price.name,
         bits=difficulty.bits(price.q),
-        hashes=hashes,
-        seconds=hashes / PROFILES[profile].hashes_per_s,
+        hashes=difficulty.expected_hashes(price.q),
+        seconds=times.mean_s,
+        p99_s=times.p99_s,
         free=None if price.free is None else (price.free.calls, price.free.period_ms),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
@@ -153,6 +151,30 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
                 f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
             )
     yield from _exposures(settings)
+
+
+def _hints(settings: Settings, policy: Policy) -> Iterator[str]:
+    """What frameworks route to a dear row's handler, and costs less."""
+    http = [entry for entry in policy.entries if _IS_HTTP.match(entry.match)]
+    for entry in http:
+        method, _, path = entry.match.partition(" ")
+        if entry.price is FREE or not path or "*" in entry.match:
+            continue
+        others = [(method, f"{path}.json", "a suffix for the format")]
+        if method in _OVERRIDING:
+            others.append(("POST", path, f"a form with _method={method}"))
+        for other, where, how in others:
+            price = policy.price_of(Resource("http", other, where))
+            if price is FREE or price.q < entry.price.q:
+                yield (
+                    f'"{entry.match}" costs more than "{other} {where}", which some frameworks '
+                    f"take for it ({how}); where yours does, price both alike, with a * or a row"
+                )
+    if http and len(http) == len(policy.entries) and settings.origins.get("mcp_paths") == DEFAULT:
+        yield (
+            f"GET and DELETE of {' and '.join(policy.mcp_paths)} are free, as MCP has it; where "
+            "the upstream speaks no MCP, say mcp_paths = []"
+        )
 
 
 def _exposures(settings: Settings) -> Iterator[str]:

@@ -12,14 +12,14 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from . import problems
 from .allowance import has_free_call, over_limit
 from .call import Call, read_call
 from .decision import Recorder
 from .fresh import decision_id
-from .hearing import Hearing, Passage, Rulebook
+from .hearing import Hearing, Rulebook
 from .mcp_message import Fault
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
@@ -36,6 +36,7 @@ BODY_LIMIT = 4 * 1024 * 1024
 BODY_DEADLINE_S = 30.0
 """How long an MCP message may take to come in."""
 
+_NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
 _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
@@ -95,7 +96,7 @@ class Gate:
     def around(self, app: ASGIApp, *, price: Price) -> "Gate":
         """A gate in front of another app where all costs ``price``; the rest is as it is here."""
         rulebook = self._rulebook
-        return Gate(
+        gate = Gate(
             app,
             rails=rulebook.rails,
             ledger=self._ledger,
@@ -106,11 +107,14 @@ class Gate:
             recorders=self._recorders,
             clock=self._clock,
         )
+        # Its bounds, and one count of the large bodies that both may be reading.
+        gate._messages = self._messages
+        return gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self._pass_on(Passage(scope, receive), send)
+            await self._pass_on(scope, receive, send, None)
             return
         began = time.perf_counter()
         hearing = Hearing(scope, receive, self._rulebook, self._clock())
@@ -127,17 +131,19 @@ class Gate:
         if answer is None and call is not None and call.method == "OPTIONS":
             answer = _preflight(call)
         if answer is None or hearing.is_observed:
-            await self._pass_on(hearing.passage(), send)
+            await self._pass_on(hearing.scope_for_app(), hearing.receive, send, hearing.admission)
         else:
             await answer(scope, receive, send)
 
-    async def _pass_on(self, passage: Passage, send: Send) -> None:
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: Send, admission: Admit | None
+    ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
-        # Most calls bought nothing that could be given back: their answers take the short way.
-        plain = passage.spent is None and passage.bought is None
-        answering = None if plain else _Answering(self._ledger, passage, send)
+        answering: _Answering | None = None
+        if admission is not None and (admission.spend or admission.bought):
+            answering = _Answering(self._ledger, scope, send, admission)
         try:
-            await self._app(passage.scope, passage.receive, answering or send)
+            await self._app(scope, receive, answering or send)
         finally:
             if answering is not None:
                 await answering.give_back()
@@ -159,9 +165,7 @@ class Gate:
             return call
         hearing.call = call
         if not policy.is_named(call):
-            return problems.misdirected(
-                "expected a Host header with a name of this gate; operators: add it to hosts"
-            )
+            return problems.misdirected(problems.NOT_NAMED)
         if call.method == "OPTIONS":
             hearing.entry = "free"
             return None
@@ -176,7 +180,7 @@ class Gate:
             return await self._earn(hearing, call, terms)
         hearing.entry = terms.entry
         if terms is Unpriced.DENIED:
-            return problems.denied("the operator of this server does not take this call")
+            return problems.denied(problems.NOT_TAKEN)
         if terms is Unpriced.HIDING:
             return problems.method_not_allowed(
                 "expected no WebSocket where MCP is spoken: its calls are priced one by one; "
@@ -207,14 +211,14 @@ class Gate:
             if problem is None:
                 hearing.admission = judged
                 return None
-        elif (
-            judged.status == 402
-            and price.free is not None
-            and await has_free_call(self._limiter, hearing, price, call.client)
-        ):
-            return None
         else:
-            problem = judged
+            problem = judged or problems.work_required(_NOTHING_CAME)
+            if (
+                problem.status == 402
+                and price.free is not None
+                and await has_free_call(self._limiter, hearing, price, call.client)
+            ):
+                return None
         if problem.status == 402 and not hearing.is_observed:
             return await self._offer(hearing, call, price, problem)
         return problem
@@ -231,23 +235,19 @@ class Gate:
         ]
         return problem
 
-    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem:
+    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
+        """What the rails say of what was presented; None where nothing was."""
         admission: Admit | None = None
         for rail in hearing.rulebook.rails:
             verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
-            match verdict:
-                case Admit():
-                    if admission is None:
-                        admission, hearing.rail = verdict, rail.name
-                case Refuse():
-                    return verdict.problem
-                case Absent():
-                    pass
-                case _:
-                    assert_never(verdict)
-        return admission or problems.work_required(
-            "this call has a price and came without a proof or pass"
-        )
+            if isinstance(verdict, Admit):
+                if admission is None:
+                    admission, hearing.rail = verdict, rail.name
+            elif isinstance(verdict, Refuse):
+                return verdict.problem
+            elif not isinstance(verdict, Absent):
+                assert_never(verdict)
+        return admission
 
 
 class _Answering:
@@ -257,11 +257,12 @@ class _Answering:
     at the end, since a caller who went away gets no response and comes back.
     """
 
-    def __init__(self, ledger: Ledger, passage: Passage, send: Send) -> None:
+    def __init__(self, ledger: Ledger, scope: Scope, send: Send, admission: Admit) -> None:
         self._ledger = ledger
-        self._passage = passage
+        self._scope = scope
         self._send = send
-        self._owed = passage.spent
+        self._owed = admission.spend
+        self._bought = admission.bought
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
@@ -271,13 +272,13 @@ class _Answering:
 
     async def give_back(self) -> None:
         claim, self._owed = self._owed, None
-        if claim is not None and self._passage.scope.get(UPSTREAM_REACHED) is False:
+        if claim is not None and self._scope.get(UPSTREAM_REACHED) is False:
             await release(self._ledger, claim)
 
     def _with_pass(self, message: Message) -> Message:
         """With the pass that the caller bought; it is for no cache to keep."""
-        bought = self._passage.bought
-        if bought is None or self._passage.scope.get(UPSTREAM_REACHED) is False:
+        bought = self._bought
+        if bought is None or self._scope.get(UPSTREAM_REACHED) is False:
             return message
         added = (
             (b"x-pow-pass", bought.encode("ascii")),

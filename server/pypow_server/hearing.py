@@ -3,19 +3,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from . import carriers
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .mcp_message import Fault
-from .policy import Policy, Price
+from .policy import UNPRICED, Policy, Price
 from .problems import Problem
-from .rails import Admit, Claim, Offer, Rail
+from .rails import Admit, Offer, Rail
 from .reply import Reply
 from .scope import Receive, Scope
-
-UNPRICED: Final = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +26,6 @@ class Rulebook:
 
     policy: Policy
     rails: tuple[Rail, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """The right to reach the app: what it gets, what was spent for it, and what that bought."""
-
-    scope: Scope
-    receive: Receive
-    spent: Claim | None = None
-    bought: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -59,7 +46,7 @@ class Hearing:
         limiter_failed: whether a limiter was asked and could not tell.
     """
 
-    scope: Scope
+    scope: Scope = field(repr=False)
     receive: Receive
     rulebook: Rulebook
     now_ms: int
@@ -77,18 +64,13 @@ class Hearing:
         """Whether the policy lets this request through, whatever is found."""
         return self.rulebook.policy.observe or (self.price is not None and self.price.observe)
 
-    def passage(self) -> Passage:
-        """The request as the app gets it."""
+    def scope_for_app(self) -> Scope:
+        """The scope as the app gets it."""
         if self.call is None:
-            return Passage(without_ours(self.scope), self.receive)
-        if self.admission is None:
-            return Passage(self.call.scope_for_app(self.scope, principal=None), self.receive)
-        return Passage(
-            self.call.scope_for_app(self.scope, principal=self.admission.principal),
-            self.receive,
-            self.admission.spend,
-            self.admission.bought,
-        )
+            return without_ours(self.scope)
+        admission = self.admission
+        principal = None if admission is None else admission.principal
+        return self.call.scope_for_app(self.scope, principal=principal)
 
     def refusal(self, problem: Problem) -> Reply:
         """The problem in the envelope that fits this caller."""

@@ -17,13 +17,15 @@ from pathlib import Path
 from pypow import InvalidInputError, Key, Keyring
 from pypow.strict_json import kind, loads
 
+from .fixable import FixableError
+
 SECRET_BYTES = 32
 _MAX_FILE_BYTES = 64 * 1024
 MAX_KEYS = 256
 """What a file may have after a change; `_MAX_FILE_BYTES` has room for more than twice as many."""
 
 
-class KeyFileError(InvalidInputError):
+class KeyFileError(FixableError, InvalidInputError):
     """The key file cannot be read, written or trusted; the text says which file and what to do."""
 
 
@@ -42,8 +44,8 @@ def load_or_create(path: Path) -> Keyring:
             _create(path)
     except OSError as error:
         raise KeyFileError(
-            f"{error.filename or path}: {error.strerror}; the state directory must be a "
-            "directory that this user can write to (--state-dir)"
+            f"{error.filename or path}: {error.strerror}",
+            fix="the state directory must be a directory that this user can write to (--state-dir)",
         ) from None
     return load(path)
 
@@ -67,7 +69,8 @@ def load_keys(path: Path) -> list[Key]:
         return _read(path)
     except OSError as error:
         raise KeyFileError(
-            f"{path}: {error.strerror}; its owner must be the user that the gate runs as"
+            f"{path}: {error.strerror}",
+            fix="its owner must be the user that the gate runs as",
         ) from None
 
 
@@ -139,11 +142,12 @@ def _read(path: Path) -> list[Key]:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"{path}: expected a file; move away what is there")
+            raise KeyFileError(f"{path}: expected a file", fix="move away what is there")
         if status.st_mode & 0o077:
             raise KeyFileError(
                 f"{path}: others can read or change the keys (mode "
-                f"{stat.S_IMODE(status.st_mode):04o}); run chmod 600 {path}"
+                f"{stat.S_IMODE(status.st_mode):04o})",
+                fix=f"run chmod 600 {path}",
             )
         document = os.read(descriptor, _MAX_FILE_BYTES)
     finally:
@@ -153,7 +157,8 @@ def _read(path: Path) -> list[Key]:
         Keyring(keys)
     except InvalidInputError as error:
         raise KeyFileError(
-            f"{path}: {error}; restore it from a backup, or remove it to start with new keys"
+            f"{path}: {error}",
+            fix="restore it from a backup, or remove it to start with new keys",
         ) from None
     return keys
 

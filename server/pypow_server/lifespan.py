@@ -28,7 +28,7 @@ async def serve_lifespan(
         scope: of type ``lifespan``.
         receive: ASGI's.
         send: ASGI's.
-        start: called before the app starts.
+        start: called before the app starts; what it raises ends the start, and is told.
         stop: awaited once, when the app has stopped, before the server hears of it.
     """
     begun = answered = stopped = False
@@ -52,7 +52,14 @@ async def serve_lifespan(
             await stop_once()
         await send(message)
 
-    start()
+    try:
+        start()
+    except Exception as error:
+        # An error alone would count as an app without a lifespan, and the server would go on.
+        await receive()
+        await stop_once()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        raise
     try:
         try:
             await app(scope, hear, tell)

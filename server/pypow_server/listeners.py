@@ -20,12 +20,13 @@ import uvloop
 from pypow import InvalidInputError
 
 from .address import Address
-from .bounded_http import bounded
-from .connection_limits import ConnectionLimits, within_open_files
+from .bounded_http import BoundedHttp, bounded
+from .connection_limits import ConnectionLimits, Uncounted, this_machine, within_open_files
 from .last_connections import last_connections
 from .scope import ASGIApp
 
 _ADMIN_DRAIN_S = 1
+_ADMIN_CONNECTIONS = 64
 DEFAULT_LIMITS = ConnectionLimits()
 
 _KEEP_ALIVE_S = 20
@@ -75,6 +76,7 @@ def run(
     drain_s: int,
     hangup: Callable[[], None] = lambda: None,
     limits: ConnectionLimits = DEFAULT_LIMITS,
+    uncounted: Uncounted = this_machine,
 ) -> None:
     """Serve until SIGINT or SIGTERM; then let calls in flight end, and return.
 
@@ -87,9 +89,12 @@ def run(
         draining: called when the first signal came.
         drain_s: how long calls in flight may take to end, in seconds.
         hangup: called in the event loop for each SIGHUP.
-        limits: of each of the two; no more connections than the process may have files open.
+        limits: of callers; no more connections than the process may have files open. Operators
+            have the same, with fewer connections.
+        uncounted: networks that callers behind proxies come from, as of now.
     """
-    limits = replace(limits, connections=within_open_files(limits))
+    connections = within_open_files(limits, others=_ADMIN_CONNECTIONS)
+    limits = replace(limits, connections=connections)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
@@ -97,6 +102,7 @@ def run(
                 public,
                 admin,
                 limits,
+                uncounted,
                 ready=ready,
                 draining=draining,
                 drain_s=drain_s,
@@ -115,14 +121,18 @@ async def _serve(
     public: tuple[socket.socket, ASGIApp],
     admin: tuple[socket.socket, ASGIApp],
     limits: ConnectionLimits,
+    uncounted: Uncounted,
     *,
     ready: Callable[[], None],
     draining: Callable[[], None],
     drain_s: int,
     hangup: Callable[[], None],
 ) -> None:
-    callers = _Server(_config(public[1], limits, drain_s=drain_s, lifespan=True))
-    operators = _Server(_config(admin[1], limits, drain_s=_ADMIN_DRAIN_S))
+    callers = _Server(
+        _config(public[1], bounded(limits, uncounted), drain_s=drain_s, lifespan=True)
+    )
+    few = bounded(replace(limits, connections=_ADMIN_CONNECTIONS))
+    operators = _Server(_config(admin[1], few, drain_s=_ADMIN_DRAIN_S))
 
     def stop() -> None:
         draining()
@@ -177,11 +187,11 @@ class _Server(uvicorn.Server):
 
 
 def _config(
-    app: ASGIApp, limits: ConnectionLimits, *, drain_s: int, lifespan: bool = False
+    app: ASGIApp, http: type[BoundedHttp], *, drain_s: int, lifespan: bool = False
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded(limits),
+        http=http,
         ws="websockets-sansio",
         ws_max_size=4 * 1024 * 1024,
         ws_per_message_deflate=False,

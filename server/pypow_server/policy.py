@@ -17,7 +17,7 @@ from .access import Access
 from .call import Call
 from .client_address import NOBODY, TrustedProxies
 from .match import Match
-from .mcp_message import Kind
+from .mcp_message import Kind, McpMessage
 from .resource import Resource, http_resource, is_canonical
 from .stores import Quota
 
@@ -32,6 +32,9 @@ MAX_PASS_LIFETIME_S = 30 * 24 * 3600
 
 DEAREST: Final = "dearest"
 """The name of the price of an ambiguous path."""
+
+UNPRICED: Final = "none"
+"""What a `Decision` calls the price where none was looked for."""
 
 FREE: Final = None
 """The price of a call that anyone may make. Only ever said explicitly, never by omission."""
@@ -105,7 +108,7 @@ class Unpriced(enum.Enum):
 
     DENIED = "deny"
     """A row keeps it out."""
-    HIDING = "none"
+    HIDING = UNPRICED
     """MCP calls could go on in it unseen."""
     ALLOWED = "allow"
     """A row about calls lets it in, whoever makes it."""
@@ -187,6 +190,25 @@ class Policy:
         object.__setattr__(self, "_mcp_paths", paths)
         remembering = functools.lru_cache(maxsize=1024)(self._find_http_price)
         object.__setattr__(self, "_http_price", remembering)
+        self._require_own_names()
+
+    def _require_own_names(self) -> None:
+        """Refuse prices that differ and share a name: what one sells would be good for the other.
+
+        A row below another of the same match is never reached, and left out.
+        """
+        reached = {entry.match: entry.price for entry in reversed(self.entries)}
+        named = {self.default.name: self.default}
+        for price in (self.default, *(price for price in reached.values() if price is not FREE)):
+            if price.name in _RESERVED and price != self.dearest:
+                raise InvalidInputError(
+                    f"price {price.name!r}: this name means something else; choose another"
+                )
+            if named.setdefault(price.name, price) != price:
+                raise InvalidInputError(
+                    f"expected one price named {price.name!r}, got two that differ: passes and "
+                    "free calls are good for every price of a name; name one of them otherwise"
+                )
 
     def is_mcp(self, call: Call) -> bool:
         """Whether the call's path is one where MCP is spoken."""
@@ -202,7 +224,7 @@ class Policy:
             return True
         if len(call.hosts) != 1 or len(call.hosts[0]) > _MAX_HOST:
             return False
-        name = _hostname(call.hosts[0])
+        name = hostname(call.hosts[0])
         return name in self.hosts or is_ip(name)
 
     def terms(self, call: Call) -> Price | Unpriced:
@@ -217,6 +239,20 @@ class Policy:
             return Unpriced.HIDING
         price = self.price(call)
         return Unpriced.FREE if price is FREE else price
+
+    def terms_of(self, resource: Resource) -> Price | Unpriced:
+        """The terms of a call that is only named, from nowhere: rows about networks are left out.
+
+        A row that denies the POST at one of several MCP paths leaves the others open.
+        """
+        if resource.kind == "http":
+            return self.terms(Call(resource.method, resource.name.encode(), "", ()))
+        message = McpMessage(
+            Kind.REQUEST, 0, resource.method, resource.name, modern=False, proof=(), body=b""
+        )
+        paths = self.mcp_paths or ("/mcp",)
+        found = [self.terms(Call("POST", path.encode(), "", (), mcp=message)) for path in paths]
+        return next((terms for terms in found if terms is not Unpriced.DENIED), found[0])
 
     def _hides_calls(self, call: Call) -> bool:
         """Whether this is a WebSocket in which MCP calls could go on unseen, at the price of one.
@@ -267,6 +303,10 @@ class Policy:
         return price, price
 
 
+_RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
+"""What decisions call calls that no row of a price list is about."""
+
+
 def relative_weight(q: int, *, default: Price) -> int:
     """The work of ``q`` in units of the default price's, rounded up, 1 to 65535.
 
@@ -301,10 +341,10 @@ def _folded(path: bytes) -> bytes:
 
 
 @functools.lru_cache(maxsize=1024)
-def _hostname(host: bytes) -> str:
+def hostname(host: bytes) -> str:
     """The name in a Host header, without its port.
 
-    >>> _hostname(b"Gate.example:8402"), _hostname(b"[::1]:8402")
+    >>> hostname(b"Gate.example:8402"), hostname(b"[::1]:8402")
     ('gate.example', '::1')
     """
     found = re.fullmatch(rb"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?", host)

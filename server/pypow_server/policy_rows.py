@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.calibrate import MAX_P99_MS, require_quick
+from pypow.profiles import DEFAULT_DEVICE, device_of
 
 from .access import Access
 from .policy import Entry, PassTerms, Price, relative_weight
-from .reference import DEFAULT_PROFILE
 from .stores import Quota
 
 
@@ -41,7 +42,8 @@ class Rows:
         denied: who is kept out.
         default_free: free calls of what no row is about.
         default_sells: the pass that a proof of the default price buys.
-        profile: whose speed made work of times; one of `reference.PROFILES`.
+        profile: whose speed made work of times; what `profiles.device_of` knows.
+        max_p99_ms: what all but one in a hundred of its solves may take, in milliseconds.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -49,7 +51,17 @@ class Rows:
     denied: tuple[Access, ...] = ()
     default_free: Quota | None = None
     default_sells: PassTerms | None = None
-    profile: str = DEFAULT_PROFILE
+    profile: str = DEFAULT_DEVICE
+    max_p99_ms: float = MAX_P99_MS
+
+    def require_quick(self, bits: float) -> None:
+        """Refuse a default price that the profile does not pay in time.
+
+        Raises:
+            InvalidInputError: the text has the price that would do.
+        """
+        q = difficulty.from_bits(bits)
+        require_quick(q, device=device_of(self.profile), most_ms=self.max_p99_ms)
 
     def default(self, bits: float) -> Price:
         """The price of what no row is about, at this many bits."""

@@ -20,6 +20,9 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
+
+NOT_TAKEN = "the operator of this server does not take this call"
+NOT_NAMED = "expected a Host header with a name of this gate; operators: add it to hosts"
 """JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
 
 

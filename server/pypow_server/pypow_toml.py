@@ -8,18 +8,19 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from pypow.calibrate import MAX_P99_MS, require_quick
 from pypow.errors import InvalidInputError
+from pypow.profiles import DEFAULT_DEVICE, Device, device_of
 
 from . import setting_texts
 from .access import Access
 from .match import Match
 from .policy import PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
-from .reference import DEFAULT_PROFILE, PROFILES
 from .stores import Quota
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
@@ -118,39 +119,44 @@ class _Reading:
 
     @property
     def profile(self) -> str:
-        return self.document.work.profile or DEFAULT_PROFILE
+        return self.document.work.profile or DEFAULT_DEVICE
+
+    @property
+    def device(self) -> Device:
+        return self._read(("work", "profile"), device_of, self.profile)
+
+    @property
+    def max_p99_ms(self) -> float:
+        said = self.document.work.max_p99
+        if said is None:
+            return MAX_P99_MS
+        return self._read(("work", "max_p99"), setting_texts.p99_ms, said)
 
     def settings(self) -> FileSettings:
         document = self.document
-        rate = self._rate()
         rows = Rows(
-            prices=tuple(
-                self._price(index, table, rate) for index, table in enumerate(document.price)
-            ),
+            prices=tuple(self._price(index, table) for index, table in enumerate(document.price)),
             allowed=tuple(self._access("allow", *row) for row in enumerate(document.allow)),
             denied=tuple(self._access("deny", *row) for row in enumerate(document.deny)),
             default_free=self._quota(("default",), document.default),
             default_sells=self._pass(("default",), document.default),
             profile=self.profile,
+            max_p99_ms=self.max_p99_ms,
         )
-        return FileSettings(self._texts(), rows, self._q(("default",), document.default, rate))
+        return FileSettings(self._texts(), rows, self._q(("default",), document.default))
 
     def _texts(self) -> dict[str, tuple[str, str]]:
         found = {}
         for table in ("gate", "store", "work", "keys", "trust", "limits", "log"):
             for key, value in getattr(self.document, table).model_dump(exclude_none=True).items():
-                written = ",".join(value) if isinstance(value, list) else str(value)
+                written = ",".join(value) or "none" if isinstance(value, list) else str(value)
                 found[f"{table}.{key}"] = (written, self._at((table, key)))
         return found
 
-    def _rate(self) -> float:
-        check = setting_texts.one_of(tuple(PROFILES))
-        return PROFILES[self._read(("work", "profile"), check, self.profile)].hashes_per_s
-
-    def _price(self, index: int, table: PriceTable, rate: float) -> PriceRow:
+    def _price(self, index: int, table: PriceTable) -> PriceRow:
         place: Place = ("price", index)
         match = self._read((*place, "match"), Match, table.match)
-        q = self._q(place, table, rate)
+        q = self._q(place, table)
         if q is None:
             raise InvalidInputError(
                 f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
@@ -163,21 +169,26 @@ class _Reading:
             observe=table.mode == "observe",
         )
 
-    def _q(self, place: Place, table: PricedTable, rate: float) -> int | None:
+    def _q(self, place: Place, table: PricedTable) -> int | None:
         said = [key for key in ("work", "bits", "hashes") if getattr(table, key) is not None]
         if len(said) > 1:
             raise InvalidInputError(
                 f"{self._at((*place, said[1]))}: expected work, bits or hashes, got "
                 f"{' and '.join(said)}; leave all but one out"
             )
-        if table.work is not None:
-            work = functools.partial(setting_texts.work_q, hashes_per_s=rate)
-            return self._read((*place, "work"), work, table.work)
-        if table.hashes is not None:
-            return self._read((*place, "hashes"), setting_texts.hashes_q, table.hashes)
-        if table.bits is not None:
-            return self._read((*place, "bits"), setting_texts.bits_q, table.bits)
-        return None
+        device, most_ms = self.device, self.max_p99_ms
+        if not said:
+            return None
+        ways: dict[str, Callable[[Any], int]] = {
+            "work": functools.partial(setting_texts.work_q, hashes_per_s=device.hashes_per_s),
+            "bits": setting_texts.bits_q,
+            "hashes": setting_texts.hashes_q,
+        }
+        return self._read(
+            (*place, said[0]),
+            lambda given: require_quick(ways[said[0]](given), device=device, most_ms=most_ms),
+            getattr(table, said[0]),
+        )
 
     def _quota(self, place: Place, table: PricedTable) -> Quota | None:
         if table.free is None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pypow.errors import InvalidInputError
 
 from .explain import explain
-from .settings import LIVE, Settings, option
+from .setting_sources import option
+from .settings import LIVE, Settings
 
 _LOG = logging.getLogger("pypow_server.reload")
 
@@ -49,7 +50,9 @@ class Reload:
             read = self._read()
             fixed = [field.name for field in dataclasses.fields(Settings) if field.name not in LIVE]
             kept = {name: getattr(self._asked, name) for name in fixed}
-            settings = dataclasses.replace(read, **kept).bound_to(
+            asked = self._asked.origins
+            origins = {**read.origins, **{name: asked[name] for name in fixed if name in asked}}
+            settings = dataclasses.replace(read, **kept, origins=origins).bound_to(
                 listen=self._serving.listen, admin=self._serving.admin
             )
             self._apply(settings)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole answer that needs no application: status, headers and body, itself an ASGI app."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,14 +64,15 @@ def json_reply(
         media_type: of the body.
         headers: besides.
     """
-    return Reply(
-        status,
-        (
-            (b"content-type", media_type.encode("ascii")),
-            (b"cache-control", b"no-store"),
-            (b"access-control-allow-origin", b"*"),
-            (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
-            *headers,
-        ),
-        (document if isinstance(document, str) else json_text(document)).encode("ascii"),
+    text = document if isinstance(document, str) else json_text(document)
+    return Reply(status, (*_common(media_type), *headers), text.encode("ascii"))
+
+
+@functools.cache
+def _common(media_type: str) -> tuple[Header, ...]:
+    return (
+        (b"content-type", media_type.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"access-control-allow-origin", b"*"),
+        (b"access-control-expose-headers", b"WWW-Authenticate, Retry-After"),
     )

@@ -5,13 +5,14 @@ The route's own gate is the same `Gate` that guards whole apps, around nothing: 
 the request through is the answer.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import difflib
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, routing
 
 from pypow.errors import InvalidInputError
 
@@ -22,9 +23,6 @@ from .lifespan import serve_lifespan
 from .policy import Price, priced
 from .reply import Header, Reply
 from .scope import ASGIApp, Message, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from .app import App
 
 Charged: TypeAlias = str | None
 """Who was charged; None where the call was free."""
@@ -54,7 +52,8 @@ def install(
     Whatever is not given is read from the ``PYPOW_*`` variables that `pypow gate` reads.
 
     Args:
-        app: whose routes are to be gated; called once, before it starts.
+        app: whose routes are to be gated; called once, before it starts. A route that requires a
+            name without a price ends the start.
         prices: what the names that `require` takes cost: bits of expected work, or a `Price`.
         store: ``memory:``, ``sqlite:PATH`` or a Redis URL; by default a file in ``state_dir``.
         public_url: the app's URL as callers see it; proofs are bound to its host.
@@ -66,13 +65,22 @@ def install(
     assembled = assemble(
         _admitted, prices=None, store=store, public_url=public_url, state_dir=state_dir
     )
-    app.state.pypow = _Till(assembled.gate, dict(prices or {}))
+    default = assembled.gate.policy.default
+    till = _Till(
+        assembled.gate,
+        {name: weighed(name, worth, default) for name, worth in (prices or {}).items()},
+    )
+    app.state.pypow = till
     app.add_exception_handler(NotEarnedError, _answer)
 
-    app.add_middleware(partial(_Around, assembled=assembled))
+    def start() -> None:
+        for requirement in _requirements(app):
+            till.price_of(requirement)
+        assembled.start()
+
+    app.add_middleware(partial(_Around, start=start, stop=assembled.stop))
 
 
-@cache
 def require(
     name: str | None = None, *, bits: float | None = None
 ) -> Callable[[Request], Awaitable[Charged]]:
@@ -96,14 +104,34 @@ def require(
         raise InvalidInputError('expected require("name") or require(bits=18)')
     if bits is not None:
         priced("", bits=bits)  # a mistake is told where it is made, and not at the first request
+    return _Requirement(name, bits)
 
-    async def earned(request: Request) -> Charged:
+
+@dataclass(frozen=True, slots=True)
+class _Requirement:
+    """What `require` returns. Equal ones are one to FastAPI, so that a route pays once."""
+
+    name: str | None
+    bits: float | None
+
+    async def __call__(self, request: Request) -> Charged:
         till = getattr(request.app.state, "pypow", None)
         if not isinstance(till, _Till):
             raise InvalidInputError("require(...) needs install(app) before the app starts")
-        return await till.admit(request.scope, till.price_of(name, bits))
+        return await till.admit(request.scope, till.price_of(self))
 
-    return earned
+
+def _requirements(app: FastAPI) -> Iterator[_Requirement]:
+    """What the routes of an app require; those of apps that are mounted in it are their own."""
+    # Until 0.116 FastAPI had all routes in one list.
+    contexts = getattr(routing, "iter_route_contexts", iter)
+    found = [getattr(route, "dependant", None) for route in contexts(app.routes)]
+    while found:
+        dependant = found.pop()
+        if dependant is not None:
+            found += dependant.dependencies
+            if isinstance(dependant.call, _Requirement):
+                yield dependant.call
 
 
 @dataclass(slots=True)
@@ -143,17 +171,39 @@ class _Till:
     """
 
     gate: Gate
-    prices: Mapping[str, float | Price]
-    _gates: dict[Price, Gate] = field(default_factory=dict)
+    prices: Mapping[str, Price]
+    _gates: dict[Price, Gate] = field(init=False)
 
-    def price_of(self, name: str | None, bits: float | None) -> Price:
-        worth = bits if name is None else self.prices.get(name)
-        if worth is None:
-            known = ", ".join(sorted(self.prices)) or "none"
+    def __post_init__(self) -> None:
+        self._gates = {price: self._around(price) for price in self.prices.values()}
+
+    def price_of(self, required: _Requirement) -> Price:
+        """The price of what is required.
+
+        Raises:
+            InvalidInputError: a name that has none, or bits whose own name has another.
+        """
+        if required.name is not None:
+            if required.name in self.prices:
+                return self.prices[required.name]
+            raise InvalidInputError(self._unknown(required.name))
+        assert required.bits is not None
+        name = f"{required.bits:g} bits"
+        price = weighed(name, required.bits, self.gate.policy.default)
+        if self.prices.get(name, price) != price:
             raise InvalidInputError(
-                f"expected a price that install was given ({known}), got {name!r}"
+                f"expected no price named {name!r}, which is what require(bits=...) calls its own"
             )
-        return weighed(name or f"{bits:g} bits", worth, self.gate.policy.default)
+        return price
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(sorted(self.prices)) or "none"
+        nearest = difflib.get_close_matches(name, self.prices, n=1)
+        advice = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        return f"require: expected a price that install was given ({known}), got {name!r}{advice}"
+
+    def _around(self, price: Price) -> Gate:
+        return self.gate.around(_admitted, price=price)
 
     async def admit(self, scope: Scope, price: Price) -> Charged:
         """Who was charged for this request.
@@ -163,7 +213,7 @@ class _Till:
         """
         gate = self._gates.get(price)
         if gate is None:
-            gate = self._gates[price] = self.gate.around(_admitted, price=price)
+            gate = self._gates[price] = self._around(price)
         outcome = _Outcome()
         await gate({**scope, _OUTCOME: outcome}, _nothing, outcome.take)
         if not outcome.admitted:
@@ -187,14 +237,18 @@ async def _answer(_request: Request, error: Exception) -> Response:
 class _Around:
     """Goes around the whole app: starts and stops the gate, and tells callers what they bought."""
 
-    def __init__(self, app: ASGIApp, *, assembled: "App") -> None:
+    def __init__(
+        self, app: ASGIApp, *, start: Callable[[], None], stop: Callable[[], Awaitable[None]]
+    ) -> None:
         self._app = app
-        self._assembled = assembled
+        self._start = start
+        self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            start, stop = self._assembled.start, self._assembled.stop
-            await serve_lifespan(self._app, scope, receive, send, start=start, stop=stop)
+            await serve_lifespan(
+                self._app, scope, receive, send, start=self._start, stop=self._stop
+            )
             return
         added: list[Header] = []
 

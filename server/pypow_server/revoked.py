@@ -73,7 +73,8 @@ class RevokedPasses:
     async def denial(self, identity: bytes) -> Problem | None:
         """Why the pass of this id is refused though it stands; None for no reason."""
         self.start()
-        await self._tried.wait()
+        if not self._tried.is_set():
+            await self._tried.wait()
         if self._read_at is None or self._monotonic() - self._read_at > GRACE_S:
             return problems.store_unavailable(
                 "the store does not tell which passes are revoked, so none is admitted; try again"

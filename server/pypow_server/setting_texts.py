@@ -8,10 +8,11 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 from pypow import difficulty
+from pypow.calibrate import require_p99
+from pypow.durations import DURATION, duration_ms
 from pypow.errors import InvalidInputError
 
 from .access import parse_network
@@ -21,8 +22,6 @@ from .resource import is_canonical
 from .stores import Quota, without_secrets
 
 _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION = re.compile(r"([0-9]{1,9})\s?(ms|s|m|h|d)", re.ASCII)
 _MAX_QUOTA_CALLS = 1_000_000
 _MAX_DIGITS = 18
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
@@ -86,7 +85,9 @@ def mcp_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         # No request on a path with two readings is ever taken for MCP.
         if not path.isascii() or not is_canonical(path.encode()):
-            raise InvalidInputError(f"expected paths such as /mcp, joined by commas, got {path!r}")
+            raise InvalidInputError(
+                f"expected none, or paths such as /mcp joined by commas, got {path!r}"
+            )
     return paths
 
 
@@ -135,8 +136,8 @@ def between(low: int, high: int, unit: str) -> Callable[[int], int]:
 
 
 def texts(text: str) -> tuple[str, ...]:
-    """Read texts that are joined by commas."""
-    return tuple(text.split(","))
+    """Read texts that are joined by commas; ``none`` is an empty list."""
+    return () if text == "none" else tuple(text.split(","))
 
 
 def path(text: str) -> Path:
@@ -160,18 +161,9 @@ def number(text: str) -> float:
     return read
 
 
-def duration_ms(text: str) -> int:
-    """Read a time such as ``250ms``, ``30s``, ``5m``, ``1h`` or ``7d``, in milliseconds.
-
-    >>> duration_ms("5m")
-    300000
-    """
-    found = _DURATION.fullmatch(text)
-    if found is None or int(found[1]) == 0:
-        raise InvalidInputError(
-            f"expected a time such as 250ms, 30s, 5m, 1h or 7d, got {text[:60]!r}"
-        )
-    return int(found[1]) * _UNITS_MS[found[2]]
+def p99_ms(text: str) -> float:
+    """Read how long all but one in a hundred solves may take, up to ten minutes."""
+    return require_p99(duration_ms(text), force=True)
 
 
 def whole(text: str) -> int:
@@ -215,7 +207,7 @@ def pass_terms(text: str) -> PassTerms:
     """Read what a pass is good for: ``20 calls / 5m``, or ``5m`` for any number of calls."""
     calls, slash, lifetime = (part.strip() for part in text.rpartition("/"))
     count = re.fullmatch(r"([0-9]{1,6}) ?calls?", calls, re.ASCII)
-    if bool(slash) != (count is not None) or not _DURATION.fullmatch(lifetime):
+    if bool(slash) != (count is not None) or not DURATION.fullmatch(lifetime):
         raise InvalidInputError(f'expected "20 calls / 5m" or "5m", got {text[:60]!r}')
     how_many = 0 if count is None else int(count[1])
     if slash and how_many == 0:

@@ -6,7 +6,6 @@ Everything is checked when it is read, so that a gate which starts has settings 
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,16 +20,15 @@ from pypow.wire import MAX_LIFETIME_S
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
-from .connection_limits import LOOPBACK, ConnectionLimits
+from .connection_limits import ConnectionLimits
 from .policy import Policy, is_ip
 from .policy_rows import NO_ROWS, Rows
+from .setting_sources import DEFAULT, Sources, default_state_dir, refuse_unknown
 from .stores import Quota
 
 _T = TypeVar("_T")
 _G = TypeVar("_G")
 
-_ENGINE_VARIABLES = {"PYPOW_KERNEL"}
-_MAX_TEXT = 1000
 _MAX_DRAIN_S = 3600
 
 _LIMITS: Final = ConnectionLimits()
@@ -42,8 +40,8 @@ DEFAULT_DRAIN_S: Final = 30
 DEFAULT_FREE_LIMIT: Final = Quota(600, 60_000)
 DEFAULT_MCP_PATHS: Final = ("/mcp",)
 LIVE: Final = (
-    "bits", "client_header", "config", "free_limit", "hosts", "keys", "lifetime_s", "mcp_paths",
-    "mode", "public_url", "rows", "trusted_proxies",
+    "admin_hosts", "bits", "client_header", "config", "free_limit", "hosts", "keys", "lifetime_s",
+    "mcp_paths", "mode", "origins", "public_url", "rows", "trusted_proxies",
 )  # fmt: skip
 """Settings that a running gate takes over; all others need a restart."""
 
@@ -75,10 +73,12 @@ class Settings:
         store: URL of the ledger, ``memory:``, ``sqlite:PATH`` or ``redis://...``; None is a SQLite
             file in the state directory.
         bits: price of a call in bits of expected work, 1 to 44.
-        mcp_paths: the paths at which the upstream speaks MCP.
+        mcp_paths: the paths at which the upstream speaks MCP; empty where it speaks none.
         lifetime_s: how long a challenge is good for, in seconds, 1 to 600.
         hosts: names by which callers may call the gate; ``*`` is any. None is any as well, until
             `bound_to` finds that the gate has a name of its own.
+        admin_hosts: names by which operators may call `admin`, beside addresses, ``localhost``
+            and its own; ``*`` is any.
         mode: one of `MODES`.
         free_limit: how many calls that cost nothing each network may make; None for any number.
         keys: the file of secrets; None is one in the state directory.
@@ -101,6 +101,8 @@ class Settings:
         config: the policy file that was read; None for none.
         state_dir: holds the keys, and the ledger unless `store` says otherwise.
         rows: prices and lists, which only a policy file can say.
+        origins: what said each setting: an option, a variable, the file and its line, or
+            ``default``.
 
     Raises:
         InvalidInputError: a value that cannot be; the text begins with the field's name.
@@ -138,6 +140,10 @@ class Settings:
     hosts: tuple[str, ...] | None = field(
         default=None,
         metadata=_reads(setting_texts.texts, setting_texts.hosts, key="gate.hosts"),
+    )
+    admin_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=_reads(setting_texts.texts, setting_texts.hosts, key="gate.admin_hosts"),
     )
     mode: str = field(
         default="enforce", metadata=_reads(check=setting_texts.one_of(MODES), key="gate.mode")
@@ -206,11 +212,13 @@ class Settings:
     )
     config: Path | None = field(default=None, metadata=_reads(setting_texts.path))
     rows: Rows = NO_ROWS
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for name, said in _READ.items():
             if (value := getattr(self, name)) is not None:
                 _labelled(name, said["check"], value)
+        _labelled("bits", self.rows.require_quick, self.bits)
 
     @classmethod
     def from_env(
@@ -226,25 +234,29 @@ class Settings:
             InvalidInputError: an unknown ``PYPOW_*`` name, a file that cannot be read, or a value
                 that cannot be; the text begins with the option, variable or line it came from.
         """
-        _refuse_unknown(environment)
-        given = _Given(environment, explicit or {}, {})
+        refuse_unknown(environment, _READ)
+        sources = Sources(environment, explicit or {})
         values: dict[str, Any] = {}
-        if (config := given.text("config")) is not None:
+        origins = dict.fromkeys((*_READ, "rows"), DEFAULT)
+        if (config := sources.said("config")) is not None:
             # Only who has such a file waits for pydantic.
             from . import pypow_toml
 
-            values["config"] = _labelled(config[1], setting_texts.path, config[0])
+            values["config"] = _labelled(config.origin, setting_texts.path, config.text)
             found = pypow_toml.load(values["config"])
-            given = dataclasses.replace(given, file=found.texts)
+            sources = dataclasses.replace(sources, file=found.texts)
             values["rows"] = found.rows
+            origins |= {"config": config.origin, "rows": str(values["config"])}
             if found.default_q is not None:
                 values["bits"] = difficulty.bits(found.default_q)
+                origins["bits"] = f"{values['config']}: [default]"
         for name in _READ.keys() - {"config"}:
-            if (text := given.text(name)) is not None:
-                values[name] = _labelled(text[1], _reader(name), text[0])
-        values.setdefault("state_dir", None)
-        values["state_dir"] = values["state_dir"] or _default_state_dir(environment)
-        return cls(**values)
+            if (said := sources.said(name, key=_READ[name]["key"])) is not None:
+                values[name] = _labelled(said.origin, _reader(name), said.text)
+                origins[name] = said.origin
+        if values.get("state_dir") is None:
+            values["state_dir"] = default_state_dir(environment)
+        return cls(**values, origins=origins)
 
     @property
     def url(self) -> str:
@@ -279,14 +291,19 @@ class Settings:
         )
 
     @property
+    def admin_names(self) -> frozenset[str] | None:
+        """Names by which operators may call, in lower case; None for any."""
+        if "*" in self.admin_hosts:
+            return None
+        return frozenset(name.lower() for name in ("localhost", self.admin.host, *self.admin_hosts))
+
+    @property
     def limits(self) -> ConnectionLimits:
         """What the listeners put up with."""
-        proxies = TrustedProxies.parse(self.trusted_proxies).networks
         return ConnectionLimits(
             connections=self.max_connections,
             per_network=self.max_per_network,
             octets_s=self.min_rate,
-            uncounted=(*LOOPBACK, *proxies),
         )
 
     def bound_to(self, *, listen: Address, admin: Address) -> "Settings":
@@ -319,81 +336,8 @@ def _reader(name: str) -> Callable[[str], Any]:
     return read
 
 
-_OPTIONS: Final = {
-    "mcp_paths": "--mcp-path",
-    "lifetime_s": "--lifetime",
-    "drain_s": "--drain",
-    "hosts": "--host",
-    "trusted_proxies": "--trusted-proxy",
-}
-
-
-def option(name: str) -> str:
-    """The command-line option of a field.
-
-    >>> option("mcp_paths")
-    '--mcp-path'
-    """
-    return _OPTIONS.get(name, "--" + name.replace("_", "-"))
-
-
-def variable(name: str) -> str:
-    """The environment variable of a field.
-
-    >>> variable("public_url")
-    'PYPOW_PUBLIC_URL'
-    """
-    return f"PYPOW_{name.upper()}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """Where texts come from, nearest first."""
-
-    environment: Mapping[str, str]
-    explicit: Mapping[str, str | None]
-    file: Mapping[str, tuple[str, str]]
-
-    def text(self, name: str) -> tuple[str, str] | None:
-        """The text of a field, and what to call the place it came from."""
-        if (explicit := self.explicit.get(name)) is not None:
-            found = (explicit, option(name))
-        elif (said := self.environment.get(variable(name))) is not None:
-            found = (said, variable(name))
-        elif (key := _READ[name]["key"]) in self.file:
-            found = self.file[key]
-        else:
-            return None
-        if len(found[0]) > _MAX_TEXT:
-            raise InvalidInputError(
-                f"{found[1]}: expected at most {_MAX_TEXT} characters, got {len(found[0])}"
-            )
-        return found
-
-
 def _labelled(label: str, read: Callable[[_G], _T], given: _G) -> _T:
     try:
         return read(given)
     except InvalidInputError as error:
         raise InvalidInputError(f"{label}: {error}") from None
-
-
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {variable(name) for name in _READ} | _ENGINE_VARIABLES
-    for name in sorted(environment):
-        if name.startswith("PYPOW_") and name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            raise InvalidInputError(
-                f"{name} is not a setting; did you mean {nearest}? Correct or unset it"
-            )
-
-
-def _default_state_dir(environment: Mapping[str, str]) -> Path:
-    base = environment.get("XDG_STATE_HOME", "")
-    # The XDG specification has relative paths ignored.
-    if base.startswith("/"):
-        return Path(base) / "pypow"
-    home = environment.get("HOME", "")
-    if not home.startswith("/"):
-        raise InvalidInputError("expected HOME or XDG_STATE_HOME to be set; or give --state-dir")
-    return Path(home) / ".local" / "state" / "pypow"

@@ -11,21 +11,28 @@ from .rails import Claim
 from .stores import Ledger, Spend
 
 _LOG = logging.getLogger("pypow_server.gate")
-_running: set[asyncio.Task[Spend]] = set()
-"""Spends under way: the event loop itself keeps no task alive."""
 
 
-async def settle(ledger: Ledger, claim: Claim | None, *, now_ms: int) -> Problem | None:
-    """Spend ``claim``; None when it is won, or when there is nothing to spend.
+async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None:
+    """Spend ``claim``; None when it is won.
 
-    A caller that goes away does not undo a spend: once begun, it is carried through. Only
-    `Spend.WON` admits; a ledger that fails, whatever its reason, cannot tell.
+    A caller that goes away does not undo a spend: a ledger carries through what was submitted.
+    Only `Spend.WON` admits; a ledger that fails, whatever its reason, cannot tell.
     """
-    if claim is None:
+    try:
+        spent = await ledger.spend(
+            claim.key,
+            epoch=claim.epoch,
+            expires_at_ms=claim.expires_at_ms,
+            now_ms=now_ms,
+            limit=claim.limit,
+        )
+    except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
+        _LOG.exception("the ledger failed in a spend")
+        return store_unavailable()
+    if spent is Spend.WON:
         return None
-    match await _spend(ledger, claim, now_ms):
-        case Spend.WON:
-            return None
+    match spent:
         case Spend.LOST:
             return problems.already_spent(
                 "this proof or pass was used up before; solve a fresh challenge"
@@ -56,22 +63,3 @@ def store_unavailable() -> Problem:
     return problems.store_unavailable(
         "the ledger cannot tell what is spent, so nothing is admitted; try again"
     )
-
-
-async def _spend(ledger: Ledger, claim: Claim, now_ms: int) -> Spend:
-    spending = asyncio.ensure_future(
-        ledger.spend(
-            claim.key,
-            epoch=claim.epoch,
-            expires_at_ms=claim.expires_at_ms,
-            now_ms=now_ms,
-            limit=claim.limit,
-        )
-    )
-    _running.add(spending)
-    spending.add_done_callback(_running.discard)
-    try:
-        return await asyncio.shield(spending)
-    except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
-        _LOG.exception("the ledger failed in a spend")
-        return Spend.UNKNOWN

@@ -6,7 +6,8 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .reference import PROFILES
+from pypow.profiles import DEVICES, PROFILES
+
 from .stores import without_secrets
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -46,8 +47,11 @@ class GateTable(_Table):
     public_url: str | None = _said("The gate as callers see it; challenges are bound to its host.")
     listen: str | None = _said("HOST:PORT where callers come in.")
     admin: str | None = _said("HOST:PORT where operators come in.")
-    mcp_paths: list[str] | None = _said("Where the upstream speaks MCP.")
+    mcp_paths: list[str] | None = _said("Where the upstream speaks MCP; [] where it speaks none.")
     hosts: list[str] | None = _said('Names by which callers may call the gate; ["*"] for any.')
+    admin_hosts: list[str] | None = _said(
+        'Names by which operators may call admin, beside addresses and localhost; ["*"] for any.'
+    )
     mode: Literal["enforce", "observe"] | None = _said(
         "observe decides and counts, and lets everything through."
     )
@@ -73,7 +77,10 @@ class StoreTable(_Table):
 class WorkTable(_Table):
     """How work is reckoned, and how long a challenge is good for."""
 
-    profile: str | None = _said("Whose speed turns times into work: " + ", ".join(PROFILES) + ".")
+    profile: str | None = _said(
+        "Whose speed turns times into work: " + ", ".join((*PROFILES, *DEVICES)) + "."
+    )
+    max_p99: str | None = _said('What a hundredth of the profile\'s solves may take: "5s".')
     lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
 
 

@@ -187,7 +187,12 @@ def test_info_lists_every_kernel_and_the_chosen_one(command: Command) -> None:
     chosen = [kernel["name"] for kernel in document["kernels"] if kernel["chosen"]]
     assert chosen == [pypow.chosen_kernel().name]
     assert document["machine"]["threads"] >= 1
+    price = document["default_price"]
+    assert (price["bits"], price["hashes"]) == (16, 65536)
+    assert price["here_ms"] == pytest.approx(65.536e6 / pypow.chosen_kernel().hashes_per_s)
+    assert price["reference_ms"] == pytest.approx(4.23, abs=0.01)
     shown = command("info").out
+    assert "\nprice     16 bits, 65.5 k hashes, 4.23 ms on laptop, " in shown
     assert all(kernel.name in shown for kernel in pypow.kernels())
 
 
@@ -205,20 +210,34 @@ def test_the_environment_names_the_kernel(
 
 
 def test_bench_measures_every_usable_kernel_and_hashlib(command: Command) -> None:
-    document = command("bench", "--seconds", "0.01", "--json").json
+    document = command("bench", "--seconds", "0.01", "--threads", "1,2", "--json").json
     names = [kernel.name for kernel in pypow.kernels() if kernel.usable]
-    assert [row["name"] for row in document["rows"]] == [*names, "hashlib"]
-    assert all(row["hashes_per_s"] > 0 for row in document["rows"])
+    assert [(row["name"], row["threads"]) for row in document["rows"]] == [
+        *((name, 1) for name in names),
+        *((name, 2) for name in names),
+        ("hashlib", 1),
+    ]
+    for row in document["rows"]:
+        assert 2 ** row["bits_per_s"] == pytest.approx(row["hashes_per_s"])
     assert document["rows"][-1]["ratio"] == 1
-    shown = command("bench", "--seconds", "0.01", "--kernel", "scalar").out
+    asked = ("bench", "--seconds", "0.01", "--kernel", "scalar", "--threads", "1")
+    shown = command(*asked, "--no-history").out
     assert [line.split()[0] for line in shown.splitlines()] == ["kernel", "scalar", "hashlib"]
+
+
+def test_bench_tries_one_thread_and_all_that_can_run(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "usable_processors", lambda: 3)
+    document = command("bench", "--seconds", "0.01", "--kernel", "scalar", "--json").json
+    assert [row["threads"] for row in document["rows"]] == [1, 3, 1]
 
 
 def test_a_ratio_is_taken_within_each_round(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter([10.0, 1.0, 60.0, 2.0, 60.0, 4.0])
     monkeypatch.setattr(pypow.engine, "hashrate", lambda *_, **__: next(speeds))
     monkeypatch.setattr(bench, "hashlib_rate", lambda _: next(speeds))
-    kernel, loop = bench.measure(["x"], threads=3, slice_s=1, rounds=3)
+    kernel, loop = bench.measure(["x"], threads=[3], slice_s=1, rounds=3)
     assert (kernel.hashes_per_s, kernel.ratio, kernel.threads) == (60.0, 15.0, 3)
     assert (loop.hashes_per_s, loop.ratio, loop.threads) == (2.0, 1.0, 1)
 
@@ -271,7 +290,7 @@ def test_a_timeout_of_0_is_none(command: Command) -> None:
 
 
 def test_help_names_examples_and_exit_codes(command: Command) -> None:
-    for name in ("info", "solve", "verify", "bench", "gate"):
+    for name in ("info", "solve", "verify", "bench", "calibrate", "advise", "gate"):
         ran = command(name, "--help")
         assert ran.status == 0
         assert "Examples:" in ran.out

@@ -68,7 +68,10 @@ WRONG_USE: list[tuple[list[str], str]] = [
     (["info", "--kernel", ""], "kernel '' is unknown"),
     (["bench", "--seconds", "0"], "expected 0.01 to 3600 seconds"),
     (["bench", "--seconds", "nan"], "expected 0.01 to 3600 seconds"),
-    (["bench", "--threads", "0"], "1 to 1024 threads"),
+    *(
+        (["bench", "--threads", value], "1 to 1024 threads")
+        for value in ("0", "-1", "1025", "9" * 40, "", "1,", "1,x", "1.5")
+    ),
     (["bench", "--kernel", "abacus"], "kernel 'abacus'"),
 ]
 

@@ -51,21 +51,21 @@ _T = TypeVar("_T")
 
 def headers(octets: bytes) -> None:
     """Lines as a request's header fields: scanned, judged, and made into what travels on."""
-    fields = _fields(octets)
-    call = read_call(_scope(fields))
+    fields = fields_of(octets)
+    call = read_call(scope_of(fields))
     if isinstance(call, Problem):
         assert 400 <= call.status < 500
         assert json.loads(call.reply().body)["status"] == call.status
         return
-    again = read_call(_scope(list(call.headers)))
+    again = read_call(scope_of(list(call.headers)))
     assert isinstance(again, Call)
     assert (again.headers, again.presented, again.accepts) == (call.headers, (), None)
     assert not any(_is_ours(*field) for field in call.headers), "a credential travels on"
-    verdict = _finished(RAIL.judge(call, PRICE, now_ms=NOW_MS))
+    verdict = finished(RAIL.judge(call, PRICE, now_ms=NOW_MS))
     if isinstance(verdict, Admit):
         assert verdict.spend is not None
         assert verdict.spend.key == bytes(16), "nobody issued this"
-    _refused(request_fields, _scope(list(call.headers)))
+    _refused(request_fields, scope_of(list(call.headers)))
     for trusted in (BY_LIST, BY_FORWARDED, BY_NAME):
         where = client_network(("10.0.0.1", 1), fields, trusted)
         assert str(ipaddress.ip_network(where)) == where
@@ -101,7 +101,7 @@ def message(octets: bytes) -> None:
         proof = _refused(wire.proof_from_json, document, WireError)
         if proof is not None:
             _travels(proof)
-    call = read_call(_scope(_fields(head)))
+    call = read_call(scope_of(fields_of(head)))
     routing = call.routing if isinstance(call, Call) else RoutingHeaders()
     read = read_message(body, routing)
     if isinstance(read, Fault):
@@ -160,7 +160,8 @@ def seeds() -> dict[str, list[bytes]]:
     }
 
 
-def _fields(octets: bytes) -> list[Header]:
+def fields_of(octets: bytes) -> list[Header]:
+    """Header fields, one a line."""
     fields = []
     for line in octets.split(b"\n"):
         if line and line[0] < 32:
@@ -184,7 +185,8 @@ def _is_ours(name: bytes, value: bytes) -> bool:
     return name.replace(b"_", b"-").startswith(b"x-pow-")
 
 
-def _scope(fields: list[Header]) -> Scope:
+def scope_of(fields: list[Header]) -> Scope:
+    """A request with these header fields."""
     return {
         "type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "query_string": b"",
         "headers": fields, "client": ("192.0.2.7", 50000), "scheme": "http",
@@ -210,7 +212,7 @@ def _refused(
         return None
 
 
-def _finished(coroutine: Coroutine[Any, Any, _T]) -> _T:
+def finished(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """What a coroutine returns that waits for nothing."""
     try:
         coroutine.send(None)

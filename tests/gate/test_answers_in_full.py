@@ -3,11 +3,9 @@
 
 import asyncio
 import base64
-import gc
 import itertools
 import logging
 import time
-import weakref
 from dataclasses import replace
 
 import pytest
@@ -16,7 +14,7 @@ from pypow import wire
 from pypow.challenge import Expected, Refusal, scope_digest, work_stands
 from pypow.errors import WireError
 from pypow.wire import Proof
-from pypow_server import passes, problems, settlement
+from pypow_server import passes, problems
 from pypow_server.call import Accepts, Call, Form, Presented
 from pypow_server.gate import wall_clock_ms
 from pypow_server.mcp_message import Kind, McpMessage
@@ -85,60 +83,6 @@ def test_every_failure_of_a_ledger_is_logged_for_its_operator(
         "a spend could not be given back",
         "the ledger does not tell its epoch",
     ]
-
-
-class SlowLedger(CountingLedger):
-    """Spends when it is told to; nobody but the spend itself holds what it waits for."""
-
-    waiting: "weakref.ref[asyncio.Future[None]] | None" = None
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.ended = asyncio.Event(), asyncio.Event()
-
-    async def spend(
-        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
-    ) -> Spend:
-        told_to = asyncio.get_running_loop().create_future()
-        self.waiting = weakref.ref(told_to)
-        self.begun.set()
-        await told_to
-        self.ended.set()
-        return Spend.WON
-
-
-class Forgetful(set[object]):
-    """A wrong twin: holds nothing that is added to it."""
-
-    def add(self, item: object) -> None:
-        return
-
-
-async def survives_its_caller(ledger: SlowLedger) -> bool:
-    """Whether a spend whose caller went away is still there after the garbage was collected."""
-    caller = asyncio.ensure_future(settle(ledger, CLAIM, now_ms=NOW_MS))
-    await ledger.begun.wait()
-    caller.cancel()
-    await asyncio.wait([caller])
-    del caller
-    await asyncio.sleep(0)  # the loop lets go of what it ran
-    gc.collect()
-    assert ledger.waiting is not None
-    told_to = ledger.waiting()
-    if told_to is None:
-        return False
-    told_to.set_result(None)
-    await ledger.ended.wait()
-    return True
-
-
-@pytest.mark.parametrize(("kept", "survives"), [(set(), True), (Forgetful(), False)])
-def test_a_spend_is_not_collected_as_garbage_when_its_caller_goes_away(
-    kept: set[object], survives: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(settlement, "_running", kept)
-    assert asyncio.run(survives_its_caller(SlowLedger())) is survives
-    assert not kept
 
 
 def test_the_clock_tells_whole_unix_milliseconds() -> None:

@@ -13,7 +13,10 @@ import pytest
 
 from pypow import InvalidInputError
 from pypow_server import asgi
+from pypow_server.access import Access
 from pypow_server.app import App, create_app
+from pypow_server.match import Match
+from pypow_server.policy_rows import Rows
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 from pypow_server.settings import Settings
 from pypow_server.stores import StoreError
@@ -311,6 +314,42 @@ def test_browsers_may_ask_before_they_call_the_api(tmp_path: Path) -> None:
     assert challenge.headers["Access-Control-Allow-Origin"] == "*"
 
 
+HOST = (b"host", b"gate.example")
+PAID = json.dumps({"challenge": "x", "nonce": "0"}).encode()
+
+
+@pytest.mark.parametrize("path", [b"/api/challenge", b"/api/verify"])
+@pytest.mark.parametrize(
+    ("changes", "status", "problem"),
+    [
+        ({"hosts": ("another.example",)}, 421, "misdirected"),
+        ({"rows": Rows(denied=(Access(networks=("192.0.2.0/24",)),))}, 403, "denied"),
+        ({"rows": Rows(denied=(Access(match=Match("* /api/*")),))}, 403, "denied"),
+    ],
+)
+def test_the_api_turns_away_whom_the_gate_turns_away(
+    path: bytes, changes: dict[str, Any], status: int, problem: str, tmp_path: Path
+) -> None:
+    method = "GET" if path == b"/api/challenge" else "POST"
+    app = make(tmp_path, Upstream(), **changes)
+    answer = asked(app, method, path, headers=[HOST], body=PAID)
+    assert (answer.status, json.loads(answer.body)["type"]) == (
+        status, f"urn:pypow:error:{problem}",
+    )  # fmt: skip
+
+    observing = make(tmp_path, Upstream(), mode="observe", **changes)
+    assert asked(observing, method, path, headers=[HOST], body=PAID).status in (200, 400)
+
+
+def test_no_challenge_is_given_for_a_call_that_is_denied(tmp_path: Path) -> None:
+    app = make(tmp_path, Upstream(), rows=Rows(denied=(Access(match=Match("tools/call drop")),)))
+    statuses = [
+        asked(app, target=f"/api/challenge?resource=tools/call%20{tool}".encode()).status
+        for tool in ("drop", "search")
+    ]
+    assert statuses == [403, 200]
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/livez", "/readyz"])
 def test_pages_for_operators_are_not_on_the_callers_side(path: str, tmp_path: Path) -> None:
     upstream = Upstream()
@@ -396,6 +435,11 @@ async def close(app: App) -> None:
     ("changes", "line"),
     [
         ({}, "expected --upstream"),
+        (
+            {"forward_auth": "nginx", "upstream": "http://127.0.0.1:9"},
+            "forward_auth: expected no upstream, since nginx passes requests on by itself",
+        ),
+        ({"forward_auth": "nginx"}, "expected --trusted-proxy NET"),
         ({"store": "mysql://u:p@h"}, "got 'mysql://...@h'"),
         ({"store": "sqlite:"}, "sqlite:/var"),
         ({"store": "sqlite:/nowhere/at/all/ledger.db"}, "/nowhere/at/all"),

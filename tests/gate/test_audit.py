@@ -135,6 +135,47 @@ def test_a_file_that_cannot_be_opened_ends_the_start_with_one_line(tmp_path: Pat
         AuditLog(tmp_path / "nowhere" / "audit.log", key=KEY, lost=Lost())
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_a_pipe_is_no_audit_log_and_hangs_no_start(is_read: bool, tmp_path: Path) -> None:
+    pipe = tmp_path / "audit.log"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if is_read else None
+    try:
+        with pytest.raises(InvalidInputError, match="a pipe; the audit log must be a file"):
+            AuditLog(pipe, key=KEY, lost=Lost())
+    finally:
+        if reader is not None:
+            os.close(reader)
+
+
+def test_a_file_that_has_become_a_pipe_leaves_the_old_one_in_use(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
+    with auditing(path) as log:
+        path.rename(moved)
+        os.mkfifo(path)
+        log.reopen()
+        log.record(REFUSED)
+
+    assert len(lines(moved)) == 1
+    assert "goes on in its old file" in caplog.text
+
+
+def test_a_line_that_cannot_be_made_is_lost_alone_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, lost = tmp_path / "audit.log", Lost()
+    with auditing(path, lost) as log:
+        log.record(REFUSED)
+        log.record(refused(id="beyond", at_ms=10**18))
+        log.record(ADMITTED)
+
+    assert [line["outcome"] for line in lines(path)] == ["refused", "admitted"]
+    assert lost.lines == 1
+    assert "decision=beyond is not in the audit log" in caplog.text
+
+
 def test_a_running_gate_goes_on_in_a_new_file_when_it_hears_sighup(tmp_path: Path) -> None:
     path, moved = tmp_path / "audit.log", tmp_path / "audit.log.1"
     told = []

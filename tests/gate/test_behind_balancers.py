@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -114,3 +115,18 @@ def test_a_websocket_opens_for_a_proof(bench: Bench) -> None:
             return text
 
     assert asyncio.run(story()) == "hello"
+
+
+@pytest.mark.parametrize("version", ["send-proxy", "send-proxy-v2"])
+def test_a_balancer_that_speaks_the_proxy_protocol_is_told_to_set_a_header(
+    version: str, tmp_path: Path
+) -> None:
+    with gate_process(tmp_path, "http://127.0.0.1:9", "--store", "memory:") as gate:
+        speaking = f"{gate.url.removeprefix('http://')} {version}"
+        addresses = {GATE: speaking, SECOND_GATE: speaking}
+        with balancer(tmp_path / "haproxy", PROXIES["haproxy"], addresses) as url:
+            answers = [ask(f"{url}/x") for _ in range(5)]
+        _, complaints = gate.stop()
+    assert {answer.status for answer in answers} == {400}
+    assert b"PROXY protocol" in answers[0].body
+    assert complaints.count("127.0.0.1 speaks the PROXY protocol, and is refused") == 1

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pypow_server.bounded_http import BoundedHttp, bounded
 from pypow_server.connection_limits import ConnectionLimits
+from pypow_server.proxy_protocol import Complaint
 from pypow_server.scope import Receive, Scope, Send
 from support.one_connection import connection, echo_length, request, run
 
@@ -27,6 +28,57 @@ def test_a_head_that_does_not_end_in_time_ends_the_connection(begun: bytes) -> N
         async with connection(Impatient) as (reader, writer):
             writer.write(begun)
             assert await reader.read() == b""
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"PROXY TCP4 203.0.113.9 192.0.2.1 40000 443\r\n",
+        b"PROXY UNKNOWN\r\n",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+    ],
+)
+def test_the_proxy_protocol_is_refused_and_told_once_a_minute(
+    header: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    protocol = bounded(ConnectionLimits())
+
+    async def test() -> None:
+        async with connection(protocol) as first:
+            address = first[1].get_extra_info("peername")
+            second = await asyncio.open_connection(*address)
+            for reader, writer in (first, second):
+                writer.write(header + request(body=b"abc"))
+                answer = await reader.read()
+                assert answer.startswith(b"HTTP/1.1 400 ")
+                assert b"PROXY protocol" in answer
+                writer.close()
+
+    run(test)
+    (told,) = [record for record in caplog.records if "PROXY protocol" in record.getMessage()]
+    assert told.levelname == "WARNING"
+    assert told.getMessage().startswith("127.0.0.1 speaks")
+
+
+def test_another_is_told_of_after_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    complaint = Complaint()
+    for now in (5.0, 64.9, 65.0, 65.1):
+        complaint.tell(f"at {now}", now=now)
+    assert [record.getMessage().partition(" speaks")[0] for record in caplog.records] == [
+        "at 5.0", "at 65.0",
+    ]  # fmt: skip
+
+
+def test_a_head_that_names_the_protocol_within_is_taken() -> None:
+    async def test() -> None:
+        async with connection(Impatient) as (reader, writer):
+            writer.write(b"POST / HTTP/1.1\r\nx: ")
+            await writer.drain()
+            await asyncio.sleep(0)
+            writer.write(b"PROXY y\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
 
     run(test)
 

@@ -85,6 +85,8 @@ def test_the_client_is_the_rightmost_hop_that_is_no_proxy(values: list[str], exp
         (['for=203.0.113.9;host="a, for=6.6.6.6;b=\\""'], "10.0.0.1/32"),
         (['for="6.6.6.6', "for=203.0.113.9"], "203.0.113.9/32"),
         (["for=203.0.113.9;"], "10.0.0.1/32"),
+        (['host="a;for=6.6.6.6;b"'], "10.0.0.1/32"),
+        (['host="a;for=6.6.6.6;b";for=203.0.113.9'], "203.0.113.9/32"),
     ],
 )
 def test_forwarded_elements_are_read_strictly_from_the_right(

@@ -13,6 +13,7 @@ from pypow_server.connection_limits import (
     LOOPBACK,
     Attendance,
     ConnectionLimits,
+    Network,
     Pace,
     counted_as,
     within_open_files,
@@ -26,7 +27,7 @@ PACE = ConnectionLimits(octets_s=100, grace_s=10)
 )
 def test_a_limit_of_nothing_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"{name}: expected more than 0"):
-        ConnectionLimits(**{name: 0})  # type: ignore[arg-type]
+        ConnectionLimits(**{name: 0})
 
 
 def test_a_negative_rate_is_refused_and_0_means_as_slow_as_they_like() -> None:
@@ -106,12 +107,27 @@ def test_one_network_cannot_take_the_room_of_another() -> None:
 
 def test_balancers_are_counted_in_all_but_not_by_network() -> None:
     async def test() -> None:
-        behind = ConnectionLimits(
-            per_network=1, connections=3, uncounted=(ipaddress.IPv4Network("10.0.0.0/8"),)
-        )
-        attendance = Attendance(behind)
+        behind = ConnectionLimits(per_network=1, connections=3)
+        attendance = Attendance(behind, lambda: [ipaddress.IPv4Network("10.0.0.0/8")])
         taken = [attendance.admits(Looked(), "10.1.2.3") for _ in range(4)]
         assert taken == [True, True, True, False]
+
+    asyncio.run(test())
+
+
+def test_a_network_that_becomes_a_balancers_is_counted_no_more() -> None:
+    async def test() -> None:
+        trusted: list[Network] = []
+        attendance = Attendance(ConnectionLimits(per_network=1), lambda: trusted)
+        first = Looked()
+        taken = [attendance.admits(one, "10.1.2.3") for one in (first, Looked())]
+        trusted.append(ipaddress.IPv4Network("10.0.0.0/8"))
+        taken += [attendance.admits(Looked(), "10.1.2.3") for _ in range(2)]
+        trusted.clear()
+        taken.append(attendance.admits(Looked(), "10.1.2.3"))
+        attendance.leave(first)
+        taken.append(attendance.admits(Looked(), "10.1.2.3"))
+        assert taken == [True, False, True, True, False, True]
 
     asyncio.run(test())
 
@@ -154,15 +170,15 @@ def test_the_process_asks_for_as_many_files_as_its_connections_need(
     files: tuple[int, int],
 ) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, files[1]))
-    assert within_open_files(ConnectionLimits(connections=200)) == 200
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 464
+    assert within_open_files(ConnectionLimits(connections=200), others=30) == 200
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 494
 
 
 def test_it_takes_fewer_connections_where_it_may_not_have_the_files(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1064))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1084))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
-    assert within_open_files(ConnectionLimits(connections=4096)) == 500
-    assert asked == [(1064, 1064)]
+    assert within_open_files(ConnectionLimits(connections=4096), others=20) == 500
+    assert asked == [(1084, 1084)]

@@ -157,6 +157,20 @@ def test_a_key_file_that_is_none_is_found(doctor: Doctor, key_file: Path) -> Non
     assert "restore it from a backup" in doctor().one("keys", "fail")["fix"]
 
 
+def test_a_finding_is_not_cut_where_its_text_has_a_semicolon(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    path = tmp_path / "a; b" / "ledger.db"
+    path.parent.mkdir()
+    path.write_bytes(b"no database" * 100)
+    found = doctor("--store", f"sqlite:{path}").one("store", "fail")
+    assert f"{path}: file is not a database" in found["found"]
+    assert "; b" not in found["fix"]
+
+    unknown = doctor("--store", "postgres://h").one("store", "fail")
+    assert unknown["fix"] == "docs/stores.md lists them"
+
+
 def test_a_store_that_forgets_is_found(doctor: Doctor) -> None:
     assert "sqlite:PATH" in doctor("--store", "memory:").one("store", "warn")["fix"]
 

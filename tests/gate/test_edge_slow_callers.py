@@ -200,7 +200,7 @@ def test_connections_beyond_the_limit_are_answered_503_until_one_ends() -> None:
 
 def test_one_address_takes_no_more_than_its_share() -> None:
     shared = bounded(
-        ConnectionLimits(per_network=1, uncounted=(ipaddress.IPv4Network("127.0.0.3/32"),))
+        ConnectionLimits(per_network=1), lambda: [ipaddress.IPv4Network("127.0.0.3/32")]
     )
 
     async def status(address: tuple[str, int], source: str) -> bytes:

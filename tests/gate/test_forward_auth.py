@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proxy is told that asks, in each dialect, by questions as proxies really put them."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pypow_server.access import Access
+from pypow_server.app import create_app
 from pypow_server.match import Match
 from pypow_server.policy import FREE, Entry, Policy, Price
-from support.asgi_client import Answer
+from pypow_server.policy_rows import Rows
+from pypow_server.settings import Settings
+from support.asgi_client import Answer, call
 from support.balancers import DEPLOY
 from support.deciding import PROXY, Decider
 from support.gated import EASY, HOST, Headers, offers, solution, solved
@@ -99,6 +105,47 @@ def test_a_request_without_a_proof_is_refused_and_with_one_it_passes_once(dialec
     assert answer.values(b"x-pow-principal") == [b"203.0.113.9/32"]
     status, document = refused(ask(decider, dialect, "POST", b"/v1/items?a=1", paid))
     assert (status, document["type"]) == (402, "urn:pypow:error:already-spent")
+
+
+def test_a_reload_reaches_both_ways_of_deciding_and_who_may_ask(tmp_path: Path) -> None:
+    """Of what no body is seen, and of what headers name; by networks, prices and lists."""
+    settings = Settings(
+        state_dir=tmp_path,
+        store="memory:",
+        forward_auth="caddy",
+        mcp_headers="checked",
+        trusted_proxies=("10.0.0.0/8",),
+        bits=4.0,
+    )
+    app = create_app(settings)
+
+    def told(target: bytes, headers: Headers = ()) -> tuple[int, str]:
+        asked = caddy("POST", target, headers)
+        answer = asyncio.run(call(app, asked[0], asked[1], headers=asked[2], client=PROXY))
+        if answer.status == 200:
+            return 200, ""
+        document = json.loads(answer.body)
+        offered = document.get("offers")
+        return answer.status, str(offered[0]["bits"]) if offered else document["title"]
+
+    named = [
+        (b"mcp-protocol-version", b"2026-07-28"),
+        (b"mcp-method", b"tools/call"),
+        (b"mcp-name", b"search"),
+    ]
+    before = [told(b"/x"), told(b"/mcp"), told(b"/mcp", named)]
+    app.reload(replace(settings, bits=8.0))
+    dearer = [told(b"/x"), told(b"/mcp"), told(b"/mcp", named)]
+    denied = Rows(denied=(Access(match=Match("tools/call search")),))
+    app.reload(replace(settings, bits=8.0, rows=denied))
+    kept_out = [told(b"/x"), told(b"/mcp"), told(b"/mcp", named)]
+    app.reload(replace(settings, trusted_proxies=("192.0.2.0/24",)))
+    distrusted = [told(b"/x"), told(b"/mcp"), told(b"/mcp", named)]
+
+    assert before == [(402, "4.0")] * 3
+    assert dearer == [(402, "8.0")] * 3
+    assert kept_out == [(402, "8.0"), *[(403, "The call is not let in")] * 2]
+    assert distrusted == [(403, "The call is not let in")] * 3
 
 
 @each_dialect

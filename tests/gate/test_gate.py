@@ -311,7 +311,7 @@ def test_what_was_spent_stays_spent_when_the_app_failed() -> None:
     assert bench.ledger.releases == 0
 
 
-def test_a_spend_is_carried_through_when_the_caller_goes_away() -> None:
+def test_a_spend_stays_spent_when_the_caller_goes_away_meanwhile() -> None:
     bench = Bench()
     proof = solution(bench.proof())
     inner = bench.ledger.inner.spend
@@ -320,6 +320,10 @@ def test_a_spend_is_carried_through_when_the_caller_goes_away() -> None:
         begun, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def slow(*arguments: object, **named: object) -> Spend:
+            # As every ledger promises: what was submitted is carried through.
+            return await asyncio.shield(asyncio.ensure_future(carried(*arguments, **named)))
+
+        async def carried(*arguments: object, **named: object) -> Spend:
             begun.set()
             await go_on.wait()
             result = await inner(*arguments, **named)  # type: ignore[arg-type]
@@ -377,6 +381,16 @@ def test_an_ambiguous_path_costs_the_dearest_price_on_the_list() -> None:
 def test_headers_beyond_the_limit_are_refused() -> None:
     answer = Bench().send("GET", headers=[(b"x-filler", b"a" * 40_000)])
     assert (answer.status, kind(answer)) == (431, "headers-too-large")
+
+
+def test_a_gate_around_another_app_keeps_the_bounds_of_bodies() -> None:
+    bench = Bench(body_limit=100)
+    other = bench.gate.around(bench.app, price=EASY)
+    other.decide_by(policy=bench.policy, rails=[bench.rail])
+    answers = [
+        asyncio.run(call(gate, "POST", b"/mcp", body=b" " * 101)) for gate in (bench.gate, other)
+    ]
+    assert [answer.status for answer in answers] == [413, 413]
 
 
 def test_a_body_beyond_the_limit_is_refused_before_it_is_read() -> None:

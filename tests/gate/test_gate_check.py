@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from pypow.__main__ import main
+from pypow_server.explain import cost
+from pypow_server.settings import Settings
 from pypow_server.toml_document import schema
+from support.gated import Bench
 
 FILE = """
 [work]
 profile = "python"
+max_p99 = "1m"
 lifetime = "60s"
 
 [[price]]
@@ -80,6 +84,12 @@ def test_every_price_is_told_in_bits_hashes_and_time(
         ("tools/list", "free", False),
         ("GET /open", "allow", False),
         ("tools/call admin_drop", "deny", False),
+        ("GET /.well-known/x", "free", False),
+        ("GET /mcp", "free", False),
+        ("OPTIONS /v1/items", "free", False),
+        ("WEBSOCKET /mcp", "none", False),
+        ("WEBSOCKET /chat", "default", True),
+        ("GET /a//b", "deny", False),
     ],
 )
 def test_a_request_is_told_its_entry_and_price(
@@ -87,6 +97,29 @@ def test_a_request_is_told_its_entry_and_price(
 ) -> None:
     found = checked(file, capsys, "--request", request_)["request"]
     assert (found["entry"], found["price"] is not None) == (entry, priced)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "tools/call search_web", "tools/call other", "tools/call admin_drop", "tools/list",
+        "notifications/x", "resources/read file:///a/../b", "GET /open", "GET /OPEN", "GET /open/",
+        "POST /v1/items", "GET /mcp", "DELETE /mcp", "PUT /mcp", "OPTIONS /x", "GET /a//b",
+        "GET /.well-known/x", "POST /.well-known/x", "HEAD /x",
+    ],
+)  # fmt: skip
+def test_what_is_explained_is_what_the_gate_decides(request_: str, file: Path) -> None:
+    settings = Settings.from_env({"HOME": str(file.parent)}, {"config": str(file)})
+    bench = Bench(policy=settings.policy)
+    method, _, name = request_.partition(" ")
+    if "/" not in method:
+        bench.send(method, name)
+    else:
+        key = {"tools/call": "name", "resources/read": "uri"}.get(method)
+        identity = None if method.startswith("notifications/") else 1
+        bench.post_mcp(method, {key: name} if key else {}, id=identity)
+    (decision,) = bench.decisions
+    assert cost(settings, request_).entry == decision.entry
 
 
 @pytest.mark.parametrize("row", ["POST /mcp", "POST *"])
@@ -141,6 +174,46 @@ def test_what_is_probably_not_meant_is_a_warning(
     file.write_text(f"{FILE}\n{added}\n", encoding="utf-8")
     (told,) = checked(file, capsys)["warnings"]
     assert warning in told
+
+
+REST = """
+[[price]]
+match = "POST /v1/items"
+bits = 20
+
+[[price]]
+match = "DELETE /v1/items/5*"
+bits = 20
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        (FILE, []),
+        (
+            REST,
+            ['"POST /v1/items" costs more than "POST /v1/items.json"', "GET and DELETE of /mcp"],
+        ),
+        ("[gate]\nmcp_paths = []\n" + REST, ['"POST /v1/items" costs more']),
+        ('[gate]\nmcp_paths = ["/mcp"]\n[[price]]\nmatch = "POST /x*"\nbits = 20\n', []),
+        ('[gate]\nmcp_paths = []\n[[price]]\nmatch = "POST /x"\nbits = 8\n', []),
+        (
+            '[gate]\nmcp_paths = []\n[[price]]\nmatch = "DELETE /x"\nbits = 20\n',
+            ['"DELETE /x" costs more than "DELETE /x.json"', "a form with _method=DELETE"],
+        ),
+    ],
+)
+def test_what_frameworks_route_alike_is_a_hint(
+    text: str, hints: list[str], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(text, encoding="utf-8")
+    told = checked(file, capsys)
+    assert told["warnings"] == []
+    assert len(told["hints"]) == len(hints)
+    assert all(hint in found for hint, found in zip(hints, told["hints"], strict=True))
+    check(file)
+    assert capsys.readouterr().out.count("\nhint: ") == len(hints)
 
 
 def test_a_private_network_is_let_in_with_a_warning_while_no_proxy_is_trusted(

@@ -12,6 +12,7 @@ import pytest
 from pypow_server import guard, passes
 from pypow_server.keyfile import load_or_create
 from pypow_server.passes import Pass
+from pypow_server.stores.sqlite import open_store
 from support.asgi_client import call
 from support.challenges import KEY
 from support.command import Command
@@ -132,6 +133,24 @@ def test_no_store_is_made_for_a_revocation_that_no_gate_would_read(
     assert ran.status == 2
     assert f"there is no {tmp_path / 'ledger.db'}" in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_store_may_be_named_by_the_gates_policy_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "shared.db").touch()
+    file = tmp_path / "pypow.toml"
+    file.write_text(f'[store]\nurl = "sqlite:{tmp_path}/shared.db"\n', "utf-8")
+    ran = command("pass", "revoke", "00" * 16, "--config", str(file))
+    assert (ran.status, ran.err) == (0, "")
+
+    async def revoked() -> frozenset[bytes]:
+        store = open_store(f"{tmp_path}/shared.db")
+        try:
+            return await store.revocations.revoked(now_ms=0)
+        finally:
+            await store.limiter.aclose()
+            await store.ledger.aclose()
+
+    assert asyncio.run(revoked()) == {bytes(16)}
 
 
 def test_a_revocation_is_told_as_json(command: Command, tmp_path: Path) -> None:

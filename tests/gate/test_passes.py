@@ -18,7 +18,7 @@ from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
 from pypow_server.api import create_api
 from pypow_server.call import Call, Form, Presented
-from pypow_server.hearing import Passage
+from pypow_server.hearing import Hearing, Rulebook
 from pypow_server.passes import Pass
 from pypow_server.policy import MAX_PASS_LIFETIME_S, Entry, PassTerms, Policy
 from pypow_server.rails import Admit
@@ -26,7 +26,7 @@ from pypow_server.rails.work import WorkRail
 from pypow_server.resource import Resource
 from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend
-from support.asgi_client import Answer, call
+from support.asgi_client import Answer, call, http_scope
 from support.challenges import KEY, KEYRING, NOW_MS
 from support.gated import EASY, HOST, Bench, CountingLedger, document, offers, solution, solved
 
@@ -550,13 +550,21 @@ def test_a_websocket_is_told_of_its_pass_when_it_opens() -> None:
     assert names[:2] == [b"x-kept", b"x-pow-pass"]
 
 
+def _hearing(text: str) -> Hearing:
+    async def receive() -> Message:
+        raise AssertionError
+
+    scope = http_scope(headers=[(b"authorization", text.encode())])
+    return Hearing(scope, receive, Rulebook(Policy(), ()), NOW_MS)
+
+
 def test_no_repr_on_the_way_shows_a_pass_or_a_proof() -> None:
     text = some_pass().text
     for value in (
         some_pass(),
         Admit("someone", None, text),
         Presented(Form.PASS, text.encode()),
-        Passage({}, Bench().clock, None, text),  # type: ignore[arg-type]
+        _hearing(text),
         Call("GET", b"/", "local", (), presented=(Presented(Form.PASS, text.encode()),)),
     ):
         assert text[60:] not in repr(value)

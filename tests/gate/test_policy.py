@@ -20,6 +20,7 @@ from pypow_server.policy import (
     relative_weight,
 )
 from pypow_server.resource import Resource
+from pypow_server.stores import Quota
 from support.gated import EASY, Bench
 
 
@@ -37,6 +38,43 @@ def test_the_first_matching_entry_wins() -> None:
     assert policy.price_of(Resource("mcp", "tools/call", "search_web")) is cheap.price
     assert policy.price_of(Resource("mcp", "tools/call", "render")) is dear.price
     assert policy.price_of(Resource("mcp", "prompts/get", "search_web")) is DEFAULT_PRICE
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_where_no_mcp_is_spoken_nothing_of_its_path_is_free(method: str) -> None:
+    assert free(Bench(), method, "/mcp")
+    assert not free(Bench(policy=Policy(default=EASY, mcp_paths=())), method, "/mcp")
+
+
+@pytest.mark.parametrize(
+    ("default", "prices"),
+    [
+        (EASY, [Price("a", 8 * 1024), Price("a", 9 * 1024)]),
+        (EASY, [Price("a", 8 * 1024), Price("a", 8 * 1024, weight=2)]),
+        (EASY, [Price("a", 8 * 1024, free=Quota(1, 1000)), Price("a", 8 * 1024)]),
+        (EASY, [Price("easy", 20 * 1024)]),
+        (DEFAULT_PRICE, [Price("default", 20 * 1024)]),
+    ],
+)
+def test_two_prices_that_differ_share_no_name(default: Price, prices: list[Price]) -> None:
+    entries = tuple(Entry(f"POST /{number}", price) for number, price in enumerate(prices))
+    with pytest.raises(InvalidInputError, match="got two that differ: passes and free calls"):
+        Policy(default=default, entries=entries)
+
+
+@pytest.mark.parametrize("name", ["dearest", "free", "allow", "deny", "none"])
+def test_no_price_has_a_name_that_means_something_else(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"price '{name}': this name means something else"):
+        Policy(entries=(entry(name, bits=8),))
+    with pytest.raises(InvalidInputError, match="means something else"):
+        Policy(default=Price(name, 18 * 1024, free=Quota(1, 1000)))
+
+
+def test_one_price_may_stand_in_several_rows_and_a_row_above_another_of_its_match() -> None:
+    shared = Price("shared", 18 * 1024)
+    policy = Policy(entries=(Entry("POST /a", shared), Entry("POST /b", shared)))
+    assert policy.price_of(Resource("http", "POST", "/b")) is shared
+    Policy(entries=(entry("POST /a", bits=18), entry("POST /a", bits=12), Entry("POST /a", FREE)))
 
 
 @pytest.mark.parametrize(

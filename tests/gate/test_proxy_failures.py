@@ -66,6 +66,32 @@ def test_a_connection_that_is_never_taken_is_a_timeout_that_was_not_reached() ->
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_request_that_the_upstream_took_is_never_sent_again(method: str, kept: bool) -> None:
+    async def story() -> None:
+        heads: list[bytes] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if kept and not heads:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(_OK)
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with proxying(url) as proxy:
+                if kept:
+                    assert (await call(proxy, "GET")).status == 200
+                answer = await call(proxy, method)
+        assert answer.status == 502
+        assert answer.scope[UPSTREAM_REACHED] is True
+        assert len(heads) == 1 + kept
+
+    asyncio.run(story())
+
+
 def test_an_upstream_that_was_reached_once_stays_reached() -> None:
     async def story() -> None:
         async with raw_upstream(_OK, b"") as upstream, proxying(upstream.url) as proxy:

@@ -268,6 +268,32 @@ def test_an_upstream_that_does_not_answer_a_handshake_is_given_up() -> None:
     assert (sent[0]["status"], scope[UPSTREAM_REACHED]) == (504, True)
 
 
+def test_a_handshake_that_the_upstream_took_is_never_sent_again() -> None:
+    async def story() -> None:
+        heads: list[bytes] = []
+        sent: list[Message] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.close()
+
+        handshake = [{"type": "websocket.connect"}]
+
+        async def receive() -> Message:
+            return handshake.pop() if handshake else await asyncio.Future()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {**http_scope(), "type": "websocket", "extensions": {"websocket.http.response": {}}}
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            await Proxy(url, failure=failure)(scope, receive, send)
+        assert (sent[0]["status"], len(heads)) == (502, 1)
+
+    asyncio.run(story())
+
+
 def test_an_upstream_that_is_down_costs_the_caller_nothing(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

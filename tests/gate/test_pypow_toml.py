@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from pypow import InvalidInputError, difficulty
+from pypow.profiles import DEFAULT_BITS, DEFAULT_DEVICE, DEVICES, PROFILES
 from pypow_server.policy import PassTerms
 from pypow_server.pypow_toml import load, read
-from pypow_server.reference import DEFAULT_PROFILE, PROFILES
 from pypow_server.resource import Resource
-from pypow_server.settings import Settings, option, variable
+from pypow_server.setting_sources import option, variable
+from pypow_server.settings import Settings
 from pypow_server.stores import Quota
 from pypow_server.toml_document import Document, schema
 from support.gated import Bench
@@ -37,6 +38,7 @@ SAID = {
     "gate.public_url": ('"https://a.example"', "public_url", "https://a.example"),
     "gate.mcp_paths": ('["/a", "/b"]', "mcp_paths", ("/a", "/b")),
     "gate.hosts": ('["gate", "gate.local"]', "hosts", ("gate", "gate.local")),
+    "gate.admin_hosts": ('["pypow"]', "admin_hosts", ("pypow",)),
     "gate.mode": ('"observe"', "mode", "observe"),
     "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
     "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
@@ -71,7 +73,7 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
         for table in tables
         for key in schema()["$defs"][f"{table.title()}Table"]["properties"]
     }
-    assert keys == SAID.keys() | {"gate.listen", "gate.admin", "work.profile"}
+    assert keys == SAID.keys() | {"gate.listen", "gate.admin", "work.profile", "work.max_p99"}
     assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny"}
 
 
@@ -89,7 +91,7 @@ def test_an_option_beats_a_variable_which_beats_the_file_which_beats_the_default
 
     found = [(one.listen.port, one.bits) for one in (from_file, from_environment, from_option)]
     assert found == [(1, 20), (2, 21), (3, 22)]
-    assert Settings.from_env(HOME).bits == 16
+    assert Settings.from_env(HOME).bits == DEFAULT_BITS
 
 
 def test_prices_are_bits_hashes_or_time_at_a_profiles_speed() -> None:
@@ -106,7 +108,7 @@ def test_prices_are_bits_hashes_or_time_at_a_profiles_speed() -> None:
         work = "250ms"
         """
     ).rows
-    hashes = PROFILES[DEFAULT_PROFILE].hashes_per_s / 4
+    hashes = DEVICES[DEFAULT_DEVICE].hashes_per_s / 4
     assert [row.q for row in rows.prices] == [
         difficulty.from_bits(20.5),
         difficulty.from_hashes(1_000_000),
@@ -121,8 +123,11 @@ def test_another_profile_is_another_price() -> None:
         assert found is not None
         return found
 
-    fast_to_slow = sorted(PROFILES, key=lambda name: -PROFILES[name].hashes_per_s)
-    assert sorted(PROFILES, key=lambda name: -q(name)) == fast_to_slow
+    fast_to_slow = sorted(DEVICES, key=lambda name: -DEVICES[name].hashes_per_s)
+    assert sorted(DEVICES, key=lambda name: -q(name)) == fast_to_slow
+    assert {name: q(name) for name in PROFILES} == {
+        name: q(profile.device.name) for name, profile in PROFILES.items()
+    }
 
 
 def test_a_price_has_free_calls_a_pass_and_a_mode_of_its_own() -> None:
@@ -303,7 +308,7 @@ def test_what_is_wrong_is_told_in_one_line_with_its_place(name: str, tmp_path: P
 
 
 def test_a_profile_that_nobody_measured_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"line 2: work.profile: expected one of browser"):
+    with pytest.raises(InvalidInputError, match=r"line 2: work.profile: expected a profile"):
         read('[work]\nprofile = "abacus"\n')
 
 
@@ -344,7 +349,7 @@ def test_the_example_is_sound_and_says_its_schema() -> None:
 
 
 def test_the_page_lists_every_key_of_the_file_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", PAGE.read_text("utf-8"), re.M))
+    documented = set(re.findall(r"^\| `([a-z]+\.[a-z0-9_]+)` \|", PAGE.read_text("utf-8"), re.M))
     definitions = schema()["$defs"]
     keys = {
         f"{name.removesuffix('Table').lower()}.{key}"
@@ -356,16 +361,16 @@ def test_the_page_lists_every_key_of_the_file_and_no_other() -> None:
     assert documented == keys - shared | lists
 
 
-def test_the_page_names_every_profile_with_its_speed() -> None:
+def test_the_page_names_every_device_with_its_speed() -> None:
     page = PAGE.read_text("utf-8")
-    for name, reference in PROFILES.items():
+    for name, reference in DEVICES.items():
         millions = f"{reference.hashes_per_s / 1e6:g} MH/s"
         assert re.search(rf"^\| `{name}` \| {re.escape(millions)} \| {reference.as_of}", page, re.M)
 
 
 def test_every_setting_but_the_files_name_and_the_price_has_a_key() -> None:
     fields = {field for _, field, _ in SAID.values()} | {"listen", "admin"}
-    named = {"bits": "default.bits", "config": None, "rows": None}
+    named = {"bits": "default.bits", "config": None, "rows": None, "origins": None}
     assert fields | named.keys() == set(Settings.__dataclass_fields__)
     assert (option("config"), variable("config")) == ("--config", "PYPOW_CONFIG")
 
@@ -388,3 +393,38 @@ def test_a_named_pipe_in_place_of_the_file_does_not_hang(tmp_path: Path) -> None
     os.mkfifo(pipe)
     with pytest.raises(InvalidInputError, match="expected a file that can be read again"):
         load(pipe)
+
+
+SLOW = [
+    ("[default]\nbits = 26\n", "line 2: default.bits", "7.24 s for 26 bits", 25.46),
+    ("[default]\nhashes = 67_108_864\n", "line 2: default.hashes", "7.24 s for 26 bits", 25.46),
+    ('[default]\nwork = "3s"\n', "line 2: default.work", "5.01 s for 25.47 bits", 25.46),
+    ('[[price]]\nmatch = "x"\nbits = 26\n', r"line 3: price\[1\].bits", "7.24 s", 25.46),
+    ('[work]\nprofile = "mixed-agents"\n[default]\nbits = 22\n', "line 4", "on python", 21.15),
+    ('[work]\nmax_p99 = "1s"\n[default]\nbits = 24\n', "line 4", "at most 1 s", 23.14),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "told", "would_do"), SLOW)
+def test_a_price_that_its_profile_waits_too_long_for_is_refused_with_one_that_would_do(
+    text: str, place: str, told: str, would_do: float
+) -> None:
+    with pytest.raises(InvalidInputError, match=place) as caught:
+        read(text)
+    assert told in str(caught.value)
+    assert f"at most {would_do} bits would do" in str(caught.value)
+    kept = re.sub(r"^(bits|work|hashes) = .*$", f"bits = {would_do}", text, flags=re.MULTILINE)
+    read(kept)
+
+
+def test_the_same_holds_for_a_price_of_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"bits: expected a p99 .* at most 25.46 bits"):
+        Settings.from_env(HOME, {"bits": "26"})
+    assert settings(tmp_path, '[work]\nmax_p99 = "10s"\n', bits="26").bits == 26
+    assert Settings.from_env(HOME, {"bits": "25.46"}).bits == 25.46
+
+
+@pytest.mark.parametrize("max_p99", ["0s", "11m", "nan", "fast"])
+def test_a_longest_wait_that_cannot_be_is_refused(max_p99: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"line 2: work\.max_p99: expected a"):
+        read(f'[work]\nmax_p99 = "{max_p99}"\n[default]\nbits = 8\n')

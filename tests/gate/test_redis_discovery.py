@@ -12,8 +12,9 @@ import pytest
 from pypow_server.stores import Ledger, Spend, StoreError
 from pypow_server.stores.redis_address import RedisAddress, read_address
 from support.ledger_contract import spend
-from support.redis_server import DURABLE, RedisServer, running, sentinel_binary, wait_for
+from support.redis_server import DURABLE, RedisServer, running, sentinel_binary
 from support.redis_stores import opened
+from support.waiting import wait_for
 
 _SENTINEL = """\
 sentinel monitor main 127.0.0.1 {port} 1

@@ -13,15 +13,9 @@ from pypow_server.stores.redis_address import RedisAddress, read_address
 from pypow_server.stores.redis_scripts import FRESH_MS
 from pypow_server.stores.redis_store import RedisLedger
 from support.ledger_contract import EXPIRES_AT_MS, KEY, spend
-from support.redis_server import (
-    DURABLE,
-    RedisServer,
-    redis_binary,
-    running,
-    valkey_binary,
-    wait_for,
-)
+from support.redis_server import DURABLE, RedisServer, redis_binary, running, valkey_binary
 from support.redis_stores import fresh_address, opened
+from support.waiting import wait_for
 
 SAVED = ("--appendonly", "no")
 

@@ -12,8 +12,9 @@ import pytest
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.redis_address import read_address
 from support.ledger_contract import spend
-from support.redis_server import free_port, running
+from support.redis_server import running
 from support.redis_stores import opened
+from support.waiting import free_port
 
 _CERTIFICATE = (
     "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"

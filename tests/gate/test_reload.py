@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -196,12 +197,16 @@ def pay(connection: http.client.HTTPConnection) -> int:
 
 
 @contextlib.contextmanager
-def gate_with_file(tmp_path: Path, text: str) -> Iterator[tuple[GateProcess, LogLines, Path]]:
+def gate_with_file(
+    tmp_path: Path, text: str, *options: str
+) -> Iterator[tuple[GateProcess, LogLines, Path]]:
     file = tmp_path / "pypow.toml"
     file.write_text(text, encoding="utf-8")
     with (
         served(hello) as upstream,
-        gate_process(tmp_path, upstream, "--config", str(file), "--store", "memory:") as gate,
+        gate_process(
+            tmp_path, upstream, "--config", str(file), "--store", "memory:", *options
+        ) as gate,
     ):
         yield gate, LogLines(gate.process), file
         gate.process.send_signal(signal.SIGTERM)
@@ -236,6 +241,32 @@ def test_a_gate_takes_over_a_changed_file_and_drops_no_request(tmp_path: Path) -
     assert set(payers.statuses) <= {200, 402}
     assert len(strangers.statuses) > 0
     assert payers.statuses.count(200) > 0
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback's, whose connections are never counted."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("203.0.113.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(unsent.getsockname()[0])
+
+
+def test_a_balancer_that_a_reload_trusts_is_counted_no_more(tmp_path: Path) -> None:
+    own = own_address()
+    if own.startswith("127."):
+        pytest.skip("this machine has no address but loopback's")
+    options = ("--listen", f"{own}:0", "--max-per-network", "1")
+    with gate_with_file(tmp_path, CHEAP, *options) as (gate, log, file):
+        address = (own, urlsplit(gate.url).port or 0)
+        with socket.create_connection(address):
+            before = ask(f"{gate.url}/x").status
+            file.write_text(f'{CHEAP}[trust]\nproxies = ["{own}"]\n', encoding="utf-8")
+            gate.process.send_signal(signal.SIGHUP)
+            log.wait_for("settings and keys were reloaded")
+            after = ask(f"{gate.url}/x").status
+    assert (before, after) == (503, 402)
 
 
 def rotate_under_load(tmp_path: Path, rotations: int) -> list[int]:

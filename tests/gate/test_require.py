@@ -2,18 +2,21 @@
 """A single route of a FastAPI app is reached by calls that have earned it, and by no others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from starlette.testclient import TestClient
 
 from pypow import InvalidInputError, difficulty
 from pypow_server.policy import PassTerms, Price
 from pypow_server.require import Charged, install, require
+from pypow_server.scope import Message
+from pypow_server.stores import Quota
 from support.asgi_client import Answer, call
 from support.gated import document, offers, solution, solved
 from support.plain_http import ask as ask_over_http
@@ -185,6 +188,83 @@ def test_what_cannot_be_read_is_refused_and_never_reaches_the_route(shop: Shop) 
 def test_a_name_without_a_price_is_a_mistake_that_opens_nothing(shop: Shop) -> None:
     with pytest.raises(InvalidInputError, match=r"\(bulk, search\), got 'missing'"):
         shop.ask("GET", "/unknown")
+
+
+def nested(requirement: object) -> FastAPI:
+    """An app with a requirement of a dependency of a router within a router."""
+
+    async def needs(_: Annotated[Charged, requirement]) -> None: ...
+
+    inner, outer = APIRouter(dependencies=[Depends(needs)]), APIRouter()
+
+    @inner.get("/x")
+    async def x() -> None: ...
+
+    outer.include_router(inner, prefix="/inner")
+    app = FastAPI()
+    app.include_router(outer, prefix="/outer")
+    return app
+
+
+def direct(requirement: object) -> FastAPI:
+    """An app with a requirement of a route of its own."""
+    app = FastAPI()
+
+    @app.get("/x")
+    async def x(_: Annotated[Charged, requirement]) -> None: ...
+
+    return app
+
+
+@pytest.mark.parametrize("make", [direct, nested])
+@pytest.mark.parametrize(
+    ("requirement", "told"),
+    [
+        (require("searches"), r"\(render, search\), got 'searches'; did you mean 'search'\?"),
+        (require("x"), r"\(render, search\), got 'x'$"),
+    ],
+)
+def test_a_misspelt_name_ends_the_start_with_the_nearest_right_one(
+    make: Callable[[object], FastAPI], requirement: object, told: str
+) -> None:
+    app = make(Depends(requirement))  # type: ignore[arg-type]
+    install(app, prices={"search": 4, "render": 5})
+    with pytest.raises(InvalidInputError, match=told), TestClient(app):
+        pass
+
+
+def test_a_server_hears_why_the_start_ended() -> None:
+    app = direct(Depends(require("searches")))
+    install(app, prices={"search": 4})
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(InvalidInputError):
+        asyncio.run(app({"type": "lifespan"}, receive, send))
+    (told,) = sent
+    assert told["type"] == "lifespan.startup.failed"
+    assert "did you mean 'search'?" in told["message"]
+
+
+def test_what_is_required_in_bits_shares_no_name_with_another_price() -> None:
+    app = direct(Depends(require(bits=20)))
+    install(app, prices={"20 bits": 4})
+    with (
+        pytest.raises(InvalidInputError, match="expected no price named '20 bits'"),
+        TestClient(app),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["free", "dearest"])
+def test_a_price_whose_name_means_something_else_is_refused_at_once(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="this name means something else"):
+        install(FastAPI(), prices={name: Price(name, 4096, free=Quota(1, 1000))})
 
 
 def test_an_app_without_install_opens_nothing() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from pypow import InvalidInputError
 from pypow_server.address import Address
-from pypow_server.settings import Settings, option, variable
+from pypow_server.setting_sources import option, variable
+from pypow_server.settings import Settings
 
 HOME = {"HOME": "/srv/gate"}
 README = Path(__file__).parents[2] / "server" / "README.md"
@@ -44,8 +45,8 @@ def test_without_a_home_the_state_directory_must_be_said() -> None:
     assert Settings.from_env({"PYPOW_STATE_DIR": "/srv/pypow"}).state_dir == Path("/srv/pypow")
 
 
-OPTIONAL = [field for field in dataclasses.fields(Settings) if field.name != "rows"]
-"""All but what only a policy file can say."""
+OPTIONAL = [field for field in dataclasses.fields(Settings) if field.metadata]
+"""All but what only a policy file can say, and where the others were said."""
 
 SOUND = {
     "upstream": ("http://127.0.0.1:9000", "http://127.0.0.1:9001", "http://127.0.0.1:9001"),
@@ -65,6 +66,7 @@ SOUND = {
     "min_rate": ("0", "1000", 1000),
     "state_dir": ("/srv/a", "/srv/b", Path("/srv/b")),
     "hosts": ("a.example", "b.example,gate", ("b.example", "gate")),
+    "admin_hosts": ("a.example", "pypow,grafana", ("pypow", "grafana")),
     "mode": ("observe", "enforce", "enforce"),
     "forward_auth": ("nginx", "caddy", "caddy"),
     "mcp_headers": ("checked", "unchecked", "unchecked"),
@@ -75,14 +77,21 @@ SOUND = {
 }
 
 
-def test_this_machine_and_trusted_proxies_are_not_counted_by_network() -> None:
+@pytest.mark.parametrize("name", ["mcp_paths", "hosts", "admin_hosts", "trusted_proxies"])
+def test_a_list_may_be_said_to_be_empty(name: str, tmp_path: Path) -> None:
+    assert getattr(Settings.from_env(HOME | {variable(name): "none"}), name) == ()
+    table = "trust" if name == "trusted_proxies" else "gate"
+    key = "proxies" if name == "trusted_proxies" else name
+    file = tmp_path / "pypow.toml"
+    file.write_text(f"[{table}]\n{key} = []\n", encoding="utf-8")
+    assert getattr(Settings.from_env(HOME, {"config": str(file)}), name) == ()
+
+
+def test_limits_are_those_that_were_said() -> None:
     said = Settings.from_env(
-        HOME | {"PYPOW_TRUSTED_PROXIES": "10.0.0.0/8", "PYPOW_MAX_PER_NETWORK": "3"}
-    )
-    assert [str(network) for network in said.limits.uncounted] == [
-        "127.0.0.0/8", "::1/128", "10.0.0.0/8",
-    ]  # fmt: skip
-    assert said.limits.per_network == 3
+        HOME | {"PYPOW_MAX_CONNECTIONS": "7", "PYPOW_MAX_PER_NETWORK": "3", "PYPOW_MIN_RATE": "0"}
+    ).limits
+    assert (said.connections, said.per_network, said.octets_s) == (7, 3, 0)
 
 
 def test_the_table_of_sound_values_covers_every_field() -> None:

@@ -3,20 +3,19 @@
 
 import contextlib
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from support.waiting import free_port, wait_until_it_listens
+
 DEPLOY: Final = Path(__file__).parents[2] / "docs" / "deploy"
 LISTEN, GATE, SECOND_GATE, UPSTREAM = (f"127.0.0.1:{port}" for port in (8080, 8402, 8404, 8000))
 """Addresses as the files have them."""
 
-_PATIENCE_S = 30
 _GRACE_S = 5
 
 # What docs/deploy/nginx leaves to the operator's own nginx.conf.
@@ -97,7 +96,7 @@ def balancer(folder: Path, file: str, addresses: Mapping[str, str]) -> Iterator[
             _STARTS[program](folder, text), stdout=sink, stderr=sink, env=environment
         )
     try:
-        _await(port, process, output)
+        wait_until_it_listens(process, port, output.read_text)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -106,21 +105,3 @@ def balancer(folder: Path, file: str, addresses: Mapping[str, str]) -> Iterator[
         except subprocess.TimeoutExpired:  # Caddy waits for whoever is still connected
             process.kill()
             process.wait()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _await(port: int, process: "subprocess.Popen[bytes]", output: Path) -> None:
-    end = time.monotonic() + _PATIENCE_S
-    while True:
-        assert process.poll() is None, output.read_text()
-        with contextlib.suppress(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        assert time.monotonic() < end, output.read_text()
-        time.sleep(0.01)

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gate as a process of its own, under each web server that can serve it to the public."""
 
-import contextlib
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from support.gate_process import PATIENCE_S, environment, gate_process
+from support.gate_process import environment, gate_process
+from support.waiting import free_port, wait_until_it_listens
 
 EASY_BITS = "4"
 
@@ -26,8 +24,7 @@ def uvicorn_gate(home: Path, upstream: str) -> Iterator[str]:
 @contextmanager
 def granian_gate(home: Path, upstream: str) -> Iterator[str]:
     """The same gate under granian, as server/README.md has it, but for its deadline of a head."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
     command += ["--http", "1", "--http1-header-read-timeout", "1000"]
@@ -41,7 +38,7 @@ def granian_gate(home: Path, upstream: str) -> Iterator[str]:
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            _wait_until_it_listens(process, port)
+            wait_until_it_listens(process, port)
             yield url
         finally:
             process.terminate()
@@ -51,13 +48,3 @@ SERVERS: dict[str, Callable[[Path, str], AbstractContextManager[str]]] = {
     "uvicorn": uvicorn_gate,
     "granian": granian_gate,
 }
-
-
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", port: int) -> None:
-    began = time.monotonic()
-    while time.monotonic() - began < PATIENCE_S:
-        assert process.poll() is None, "the server ended"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the server does not listen")

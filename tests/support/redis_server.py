@@ -2,11 +2,10 @@
 """Real Redis and Valkey servers on free loopback ports, started, killed and restarted by tests."""
 
 import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-_PATIENCE_S: Final = 20
-_POLL_S: Final = 0.01
+from support.waiting import PATIENCE_S, free_port, wait_for
 
 DURABLE: Final = ("--appendonly", "yes", "--appendfsync", "always")
 
@@ -45,13 +43,6 @@ def sentinel_binary() -> str:
     if found is None:
         pytest.skip("redis-sentinel is not installed")
     return found
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class RedisServer:
@@ -96,7 +87,7 @@ class RedisServer:
     def client(self) -> redis.Redis:
         """A client that tries once."""
         return redis.Redis(
-            port=self.port, socket_timeout=_PATIENCE_S, retry=Retry(NoBackoff(), 0), protocol=2
+            port=self.port, socket_timeout=PATIENCE_S, retry=Retry(NoBackoff(), 0), protocol=2
         )
 
     def ask(self, *words: bytes | str | int) -> Any:
@@ -114,15 +105,8 @@ class RedisServer:
         """Starts the process, and returns when it takes commands."""
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            with suppress(redis.RedisError):
-                self.ask("PING")
-                return
-            log_text = (self._folder / "log").read_text(errors="replace")
-            assert self.process.poll() is None, log_text
-            assert time.monotonic() < deadline, log_text
-            time.sleep(_POLL_S)
+        said = partial((self._folder / "log").read_text, errors="replace")
+        wait_for(self._takes_commands, process=self.process, said=said)
 
     def kill(self) -> None:
         """As ``kill -9`` or a crash: nothing is written any more."""
@@ -147,17 +131,15 @@ class RedisServer:
         """Makes it a master."""
         self.ask("REPLICAOF", "NO", "ONE")
 
+    def _takes_commands(self) -> bool:
+        with suppress(redis.RedisError):
+            self.ask("PING")
+            return True
+        return False
+
     def _replication(self) -> dict[str, Any]:
         info: dict[str, Any] = self.ask("INFO", "replication")
         return info
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Returns when something holds that another process brings about."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(_POLL_S)
 
 
 @contextmanager

@@ -32,7 +32,8 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
 
 def _challenges(offers: Sequence[Offer]) -> list[Header]:
     lines = [offer.www_authenticate for offer in offers if offer.www_authenticate is not None]
-    lines.sort(key=_rank)
+    if len(lines) > 1:
+        lines.sort(key=_rank)
     return [(b"www-authenticate", line.encode("ascii")) for line in lines]
 
 

@@ -17,12 +17,13 @@ async def examine(settings: Settings, open_store: Callable[[str], Store]) -> lis
 
     Args:
         settings: the gate's own.
-        open_store: opens the store of a URL; raises `PowError`.
+        open_store: opens the store of a URL; raises `StoreError`.
     """
     findings, keyring = keys.check(settings.key_file)
     findings += await store.check(settings.store_url, open_store)
-    async with exchange() as direct:
-        findings += await upstream.check(direct, settings.upstream, settings.mcp_paths)
+    if settings.forward_auth is None:
+        async with exchange() as direct:
+            findings += await upstream.check(direct, settings.upstream, settings.mcp_paths)
     source, seen_as = own_address(settings.url)
     async with exchange(source=source) as outside:
         public = PublicUrl(outside, url=settings.url, admin_url=settings.admin.url, source=seen_as)

@@ -22,8 +22,7 @@ def check(path: Path) -> tuple[list[Finding], Keyring | None]:
     try:
         keys = keyfile.load(path)
     except keyfile.KeyFileError as error:
-        text, _, remedy = str(error).rpartition("; ")
-        return [fail("keys", text or str(error), fix=remedy)], None
+        return [fail("keys", error.found, fix=error.fix)], None
     signing = keys.signing
     shown = f"key {signing.id} signs, its fingerprint is {fingerprint(signing.secret)}"
     return [ok("keys", f"{path}: {shown}; gates behind one name show the same")], keys

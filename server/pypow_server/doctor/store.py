@@ -4,8 +4,7 @@
 import time
 from collections.abc import Callable
 
-from pypow import PowError
-from pypow_server.stores import Store, without_secrets
+from pypow_server.stores import Store, StoreError, without_secrets
 from pypow_server.stores.redis_address import SCHEMES, read_address
 from pypow_server.stores.sqlite import file_of
 
@@ -17,7 +16,7 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
 
     Args:
         url: of the store.
-        open_store: opens it; raises `PowError`.
+        open_store: opens it; raises `StoreError`.
     """
     shown = without_secrets(url)
     scheme, _, rest = url.partition(":")
@@ -39,11 +38,11 @@ async def check(url: str, open_store: Callable[[str], Store]) -> list[Finding]:
                 )
             ]
         store = open_store(url)
-    except PowError as error:
+    except StoreError as error:
         return [_failure(error)]
     try:
         await store.ledger.probe()
-    except PowError as error:
+    except StoreError as error:
         return [_failure(error)]
     finally:
         await store.ledger.aclose()
@@ -61,7 +60,7 @@ def _of_redis(scheme: str, rest: str) -> list[Finding]:
     try:
         condition = connection.condition()
         ahead_s = (condition.now_ms - time.time_ns() // 1_000_000) / 1000
-    except PowError as error:
+    except StoreError as error:
         return [_failure(error)]
     finally:
         connection.close()
@@ -78,6 +77,5 @@ def _of_redis(scheme: str, rest: str) -> list[Finding]:
     return [*findings, *clock.agreement({"the store": ahead_s})]
 
 
-def _failure(error: PowError) -> Finding:
-    text, _, remedy = str(error).rpartition("; ")
-    return fail("store", text or str(error), fix=remedy if text else "see docs/stores.md")
+def _failure(error: StoreError) -> Finding:
+    return fail("store", error.found, fix=error.fix or "see docs/stores.md")

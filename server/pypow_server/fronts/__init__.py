@@ -4,6 +4,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
+import aiohttp
+
 from pypow_server.scope import ASGIApp, Receive, Send
 
 Failure: TypeAlias = Callable[[int, str], ASGIApp]
@@ -11,6 +13,26 @@ Failure: TypeAlias = Callable[[int, str], ASGIApp]
 
 ADDED_BY_AIOHTTP: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """What aiohttp would add to a request that came without."""
+
+
+class BrokenConnectionError(aiohttp.ClientError):
+    """The connection ended before the answer; what the upstream did of the request is unknown."""
+
+
+async def once(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Sends a request once; a middleware of aiohttp.
+
+    aiohttp itself repeats GET, HEAD, PUT and DELETE where the connection broke off, and the
+    upstream may have done what was asked: one payment would buy it twice.
+    """
+    try:
+        return await send(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise  # nothing was sent, and aiohttp does not repeat it
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise BrokenConnectionError(str(error)) from error
 
 
 async def live(

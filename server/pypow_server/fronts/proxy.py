@@ -19,7 +19,7 @@ from yarl import URL
 from pypow.errors import InvalidInputError, PowError
 from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 
-from . import ADDED_BY_AIOHTTP, Failure, live, websocket
+from . import ADDED_BY_AIOHTTP, Failure, live, once, websocket
 from .fields import request_fields, response_fields
 
 # Shorter than the 5 s after which uvicorn and Node close an idle connection: were they the first
@@ -217,6 +217,7 @@ class Proxy:
                 max_line_size=_MAX_FIELD_OCTETS,
                 max_field_size=_MAX_FIELD_OCTETS,
                 trace_configs=[reached],
+                middlewares=(once,),
             )
         return self._session
 

@@ -15,7 +15,7 @@ from yarl import URL
 
 from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 
-from . import ADDED_BY_AIOHTTP, Failure
+from . import ADDED_BY_AIOHTTP, Failure, once
 
 MAX_MESSAGE_OCTETS: Final = 4 * 1024 * 1024
 """Of a message from the upstream; the server that the proxy runs in bounds the caller's."""
@@ -66,6 +66,7 @@ async def relay(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_s),
         skip_auto_headers=ADDED_BY_AIOHTTP,
+        middlewares=(once,),
     ) as session:
         opening = session.ws_connect(
             url,

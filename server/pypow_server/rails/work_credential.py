@@ -26,9 +26,11 @@ def read_credential(
         presented: what came.
         read_pass: reads the text of a pass; raises `WireError` where it is none.
     """
-    meant = [one for one in presented if one.form is not Form.COOKIE]
+    if len(presented) > 1:
+        meant = tuple(one for one in presented if one.form is not Form.COOKIE)
+        presented = meant or presented
     found: list[Proof | P] = []
-    for one in meant or presented:
+    for one in presented:
         try:
             credential = _read(one, read_pass)
         except WireError as error:

@@ -7,10 +7,12 @@ the test suite holds each of them to these with the same checks.
 
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pypow.errors import InvalidInputError, PowError
+from pypow.errors import InvalidInputError
+from pypow_server.fixable import FixableError
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -20,8 +22,12 @@ _USER: Final = re.compile(r"^([^:/@]*:)?(/*).*@", re.DOTALL)
 _OPTION: Final = re.compile(r"(?<=[?&])(?!(?:deployment|ca)=)([^=&]*=)?[^&]+")
 
 
-class StoreError(PowError):
+class StoreError(FixableError):
     """A store that cannot be opened, read or written; the text says what is wrong and the fix."""
+
+
+class UnopenedStoreError(StoreError, InvalidInputError):
+    """A store's URL that leads to no store that could be opened."""
 
 
 class Spend(enum.Enum):
@@ -171,11 +177,16 @@ class Revocations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`."""
+    """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
+
+    `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
+    the store has a better one of its own.
+    """
 
     ledger: Ledger
     limiter: Limiter
     revocations: Revocations
+    entries: Callable[[], int] | None = None
 
 
 def check_spend(key: bytes, *, expires_at_ms: int, now_ms: int, limit: int) -> None:

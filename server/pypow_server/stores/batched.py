@@ -136,7 +136,8 @@ class BatchedLedger:
         if behind_ms > SKEW_MS:
             raise StoreError(
                 f"the clock is {behind_ms // 1000} s behind a time already recorded in "
-                f"{self._name}; set the clock right, or begin a new ledger if that time was wrong"
+                f"{self._name}",
+                fix="set the clock right, or begin a new ledger if that time was wrong",
             )
 
     async def aclose(self) -> None:
@@ -184,14 +185,18 @@ class BatchedLimiter:
         await asyncio.to_thread(self._batches.close)
 
 
-def store_of(ledger: BatchedLedger, open_limiter: Callable[[], Limiter]) -> Store:
+def store_of(
+    ledger: BatchedLedger,
+    open_limiter: Callable[[], Limiter],
+    entries: Callable[[], int] | None = None,
+) -> Store:
     """A store of this ledger and a limiter; where there can be none, the ledger is closed.
 
     Raises:
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, open_limiter(), ledger)
+        return Store(ledger, open_limiter(), ledger, entries)
     except BaseException:
         ledger.close()
         raise

@@ -90,9 +90,11 @@ class Batches(Generic[_Operation, _Outcome]):
             StoreError: The store is closed, or was opened before a fork.
         """
         if self._closed:
-            raise StoreError(f"{self._name} is closed; open it anew")
+            raise StoreError(f"{self._name} is closed", fix="open it anew")
         if os.getpid() != self._pid:
-            raise StoreError(f"{self._name} was opened before a fork; open it in each process")
+            raise StoreError(
+                f"{self._name} was opened before a fork", fix="open it in each process"
+            )
         future: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
         self._inbox.put((operation, future))
         return future

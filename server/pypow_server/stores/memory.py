@@ -82,16 +82,20 @@ class MemoryLedger:
             StoreError: The ledger is full or closed.
         """
         if self._closed:
-            raise StoreError("the memory ledger is closed; open a new one")
+            raise StoreError("the memory ledger is closed", fix="open a new one")
         if len(self._records) >= self._max_entries:
             raise StoreError(
-                f"the memory ledger is full: it keeps {self._max_entries} records at most; "
-                "use a sqlite: store, or shorten the lifetime of challenges"
+                f"the memory ledger is full: it keeps {self._max_entries} records at most",
+                fix="use a sqlite: store, or shorten the lifetime of challenges",
             )
 
     async def aclose(self) -> None:
         """Answers `UNKNOWN` from now on."""
         self._closed = True
+
+    def __len__(self) -> int:
+        """How many records it keeps, those among them that have expired and may be dropped."""
+        return len(self._records)
 
     def _use(self, key: bytes, *, drop_at_ms: int, limit: int) -> Spend:
         record = self._records.get(key)
@@ -174,4 +178,5 @@ def open_store(rest: str) -> Store:
     """
     if rest:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
-    return Store(MemoryLedger(), MemoryLimiter(), MemoryRevocations())
+    ledger = MemoryLedger()
+    return Store(ledger, MemoryLimiter(), MemoryRevocations(), ledger.__len__)

@@ -143,18 +143,22 @@ class RedisConnection:
         info: Mapping[str, Any] = self._client.info("server", "memory")
         version = str(info.get("redis_version", "0"))
         if int(version.partition(".")[0]) < _OLDEST:
-            raise StoreError(f"expected Redis 7.0 or Valkey 7.2 at {self._address}; got {version}")
+            raise StoreError(
+                f"expected Redis 7.0 or Valkey 7.2 at {self._address}; got {version}",
+                fix="upgrade it",
+            )
         policy = info.get("maxmemory_policy")
         if policy != "noeviction":
             raise StoreError(
                 f"the Redis at {self._address} may forget what is spent: its maxmemory-policy is "
-                f"{policy}; set it to noeviction, and give it memory enough"
+                f"{policy}",
+                fix="set it to noeviction, and give it memory enough",
             )
 
     def _fault(self, error: Exception) -> StoreError:
         for kind, remedy in _REMEDIES.items():
             if isinstance(error, kind):
-                return StoreError(f"cannot use the Redis at {self._address}: {error}; {remedy}")
+                return StoreError(f"cannot use the Redis at {self._address}: {error}", fix=remedy)
         return StoreError(f"cannot use the Redis at {self._address}: {error}")
 
 

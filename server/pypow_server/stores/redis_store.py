@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
     if error.name != "redis":
         raise
     raise StoreError(
-        "a Redis store needs the redis package; install it with: pip install 'pypow-engine[redis]'"
+        "a Redis store needs the redis package", fix="pip install 'pypow-engine[redis]'"
     ) from error
 
 

@@ -135,13 +135,15 @@ class SpendFile:
             return
         if not {"meta", "spends"} <= tables:
             raise StoreError(
-                f"{self._path} is a database of another application; name a file of its own"
+                f"{self._path} is a database of another application",
+                fix="name a file of its own",
             )
         version, epoch, heartbeat_ms, high_water_ms = self._read_meta()
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"expected a ledger of schema version {SCHEMA_VERSION} in {self._path}; got "
-                f"version {version}: use the release of pypow that wrote it, or name a new file"
+                f"version {version}",
+                fix="use the release of pypow that wrote it, or name a new file",
             )
         fresh = abs(now_ms - heartbeat_ms) <= FRESH_MS and high_water_ms >= self.high_water_ms
         self.epoch = epoch if fresh else secrets.randbits(32)

@@ -6,7 +6,10 @@ calls, and it never makes a spend wait.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -113,4 +116,12 @@ def open_store(rest: str) -> Store:
         )
     path = file_of(rest)
     limits = path.with_name(f"{path.name}.limits")
-    return store_of(SqliteLedger(path), lambda: SqliteLimiter(limits))
+    count = partial(_count, path.absolute())
+    return store_of(SqliteLedger(path), lambda: SqliteLimiter(limits), count)
+
+
+def _count(path: Path) -> int:
+    # Readers and the writer do not wait for each other in a write-ahead log.
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(*) FROM spends").fetchone()
+    return int(count)

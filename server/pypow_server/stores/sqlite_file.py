@@ -106,7 +106,7 @@ class SqliteFile:
     def fault(self, what: str, code: int) -> StoreError:
         """The error for ``what`` went wrong; ``code`` is SQLite's primary result code."""
         remedy = _REMEDIES.get(code, f"check that it is a {self._kind} that pypow wrote")
-        return StoreError(f"cannot use the {self._kind} {self._path}: {what}; {remedy}")
+        return StoreError(f"cannot use the {self._kind} {self._path}: {what}", fix=remedy)
 
     def require_unreplaced(self) -> None:
         """Raises when the path leads to another file than the one that is open.
@@ -128,7 +128,8 @@ class SqliteFile:
         if mode != "wal":
             raise StoreError(
                 f"{self._path} is on a file system without SQLite's write-ahead log (journal mode "
-                f"{mode}); put it on a local disk"
+                f"{mode})",
+                fix="put it on a local disk",
             )
         (verdict,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":

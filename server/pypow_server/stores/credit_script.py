@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pypow.pricing` inside Redis: what a call lacks, and charging it where that was paid for.
+
+The scripts keep to the letter of `pypow.pricing` and `pypow.accounts`, and find the same bits: all
+values are integers below 2**53, which Lua's doubles hold exactly, and for such ``a`` and ``b``
+``math.floor(a / b)`` is exact too, since a quotient that is no integer is at least ``1 / b`` away
+from the next one, further than any rounding goes. What needs tables or larger numbers (a climate's
+rate and burst, the logarithm of a weight) is worked out by the gate and passed in.
+
+KEYS are the accounts: the leaf, then the networks around it. An account is seven numbers in a
+string; what is not there is new.
+
+`REDEEM` does so in the transaction that spends the proof: a call that has to wait spends nothing,
+and one whose proof was spent before is not charged.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL, Account
+from pypow.errors import InvalidInputError, shown
+from pypow.pricing import OVERDRAFT_STEP_Q, UNIT, Tariff
+from pypow_server.stores.redis_scripts import CLAIM, WON
+
+WAIT: Final = 0
+CHARGED: Final = 1
+
+_RULES: Final = f"""
+local function div(a, b) return math.floor(a / b) end
+local decay = {{{",".join(map(str, DECAY))}}}
+
+local function number()
+  argument = argument + 1
+  return tonumber(ARGV[argument])
+end
+
+local now, cost, served = number(), number(), number()
+local rate, burst = number(), number()
+local rate_min, burst_min, burst_new = number(), number(), number()
+local credit_per_bit, step_ms = number(), number()
+local known_minutes, known_age, standing_minutes = number(), number(), number()
+local identified, minutes, last_minute, first = number(), number(), number(), number()
+
+local function read(key, minutes, last_minute, first)
+  local text = redis.call('GET', key)
+  if not text then
+    return {{burst_new, math.min(burst_new, burst_min), 0, minutes, last_minute, first, now}}
+  end
+  local account = {{}}
+  for figure in string.gmatch(text, '%-?%d+') do account[#account + 1] = tonumber(figure) end
+  return account
+end
+
+local function earned(credit, rate, burst, elapsed)
+  if elapsed >= -div(-(burst - credit) * 1000, rate) then return burst end
+  return credit + div(elapsed * rate, 1000)
+end
+
+local function decayed(served, before, after)
+  local steps = div(after, step_ms) - div(before, step_ms)
+  if steps >= 32 * #decay then return 0 end
+  return div(div(served, 2 ^ div(steps, #decay)) * decay[steps % #decay + 1], 2 ^ 20)
+end
+
+local function touch(account, cost)
+  local at = math.max(now, account[7])
+  local elapsed = at - account[7]
+  account[1] = earned(account[1], rate, burst, elapsed) - cost
+  account[2] = earned(account[2], rate_min, burst_min, elapsed)
+  account[3] = decayed(account[3], account[7], at)
+  account[7] = at
+end
+
+local function lacking(account)
+  local needed = math.min(cost, burst_min)
+  if account[1] >= needed then return 0 end
+  return needed - earned(account[1], rate, burst, math.max(0, now - account[7]))
+end
+
+local leaf = read(KEYS[first_key], minutes, last_minute, first)
+local networks, shares = {{}}, {{}}
+for index = 1, #KEYS - first_key do
+  networks[index], shares[index] = read(KEYS[first_key + index], 0, 0, now), number()
+end
+local known = leaf[4] >= known_minutes and now - leaf[6] >= known_age
+local standing = known and identified == 1 and leaf[4] >= standing_minutes
+local assured = standing
+  and earned(leaf[2], rate_min, burst_min, math.max(0, now - leaf[7])) >= cost
+local function charged(index) return not assured and not (standing and shares[index] == 1) end
+
+local missing, level = math.max(0, lacking(leaf)), 0
+for index, account in ipairs(networks) do
+  if charged(index) then
+    local found = lacking(account)
+    if found > missing then missing, level = found, index end
+  end
+end
+local overdraft = -div(-missing * 1024, credit_per_bit)
+"""
+
+_ALONE: Final = "local first_key, argument = 1, 0"
+_AFTER_A_CLAIM: Final = "local first_key, argument = 3, 7"
+
+ASK: Final = f"""#!lua flags=no-writes
+{_ALONE}
+{_RULES}
+return {{missing, level, overdraft, known and 1 or 0}}
+"""
+"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known.
+
+ARGV: `terms`.
+"""
+
+_CHARGING: Final = f"""
+local allowed, keep = number(), number()
+if overdraft > allowed then
+  return {{{WAIT}, level, -div(-(missing - div(allowed * credit_per_bit, 1024)) * 1000, rate)}}
+end
+local newcomer = leaf[4] == 0
+
+local function keep_account(key, account)
+  local owing = -div(-(burst_new - account[1]) * 1000, rate_min)
+  local kept = string.format('%.0f', math.max(keep, owing))
+  for index, figure in ipairs(account) do account[index] = string.format('%.0f', figure) end
+  redis.call('SET', key, table.concat(account, ' '), 'PX', kept)
+end
+
+local function charge()
+  local minute = div(now, 60000)
+  touch(leaf, cost)
+  if assured then leaf[2] = leaf[2] - cost end
+  leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
+  if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
+  keep_account(KEYS[first_key], leaf)
+  for index, account in ipairs(networks) do
+    if charged(index) then
+      touch(account, div(cost, shares[index]))
+      keep_account(KEYS[first_key + index], account)
+    end
+  end
+end
+"""
+
+CHARGE: Final = f"""#!lua
+{_ALONE}
+{_RULES}{_CHARGING}
+charge()
+return {{{CHARGED}, level, newcomer and 1 or 0}}
+"""
+"""Charges a call whose surcharge is no higher than what was paid for, or says how long to wait.
+
+ARGV: `terms`, then what is `allowed`, and for how many ms an unused account is kept at least; one
+that owes is kept for longer (`pypow.accounts.owing_ms`), so that nobody gains by being forgotten.
+Answers `CHARGED`, the level and whether the leaf is a newcomer; or `WAIT`, the level, and ms.
+"""
+
+REDEEM: Final = f"""#!lua
+local function claim()
+{CLAIM.removeprefix("#!lua")}
+end
+{_AFTER_A_CLAIM}
+{_RULES}{_CHARGING}
+local claimed = claim()
+if claimed.err then return claimed end
+if claimed[1] == {WON} then charge() end
+return {{{CHARGED}, level, newcomer and 1 or 0, claimed[1], claimed[2], claimed[3]}}
+"""
+"""Spends a proof and charges the call, both or neither.
+
+KEYS and ARGV: those of `redis_scripts.CLAIM`, then those of `CHARGE`. Answers as `CHARGE` does;
+where nothing has to wait, what the claim answered comes after, and only if it was won is anything
+charged.
+"""
+
+
+def terms(
+    weight: int,
+    tariff: Tariff,
+    now_ms: int,
+    *,
+    shares: Sequence[int],
+    identified: bool,
+    unseen: Account,
+) -> list[int]:
+    """The arguments that both scripts begin with.
+
+    Args:
+        weight: of the call, in units.
+        tariff: the constants under the climate of the moment.
+        now_ms: Unix ms.
+        shares: of the networks, in the order of their keys.
+        identified: whether the leaf is a subject or a standing token.
+        unseen: what the leaf is if the store does not know it; its standing counts.
+    """
+    constants = tariff.constants
+    return [
+        now_ms,
+        weight * UNIT * constants.replicas,
+        weight * STEPS_PER_CALL,
+        tariff.rate,
+        tariff.burst,
+        constants.rate_min,
+        constants.burst_min,
+        constants.burst_new,
+        constants.credit_per_bit,
+        constants.served_half_life_ms // len(DECAY),
+        constants.known_minutes,
+        constants.known_age_ms,
+        constants.standing_minutes,
+        int(identified),
+        unseen.minutes,
+        unseen.last_minute,
+        unseen.first_ms,
+        *shares,
+    ]
+
+
+def allowed(overdraft: int, tariff: Tariff) -> int:
+    """What surcharge now a challenge pays for that was issued with this overdraft (1/8 bit)."""
+    return overdraft * OVERDRAFT_STEP_Q + tariff.constants.slack_q
+
+
+def stored(account: Account) -> str:
+    """An account as the scripts keep it."""
+    return (
+        f"{account.credit} {account.assured} {account.served} {account.minutes} "
+        f"{account.last_minute} {account.first_ms} {account.at_ms}"
+    )
+
+
+def read(text: str) -> Account:
+    """An account out of what the scripts keep.
+
+    Raises:
+        InvalidInputError: the text is none.
+    """
+    try:
+        return Account(*map(int, text.split(" ")))
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"expected seven numbers of an account, got {shown(text)}"
+        ) from None
