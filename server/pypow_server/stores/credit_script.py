@@ -168,9 +168,9 @@ return {{{CHARGED}, level, newcomer and 1 or 0, answer, claimed[2], claimed[3]}}
 """
 """Spends a proof and charges the call, both or neither.
 
-KEYS and ARGV: those of `redis_scripts.CLAIM` for one spend, then those of `CHARGE`. Answers as `CHARGE` does;
-where nothing has to wait, what the claim answered comes after, and only if it was won is anything
-charged.
+KEYS and ARGV: those of `redis_scripts.CLAIM` for one spend, then those of `CHARGE`. Answers as
+`CHARGE` does; where nothing has to wait, what the claim answered comes after, and only if it was
+won is anything charged.
 """
 
 
