@@ -162,13 +162,12 @@ end
 {_RULES}{_CHARGING}
 local claimed = claim()
 if claimed.err then return claimed end
-local answer = tonumber(claimed[1])
-if answer == {WON} then charge() end
-return {{{CHARGED}, level, newcomer and 1 or 0, answer, claimed[2], claimed[3]}}
+if claimed[1] == '{WON}' then charge() end
+return {{{CHARGED}, level, newcomer and 1 or 0, claimed[1], claimed[2], claimed[3]}}
 """
 """Spends a proof and charges the call, both or neither.
 
-KEYS and ARGV: those of `redis_scripts.CLAIM` for one spend, then those of `CHARGE`. Answers as
+KEYS and ARGV: those of `redis_scripts.CLAIM` for one claim, then those of `CHARGE`. Answers as
 `CHARGE` does; where nothing has to wait, what the claim answered comes after, and only if it was
 won is anything charged.
 """
