@@ -50,7 +50,7 @@ laboratory: $(VENV)/installed-dev ## Play what docs/difficulty.md shows and is n
 	$(BIN)/python benchmarks/laboratory.py
 
 coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
-	$(BIN)/pytest --cov --cov-report=term tests/gate tests/engine
+	$(BIN)/pytest --cov --cov-report=term tests/engine tests/gate
 
 mutants: $(VENV)/installed-dev ## Which small changes of what decides over admission no test notices
 	rm -rf mutants

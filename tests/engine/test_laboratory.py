@@ -80,7 +80,7 @@ def test_prices_and_queue_are_the_code_of_the_gate(monkeypatch: pytest.MonkeyPat
     def refuse(*_: object) -> None:
         raise RuntimeError("asked")
 
-    for name in ("quote", "may_redeem", "admit"):
+    for name in ("quote", "may_redeem", "redeem"):
         with monkeypatch.context() as changed:
             changed.setattr(pricing, name, refuse)
             with pytest.raises(RuntimeError, match="asked"):
