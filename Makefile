@@ -12,10 +12,10 @@ EXECUTIONS ?= 10000000
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures coverage mutants deep fuzz fuzzgate fuzzbulk dist clean
+.PHONY: help venv build run demo check lint types test bench figures laboratory coverage mutants deep fuzz fuzzgate fuzzbulk dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(BIN)/python ## Create .venv
 
@@ -46,8 +46,11 @@ bench: $(VENV)/installed-dev ## Measure this machine; results go to .benchmarks/
 figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, and render it
 	$(BIN)/python benchmarks/report.py --measure
 
+laboratory: $(VENV)/installed-dev ## Play what docs/difficulty.md shows and is not kept yet, and render it
+	$(BIN)/python benchmarks/laboratory.py
+
 coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
-	$(BIN)/pytest --cov --cov-report=term tests/gate tests/engine
+	$(BIN)/pytest --cov --cov-report=term tests/engine tests/gate
 
 mutants: $(VENV)/installed-dev ## Which small changes of what decides over admission no test notices
 	rm -rf mutants

@@ -79,9 +79,9 @@ wants: if volume itself must fall, lower the allowance of strangers; a price wil
 LIMITS = """\
 ## What work cannot do
 
-Identities that were used like a user's for a day, each from its own address, played with the \
-H100. Nothing that a gate sees tells them from users. Beyond some hundred of them known \
-callers suffer too.
+Identities that were used like a user's for a day and then rested for an hour, each from its \
+own address, played with the H100. Nothing that a gate sees tells them from users. Beyond some \
+hundred of them known callers suffer too.
 """
 
 RAILS = """\

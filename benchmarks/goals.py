@@ -102,4 +102,8 @@ GOALS = (
     _at_least("garbage refused, the same", "gate", "garbage refused / ungated", 0.90),
     _at_most("added latency, memory, p50", "gate", "spend in memory, p50 added", 0.15, None, "ms"),
     _at_most("added latency, SQLite, p50", "gate", "spend in SQLite, p50 added", 1.0, None, "ms"),
+    _at_most("a quote, each network", "pricing", "quote, each further level", 2, 1, "us"),
+    _at_most("redeeming, each network", "pricing", "redeem, each further level", 2, 1, "us"),
+    _at_most("an admission, each network", "pricing", "admit, each further level", 2, None, "us"),
+    _at_most("a quote with its challenge", "pricing", "quote and issue", 20, 15, "us"),
 )

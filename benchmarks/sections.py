@@ -135,4 +135,11 @@ SECTIONS = (
         "What a server pays, for one proof and for batches; on one thread.",
         "python benchmarks/verify_ratios.py --save benchmarks/results",
     ),
+    Section(
+        "pricing",
+        "Prices",
+        "What prices that follow use cost the gate, by CPU time: a caller in overdraft, with its "
+        "own account alone, and what each network around it adds.",
+        "python benchmarks/pricing.py --save benchmarks/results",
+    ),
 )

@@ -5,6 +5,10 @@ Callers wait in lanes. Within a lane the least served principal goes first; a pa
 drawn by lot, so that nobody is forgotten. Nothing here spends anything: whoever is sent away holds
 a proof that is as good as before. The same queue runs in the gate and in the laboratory; it is
 deterministic but for the lots, which are drawn by whoever makes it.
+
+    sent = queue.join(call)              # after `pypow.pricing.may_redeem`
+    call = queue.take()                  # when there is room upstream
+    pypow.pricing.redeem(...)            # looks again, and charges: its turn may come to nothing
 """
 
 import enum

@@ -9,7 +9,9 @@ from typing import Final
 from . import difficulty
 from .attackers import Attacker
 from .errors import InvalidInputError, shown
+from .profiles import DEFAULT_BITS
 from .solve_times import SolveTimes, plain_times, solve_times
+from .tariff import OVERDRAFT_STEP_Q, UNIT, Constants
 
 MAX_CAPACITY: Final = 1e9
 
@@ -44,6 +46,8 @@ class AttackerForecast:
         times_capacity: the same in capacities of the server.
         usd_per_hour_to_fill: the rent of as many as fill the capacity.
         bits_to_hold: the price at which one such machine is held to the capacity by work alone.
+        calls_per_hour: the most that one such machine gets as one caller, where each caller's
+            price follows its own use; see `pypow.pricing`.
     """
 
     attacker: Attacker
@@ -52,6 +56,7 @@ class AttackerForecast:
     times_capacity: float
     usd_per_hour_to_fill: float
     bits_to_hold: float
+    calls_per_hour: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class Advice:
     Attributes:
         q: the price, in 1/1024 bit.
         capacity_per_s: requests that the server can serve in a second.
-        burst: calls that an agent makes at once.
+        burst: calls that an agent makes at once, and in a minute.
+        fair_calls_per_hour: what each caller may make of them at the price, use after use.
         callers: as they were given.
         attackers: as they were given.
     """
@@ -69,6 +75,7 @@ class Advice:
     q: int
     capacity_per_s: float
     burst: int
+    fair_calls_per_hour: float
     callers: tuple[CallerForecast, ...]
     attackers: tuple[AttackerForecast, ...]
 
@@ -96,7 +103,7 @@ def advise(
     Args:
         q: the price, in 1/1024 bit, up to what a challenge can have.
         capacity_per_s: requests that the server can serve in a second, more than 0.
-        burst: calls that an agent makes at once, 1 to 100,000.
+        burst: calls that an agent makes at once, and in a minute, 1 to 100,000.
         callers: hashes a second by name.
         attackers: machines for rent, one or more.
 
@@ -114,13 +121,39 @@ def advise(
             f"{difficulty.bits(difficulty.MAX_SUB_Q):g} bits, got {difficulty.bits(q):g}; "
             "16 is a good start"
         )
+    forecasts = tuple(_caller(name, rate, q, burst) for name, rate in callers.items())
+    # Only its allowance counts here, and what an overdraft costs: its base price is another's.
+    constants = Constants.of_quota(burst, 60_000, difficulty.from_bits(DEFAULT_BITS))
     return Advice(
         q,
         capacity_per_s,
         burst,
-        tuple(_caller(name, rate, q, burst) for name, rate in callers.items()),
-        tuple(_attacker(one, q, capacity_per_s) for one in attackers),
+        most_calls(0, q, constants, seconds=3600),
+        forecasts,
+        tuple(_attacker(one, q, capacity_per_s, constants) for one in attackers),
     )
+
+
+def most_calls(hashes_per_s: float, q: int, constants: Constants, *, seconds: float) -> float:
+    """The most that one caller is admitted to, where its price follows its own use.
+
+    Each `Constants.credit_per_bit` of overdraft doubles the price, so that the hashes of an
+    overdraft sum to a geometric series, and hash power counts by its logarithm only.
+
+    Args:
+        hashes_per_s: of the caller, all of it spent on this; 0 for what everybody may use.
+        q: price of a call within the allowance, in 1/1024 bit.
+        constants: the allowance, and what overdraft costs.
+        seconds: how long the caller goes on.
+    """
+    allowance = (constants.rate_max * seconds + constants.burst) / UNIT
+    if hashes_per_s == 0:
+        return allowance
+    doubling = constants.credit_per_bit / UNIT
+    solves = hashes_per_s * seconds / difficulty.expected_hashes(q)
+    # A challenge says its surcharge rounded up.
+    slack = (constants.slack_q + OVERDRAFT_STEP_Q) / difficulty.STEPS_PER_BIT
+    return allowance + doubling * (slack + math.log2(1 + solves * math.log(2) / doubling))
 
 
 def _caller(name: str, hashes_per_s: float, q: int, burst: int) -> CallerForecast:
@@ -133,7 +166,9 @@ def _caller(name: str, hashes_per_s: float, q: int, burst: int) -> CallerForecas
     )
 
 
-def _attacker(attacker: Attacker, q: int, capacity_per_s: float) -> AttackerForecast:
+def _attacker(
+    attacker: Attacker, q: int, capacity_per_s: float, constants: Constants
+) -> AttackerForecast:
     usd_per_million = attacker.usd_per_million(q)
     solves_per_s = attacker.solves_per_s(q)
     return AttackerForecast(
@@ -143,4 +178,5 @@ def _attacker(attacker: Attacker, q: int, capacity_per_s: float) -> AttackerFore
         solves_per_s / capacity_per_s,
         usd_per_million / 1e6 * capacity_per_s * 3600,
         math.log2(attacker.hashes_per_s / capacity_per_s),
+        most_calls(attacker.hashes_per_s, q, constants, seconds=3600),
     )

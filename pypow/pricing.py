@@ -59,6 +59,7 @@ __all__ = [
     "may_redeem",
     "networks",
     "quote",
+    "redeem",
     "score",
     "touch",
 ]
@@ -209,6 +210,21 @@ def may_redeem(
     if _bits_of(missing, constants) <= allowed_q:
         return Redeemable()
     return Wait(_earning_ms(missing - _credit_of(allowed_q, constants), tariff.rate))
+
+
+def redeem(
+    overdraft: int, principal: Principal, weight: int, tariff: Tariff, now_ms: int
+) -> Admission | Wait:
+    """Look whether a proof may be spent now, and charge the call if so: one step of a store's.
+
+    Calls that wait in a queue are looked at twice: with `may_redeem` before they join, and with
+    this when their turn comes. Else all that one principal has waiting would pass the first look
+    before any of it is charged. Arguments and errors are those of `may_redeem`.
+    """
+    presented = may_redeem(overdraft, principal, weight, tariff, now_ms)
+    if isinstance(presented, Wait):
+        return presented
+    return admit(principal, weight, tariff, now_ms)
 
 
 def admit(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Admission:

@@ -69,8 +69,15 @@ LAWS = [
         "the engine knows nothing that is built on it",
         binds=ENGINE,
         spares=COMMAND_LINE,
-        forbids=r"pypow_server|pypow\.(cli|client|lightning|dialects)",
+        forbids=r"pypow_server|pypow\.(cli|client|lightning|dialects|laboratory)",
         breach=("pypow/challenge.py", "from .cli.figures import rate"),
+    ),
+    Law(
+        "the laboratory is arithmetic: no clock, socket, file, environment or terminal",
+        binds=r"pypow/laboratory/.*",
+        forbids=rf"{WEB}|time|datetime|os|pathlib|random|secrets|subprocess|typer|rich|pypow_server"
+        r"|pypow\.(cli|client)",
+        breach=("pypow/laboratory/run.py", "import random"),
     ),
     Law(
         "time enters challenges as a value; only a solve looks at a clock",
@@ -109,7 +116,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate|simulate)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),

@@ -49,7 +49,7 @@ def advise(
         typer.Option(metavar="N", help="Requests that your server can serve in a second."),
     ] = None,
     burst: Annotated[
-        int, typer.Option(metavar="N", help="Calls that an agent makes at once.")
+        int, typer.Option(metavar="N", help="Calls that an agent makes at once, and in a minute.")
     ] = 60,
     prices: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your own machines and rents.")
@@ -144,6 +144,7 @@ def _document(advice: Advice) -> dict[str, object]:
         "plain_bits": difficulty.bits(difficulty.to_whole_hex_zeros(advice.q)),
         "capacity_per_s": advice.capacity_per_s,
         "burst": advice.burst,
+        "fair_calls_per_hour": advice.fair_calls_per_hour,
         "callers": [dataclasses.asdict(one) for one in advice.callers],
         "attackers": [dataclasses.asdict(one) for one in advice.attackers],
         "verdict": verdict(advice),

@@ -63,7 +63,7 @@ def gate(
     ] = None,
     mcp_path: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH", help="Where the upstream speaks MCP. [/mcp]"),
+        typer.Option(metavar="PATH", help="Where the upstream speaks MCP, or none. [/mcp]"),
     ] = None,
     lifetime: Annotated[
         str | None,
@@ -270,7 +270,7 @@ def greeting(settings: "Settings") -> str:
     price = work(difficulty.from_bits(settings.bits), device_of(settings.rows.profile))
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
-callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths)})
+callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths) or "no path"})
 operators {settings.admin.url}/readyz  (API: /docs)
 price     {price}, on average
 keys      {settings.key_file}

@@ -53,7 +53,8 @@ def _shown(explained: "Explanation") -> str:
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
-    return "\n".join([columns(rows, left=len(rows[0])), "", speed, *warnings])
+    hints = [f"hint: {text}" for text in explained.hints]
+    return "\n".join([columns(rows, left=len(rows[0])), "", speed, *warnings, *hints])
 
 
 def _row(line: "PriceLine") -> tuple[str, ...]:

@@ -14,7 +14,13 @@ TOO_LONG_S = MAX_P99_MS / 1000
 
 def verdict(advice: Advice) -> tuple[str, ...]:
     """What an operator should know before setting the price, a sentence or two each."""
-    return (*_callers(advice), _strongest(advice), _cheapest(advice), *_limits(advice))
+    return (
+        *_callers(advice),
+        _strongest(advice),
+        _cheapest(advice),
+        _as_one_caller(advice),
+        *_limits(advice),
+    )
 
 
 def _callers(advice: Advice) -> Iterator[str]:
@@ -56,6 +62,15 @@ def _cheapest(advice: Advice) -> str:
     return (
         f"filling your capacity costs {money(one.usd_per_hour_to_fill)} an hour "
         f"({one.attacker.name}, prices of {one.attacker.price_as_of})"
+    )
+
+
+def _as_one_caller(advice: Advice) -> str:
+    one = advice.strongest
+    return (
+        f"where each caller's price follows its own use, one {one.attacker.name} at one address "
+        f"gets at most {one.calls_per_hour:,.0f} calls an hour; everybody may make "
+        f"{advice.fair_calls_per_hour:,.0f}"
     )
 
 

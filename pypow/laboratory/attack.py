@@ -18,14 +18,17 @@ BOT_HASHES_PER_S = 20e6
 
 
 class Past(Enum):
-    """What the gate remembers of the attacker's identities."""
+    """What the gate remembers of a principal when a run begins."""
 
     NONE = "none"
     """Never seen before."""
     AGED = "aged"
     """First seen a day ago, never served since."""
     FARMED = "farmed"
-    """Used for a day as a caller uses it who calls once a minute."""
+    """Used for a day as by one who calls once a minute, then rested until that use was forgotten:
+    an attacker's best, since the least used go first."""
+    USED = "used"
+    """Used for a day as by one who calls once a minute, until now: an honest caller."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,9 @@ class Callers:
 
     def __init__(self, world: World, attack: Attack, random: np.random.Generator) -> None:
         fresh = round(world.callers * world.fresh)
+        known = world.callers - fresh
         agents = world.bursts * world.burst_calls
-        sizes = [world.callers - fresh, fresh, agents, attack.connections if attack.nodes else 0]
+        sizes = [known, fresh, agents, attack.connections if attack.nodes else 0]
         rows = sum(sizes)
         honest = world.callers + agents
         principals = world.callers + world.bursts
@@ -74,8 +75,11 @@ class Callers:
         self.machine[honest:] = principals + np.arange(rows - honest) % max(attack.nodes, 1)
         self.who[honest:] = -1
         self.past: Sequence[Past] = [
-            *(Past.NONE if kind == Kind.FRESH else Past.FARMED for kind in self.kind[:honest]),
-        ][:principals] + [attack.past] * attack.identities
+            *[Past.USED] * known,
+            *[Past.NONE] * fresh,
+            *[Past.USED] * world.bursts,
+            *[attack.past] * attack.identities,
+        ]
         self.phase = np.zeros(rows, dtype=np.int8)
         self.due = random.exponential(60 / world.calls_per_min, rows)
         self.due[self.kind == Kind.FRESH] += world.attack_from

@@ -71,12 +71,13 @@ class Accounts:
                 return Principal(account)
             case Past.AGED:
                 return Principal(replace(account, first_ms=_BEGIN_MS - _DAY_MS), identified=True)
-            case Past.FARMED:
+            case Past.FARMED | Past.USED:
+                # A call a minute, each forgotten by half after the half-life.
+                recent = round(1024 * constants.served_half_life_ms / 60_000 / np.log(2))
                 used = Account(
                     credit=constants.burst,
                     assured=constants.burst_min,
-                    # A call a minute, each forgotten by half after the half-life.
-                    served=round(1024 * constants.served_half_life_ms / 60_000 / np.log(2)),
+                    served=recent if past is Past.USED else 0,
                     minutes=_USED_MINUTES,
                     last_minute=_BEGIN_MS // 60_000 - 1,
                     first_ms=_BEGIN_MS - _DAY_MS,

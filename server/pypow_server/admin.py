@@ -136,7 +136,7 @@ def create_admin(
 
     @admin.get("/metrics")
     async def metrics(request: Request) -> Response:
-        text, media_type = telemetry.metrics.exposition(request.headers.get("accept", ""))
+        text, media_type = await telemetry.exposition(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": media_type})
 
     @admin.get("/config")

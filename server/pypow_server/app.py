@@ -98,7 +98,7 @@ class App:
         """
         self._prices = tuple(prices)
         self.telemetry = _telemetry(settings, keys)
-        self._store = replace(store, ledger=self.telemetry.ledger(store.ledger))
+        self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._rules = self._rules_of(settings, keys)
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)

@@ -2,6 +2,7 @@
 """What a policy means: each price in work and time, what is out of reach, what a call costs."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +15,12 @@ from .access import parse_network
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
+from .setting_sources import DEFAULT
 from .settings import Settings
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
+_IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
+_OVERRIDING: Final = ("PUT", "PATCH", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,14 @@ class Explanation:
         reference: its speed, and where that is from.
         prices: in the order in which they are tried; the default last.
         warnings: what is probably not meant.
+        hints: what may be meant otherwise, as the upstream may be.
     """
 
     profile: str
     reference: Device
     prices: tuple[PriceLine, ...]
     warnings: tuple[str, ...]
+    hints: tuple[str, ...]
 
 
 def explain(settings: Settings) -> Explanation:
@@ -87,6 +93,7 @@ def explain(settings: Settings) -> Explanation:
         device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
         tuple(_warnings(settings, policy)),
+        tuple(_hints(settings, policy)),
     )
 
 
@@ -144,6 +151,30 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
                 f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
             )
     yield from _exposures(settings)
+
+
+def _hints(settings: Settings, policy: Policy) -> Iterator[str]:
+    """What frameworks route to a dear row's handler, and costs less."""
+    http = [entry for entry in policy.entries if _IS_HTTP.match(entry.match)]
+    for entry in http:
+        method, _, path = entry.match.partition(" ")
+        if entry.price is FREE or not path or "*" in entry.match:
+            continue
+        others = [(method, f"{path}.json", "a suffix for the format")]
+        if method in _OVERRIDING:
+            others.append(("POST", path, f"a form with _method={method}"))
+        for other, where, how in others:
+            price = policy.price_of(Resource("http", other, where))
+            if price is FREE or price.q < entry.price.q:
+                yield (
+                    f'"{entry.match}" costs more than "{other} {where}", which some frameworks '
+                    f"take for it ({how}); where yours does, price both alike, with a * or a row"
+                )
+    if http and len(http) == len(policy.entries) and settings.origins.get("mcp_paths") == DEFAULT:
+        yield (
+            f"GET and DELETE of {' and '.join(policy.mcp_paths)} are free, as MCP has it; where "
+            "the upstream speaks no MCP, say mcp_paths = []"
+        )
 
 
 def _exposures(settings: Settings) -> Iterator[str]:

@@ -160,6 +160,12 @@ class Metrics:
             "Lines that the audit log could not take.",
             registry=registry,
         )
+        self._spent_entries = Gauge(
+            "pypow_spent_entries",
+            "Spends that the ledger keeps, until they have expired and some minutes longer.",
+            ("store",),
+            registry=registry,
+        )
         self._reloaded = Gauge(
             "pypow_config_reload_timestamp_seconds",
             "When the configuration in use was read.",
@@ -213,6 +219,10 @@ class Metrics:
             await app(scope, receive, send_and_count)
 
         return watched
+
+    def spent_entries(self, store: str, entries: float) -> None:
+        """Note how many spends a store of this kind keeps."""
+        self._spent_entries.labels(store).set(entries)
 
     def lost_audit_lines(self, lines: int) -> None:
         """Count lines that the audit log could not take."""

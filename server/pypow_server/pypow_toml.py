@@ -149,7 +149,7 @@ class _Reading:
         found = {}
         for table in ("gate", "store", "work", "keys", "trust", "limits", "log"):
             for key, value in getattr(self.document, table).model_dump(exclude_none=True).items():
-                written = ",".join(value) if isinstance(value, list) else str(value)
+                written = ",".join(value) or "none" if isinstance(value, list) else str(value)
                 found[f"{table}.{key}"] = (written, self._at((table, key)))
         return found
 

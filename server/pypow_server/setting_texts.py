@@ -85,7 +85,9 @@ def mcp_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         # No request on a path with two readings is ever taken for MCP.
         if not path.isascii() or not is_canonical(path.encode()):
-            raise InvalidInputError(f"expected paths such as /mcp, joined by commas, got {path!r}")
+            raise InvalidInputError(
+                f"expected none, or paths such as /mcp joined by commas, got {path!r}"
+            )
     return paths
 
 
@@ -134,8 +136,8 @@ def between(low: int, high: int, unit: str) -> Callable[[int], int]:
 
 
 def texts(text: str) -> tuple[str, ...]:
-    """Read texts that are joined by commas."""
-    return tuple(text.split(","))
+    """Read texts that are joined by commas; ``none`` is an empty list."""
+    return () if text == "none" else tuple(text.split(","))
 
 
 def path(text: str) -> Path:

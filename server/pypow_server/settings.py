@@ -73,7 +73,7 @@ class Settings:
         store: URL of the ledger, ``memory:``, ``sqlite:PATH`` or ``redis://...``; None is a SQLite
             file in the state directory.
         bits: price of a call in bits of expected work, 1 to 44.
-        mcp_paths: the paths at which the upstream speaks MCP.
+        mcp_paths: the paths at which the upstream speaks MCP; empty where it speaks none.
         lifetime_s: how long a challenge is good for, in seconds, 1 to 600.
         hosts: names by which callers may call the gate; ``*`` is any. None is any as well, until
             `bound_to` finds that the gate has a name of its own.

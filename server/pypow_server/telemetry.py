@@ -2,16 +2,19 @@
 """All that a gate tells its operators while it runs: log, metrics, audit log and traces."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from . import logs
 from .audit import AuditLog
 from .decision import Recorder
+from .entries import SpentEntries
 from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
-from .stores import Ledger
+from .stores import Store
 from .stores.watched import WatchedLedger, Watcher
 from .tracing import Tracing
 
@@ -53,6 +56,7 @@ class Telemetry:
         """
         self._store = store_url.partition(":")[0]
         self._tracing = tracing
+        self._entries: SpentEntries | None = None
         self.metrics = Metrics(version=version, kernel=kernel)
         self.recent = RecentDecisions()
         self._audit = (
@@ -67,9 +71,22 @@ class Telemetry:
             recorders.append(tracing.record)
         self.recorders: Sequence[Recorder] = tuple(recorders)
 
-    def ledger(self, inner: Ledger) -> Ledger:
-        """The ledger, watched."""
-        return WatchedLedger(inner, self._watchers())
+    def store(self, inner: Store) -> Store:
+        """The store, its ledger watched."""
+        if inner.entries is not None:
+            tell = partial(self.metrics.spent_entries, self._store)
+            self._entries = SpentEntries(inner.entries, tell)
+        return replace(inner, ledger=WatchedLedger(inner.ledger, self._watchers()))
+
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All figures as text, and its media type.
+
+        Args:
+            accept: the ``Accept`` header of who asks.
+        """
+        if self._entries is not None:
+            await self._entries.refresh()
+        return self.metrics.exposition(accept)
 
     def upstream(self, app: ASGIApp) -> ASGIApp:
         """The guarded app, watched."""

@@ -47,7 +47,7 @@ class GateTable(_Table):
     public_url: str | None = _said("The gate as callers see it; challenges are bound to its host.")
     listen: str | None = _said("HOST:PORT where callers come in.")
     admin: str | None = _said("HOST:PORT where operators come in.")
-    mcp_paths: list[str] | None = _said("Where the upstream speaks MCP.")
+    mcp_paths: list[str] | None = _said("Where the upstream speaks MCP; [] where it speaks none.")
     hosts: list[str] | None = _said('Names by which callers may call the gate; ["*"] for any.')
     admin_hosts: list[str] | None = _said(
         'Names by which operators may call admin, beside addresses and localhost; ["*"] for any.'

@@ -2,6 +2,7 @@
 """The queue before an upstream: who goes next, who is sent away, and that nobody is forgotten."""
 
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from pypow import InvalidInputError
 from pypow.admission import Lane, Queue, Shares, Waiting, lane_of
-from pypow.pricing import Account, Constants, Principal
+from pypow.pricing import (
+    Account,
+    Constants,
+    Principal,
+    Redeemable,
+    Tariff,
+    Wait,
+    admit,
+    may_redeem,
+    redeem,
+)
 from support.pricing_laws import START_MS, standing
 
 NO_LOTS = Shares(lottery=0)
@@ -337,3 +348,24 @@ def new_users_served(places: int, new: int, seconds: int) -> int:
 def test_strangers_are_served_in_their_share_while_known_principals_want_it_all() -> None:
     # A fifth of three quarters of 50 a second, and their part of the lots.
     assert new_users_served(places=2000, new=200, seconds=20) >= 150
+
+
+@pytest.mark.parametrize(("looks_again", "served"), [(True, 60 + 8), (False, 400)])
+def test_what_waits_is_looked_at_again_when_its_turn_comes(looks_again: bool, served: int) -> None:
+    """Else all proofs hoarded at the base price pass the first look before any is charged."""
+    tariff = Tariff()
+    account = Account.new(tariff.constants, START_MS)
+    hoarder = Principal(replace(account, credit=tariff.constants.burst))
+    waiting, admitted = queue(), 0
+    for ticket in range(400):
+        assert may_redeem(0, hoarder, 1, tariff, START_MS) == Redeemable()
+        waiting.join(call(ticket, "hoarder"))
+    while waiting.take() is not None:
+        done = (redeem if looks_again else lambda _, *rest: admit(*rest))(
+            0, hoarder, 1, tariff, START_MS
+        )
+        if isinstance(done, Wait):
+            assert done.retry_after_ms == 1000
+            continue
+        hoarder, admitted = done.principal, admitted + 1
+    assert admitted == served

@@ -11,12 +11,14 @@ import pytest
 
 import pypow
 from pypow import InvalidInputError, difficulty
-from pypow.advise import Advice, advise
+from pypow.advise import Advice, advise, most_calls
 from pypow.attackers import Attacker, read_attackers
 from pypow.cli.verdict import verdict
 from pypow.profiles import DEVICES
 from pypow.solve_times import plain_times, solve_times
+from pypow.tariff import Constants
 from support.command import Command
+from support.pricing_laws import log_bound
 
 SHIPPED = resources.files("pypow").joinpath("attackers.toml").read_text(encoding="utf-8")
 GPU = Attacker("GPU", 2.0**34, "drawn", 3.6, "drawn", "2026-06")
@@ -80,6 +82,19 @@ def test_one_bit_more_doubles_times_and_rents_and_halves_what_a_machine_solves()
         assert more.bits_to_hold == less.bits_to_hold
 
 
+def test_hash_power_counts_by_its_logarithm_where_prices_follow_use() -> None:
+    constants = Constants(base_q=18 * 1024, slack_q=0)
+    rates = {"hashlib": 0.78e6, "core": 80e6, "16 cores": 1.2e9, "H100": 16.3e9, "many": 16.3e12}
+    most = {
+        name: most_calls(rate, 18 * 1024, constants, seconds=3600) for name, rate in rates.items()
+    }
+    assert most_calls(0, 18 * 1024, constants, seconds=3600) == 3660
+    for name, rate in rates.items():
+        assert most[name] == pytest.approx(log_bound(constants, rate, 3600))
+    assert [round(calls) for calls in most.values()] == [3704, 3731, 3746, 3761, 3801]
+    assert most["H100"] < 1.03 * 3660
+
+
 @pytest.mark.parametrize("capacity", [0, -1, math.nan, math.inf, True, 1e10])
 def test_a_capacity_of_no_server_is_refused_with_one_that_would_do(capacity: float) -> None:
     with pytest.raises(InvalidInputError, match=r"more than 0 .* such as 50"):
@@ -93,7 +108,7 @@ def test_bits_beyond_what_a_challenge_can_have_are_refused(bits: float) -> None:
 
 
 def test_the_verdict_says_that_price_alone_does_not_hold_one_gpu() -> None:
-    slow, alone, fill, *limits = verdict(advised())
+    slow, alone, fill, as_one, *limits = verdict(advised())
     assert slow.startswith("too slow for slow: ")
     assert "at most 19.58 bits would do" in slow
     assert alone == (
@@ -101,6 +116,10 @@ def test_the_verdict_says_that_price_alone_does_not_hold_one_gpu() -> None:
         "28.0 bits, which is 17 min 4 s a call on slow"
     )
     assert fill == "filling your capacity costs $0.0072 an hour (CPU, prices of 2026-01)"
+    assert as_one == (
+        "where each caller's price follows its own use, one GPU at one address gets at most "
+        "3,762 calls an hour; everybody may make 3,660"
+    )
     assert "does not tell people from machines" in limits[0]
     assert "many callers from one with many addresses" in limits[0]
     assert "paid rail where a million calls are worth more than $0.0312" in limits[1]

@@ -3,6 +3,8 @@
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from pypow_server.address import Address
 from pypow_server.admin import Readiness
 from pypow_server.app import App, create_app
 from pypow_server.embedding import guard
+from pypow_server.entries import SpentEntries
 from pypow_server.recent import KEPT, RecentDecisions
 from pypow_server.settings import Settings
-from pypow_server.stores import StoreError
+from pypow_server.stores import Spend, StoreError
 from support.asgi_client import Answer, call
+from support.challenges import NOW_MS
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
 
@@ -140,6 +144,50 @@ def test_every_setting_is_shown_but_for_passwords(store: str, tmp_path: Path) ->
 
     assert "hunter2" not in json.dumps(shown)
     assert [name for name, value in shown.items() if value == configuration.HIDDEN] == []
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite"])
+def test_spends_that_the_ledger_keeps_are_a_figure(store: str, tmp_path: Path) -> None:
+    url = "memory:" if store == "memory" else f"sqlite:{tmp_path}/a ledger?.db"
+    app = make(tmp_path, store=url, bits=4.0)
+
+    def kept() -> float:
+        text = asked(app.admin, "/metrics").body.decode()
+        found = re.search(rf'^pypow_spent_entries{{store="{store}"}} (.*)$', text, re.MULTILINE)
+        assert found
+        return float(found[1])
+
+    async def spend(key: bytes) -> None:
+        spent = await app.gate._ledger.spend(key, epoch=None, expires_at_ms=NOW_MS, now_ms=NOW_MS)
+        assert spent is Spend.WON
+
+    async def spend_thrice() -> None:
+        for key in (b"a", b"b", b"c"):
+            await spend(key)
+
+    asyncio.run(spend_thrice())
+    assert kept() == 3
+    asyncio.run(spend(b"d"))
+    assert kept() == 3  # it was counted just now
+
+
+def test_entries_are_counted_again_after_ten_seconds_and_a_store_may_fail(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now, found, told = [0.0], [5], list[float]()
+
+    def count() -> int:
+        return found.pop()
+
+    async def story() -> None:
+        entries = SpentEntries(count, told.append, clock=lambda: now[0])
+        for moment in (0.0, 9.9, 10.0, 19.9):
+            now[0] = moment
+            await asyncio.gather(entries.refresh(), entries.refresh())
+
+    asyncio.run(story())
+    assert (told[0], math.isnan(told[1]), len(told)) == (5, True, 2)
+    assert "were not counted: pop from empty list" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["/config", "/decisions/0123", "/metrics", "/readyz", "/nothing"])

@@ -22,7 +22,16 @@ from pypow_server.mcp_message import (
     RoutingHeaders,
     read_message,
 )
-from pypow_server.policy import DEFAULT_PRICE, Policy, entry, priced, relative_weight
+from pypow_server.policy import (
+    DEFAULT_PRICE,
+    MAX_PASS_CALLS,
+    MAX_PASS_LIFETIME_S,
+    PassTerms,
+    Policy,
+    entry,
+    priced,
+    relative_weight,
+)
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource
 from pypow_server.stores import Allowance, Quota
@@ -334,3 +343,85 @@ def test_what_a_limiter_counts_by_can_be_written_whatever_it_is() -> None:
     bench = Bench(policy=Policy(default=free), limiter=limiter)
     bench.send("GET", "/x")
     assert list(limiter.taken) == [b"price half \xed\xa0\x80 192.0.2.7/32"]
+
+
+def test_a_body_that_lost_its_proof_travels_under_its_own_length() -> None:
+    paid = {**CALL, "params": {"name": "search", "_meta": {PROOF_META: "p"}}}
+    message = read_message(json.dumps(paid).encode(), OLD)
+    assert isinstance(message, McpMessage)
+    fields = [(b"x-a", b"1"), (b"content-length", b"999"), (b"transfer-encoding", b"chunked")]
+    scope = http_scope("POST", b"/mcp", headers=[*fields, (b"x-b", b"content-length")])
+    call = read_call(scope)
+    assert isinstance(call, Call)
+    kept = call.scope_for_app(scope, principal="me")
+    assert kept["headers"] == list(call.headers)
+    passed = call._replace(mcp=message).scope_for_app(scope, principal="me")
+    length = b"%d" % len(message.body)
+    others = [(b"x-a", b"1"), (b"x-b", b"content-length")]
+    assert passed["headers"] == [*others, (b"content-length", length)]
+    assert passed[PRINCIPAL_KEY] == "me"
+
+
+def test_a_body_that_had_no_proof_travels_as_it_came() -> None:
+    message = read_message(json.dumps(CALL).encode(), OLD)
+    assert isinstance(message, McpMessage)
+    scope = http_scope("POST", b"/mcp", headers=[(b"content-length", b"999")])
+    call = read_call(scope)
+    assert isinstance(call, Call)
+    assert call._replace(mcp=message).scope_for_app(scope, principal=None)["headers"] == [
+        (b"content-length", b"999")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "modern"), [("2025-11-25", False), ("2026-07-28", True), ("draft", True)]
+)
+def test_a_version_in_the_body_says_which_protocol_is_spoken(version: str, modern: bool) -> None:
+    meta = {VERSION_META: version, CAPABILITIES_META: {}}
+    headers = RoutingHeaders((version,), ("ping",))
+    found = read_message(json.dumps({**PING, "params": {"_meta": meta}}).encode(), headers)
+    assert isinstance(found, McpMessage)
+    assert found.modern is modern
+
+
+@pytest.mark.parametrize(
+    ("calls", "lifetime_s"), [(0, 1), (MAX_PASS_CALLS, 1), (1, MAX_PASS_LIFETIME_S)]
+)
+def test_a_pass_lasts_as_long_and_as_many_calls_as_one_may(calls: int, lifetime_s: int) -> None:
+    assert PassTerms(calls, lifetime_s)
+
+
+@pytest.mark.parametrize(
+    ("calls", "lifetime_s", "told"),
+    [
+        (-1, 1, f"expected a pass of 1 to {MAX_PASS_CALLS} calls, or 0 for any number in its time"),
+        (MAX_PASS_CALLS + 1, 1, "got 65536"),
+        (1, 0, f"expected a pass for 1 to {MAX_PASS_LIFETIME_S} seconds, got 0"),
+        (1, MAX_PASS_LIFETIME_S + 1, "seconds, got 2592001"),
+    ],
+)
+def test_a_pass_lasts_no_longer(calls: int, lifetime_s: int, told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        PassTerms(calls, lifetime_s)
+
+
+def test_a_star_stands_for_every_character() -> None:
+    assert Match("tools/call a*b*c").is_written(Resource("mcp", "tools/call", "a\n1b\n2\nc"))
+    assert Match("tools/call a*").is_written(Resource("mcp", "tools/call", "a\r\n"))
+
+
+def test_of_a_head_that_cannot_be_read_nothing_is_written_down() -> None:
+    bench = Bench()
+    assert bench.send("GET", headers=[(b"content-length", b"+1")]).status == 400
+    (found,) = bench.decisions
+    assert (found.client, found.method, found.name) == ("-", "-", "-")
+    assert (found.principal, found.rail, found.traceparent) == (None, None, None)
+
+
+def test_the_trace_of_a_message_is_written_down() -> None:
+    bench = Bench()
+    body = {**CALL, "params": {"name": "search", "_meta": {TRACE_META: "00-1-2-01"}}}
+    for sent in (body, CALL):
+        bench.send("POST", "/mcp", body=json.dumps(sent).encode())
+    assert [found.traceparent for found in bench.decisions] == ["00-1-2-01", None]
+    assert {(found.method, found.name) for found in bench.decisions} == {("tools/call", "search")}

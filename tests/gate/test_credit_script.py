@@ -27,7 +27,18 @@ from pypow.pricing import (
     may_redeem,
     quote,
 )
-from pypow_server.stores.credit_script import ASK, CHARGE, allowed, read, stored, terms
+from pypow_server.stores.credit_script import (
+    ASK,
+    CHARGE,
+    CHARGED,
+    REDEEM,
+    WAIT,
+    allowed,
+    read,
+    stored,
+    terms,
+)
+from pypow_server.stores.redis_scripts import LOST, WON
 from support.pricing_laws import START_MS, any_climate, any_constants
 from support.redis_server import redis_binary, running, valkey_binary
 
@@ -121,11 +132,11 @@ class Accounts:
         answer = self._charge(self._keys, [*given, allowed(overdraft, tariff), KEEP_MS])
         expected = may_redeem(overdraft, principal, weight, tariff, self._now_ms)
         if isinstance(expected, Wait):
-            assert answer == [0, level, expected.retry_after_ms]
+            assert answer == [WAIT, level, expected.retry_after_ms]
         else:
             assert expected == Redeemable()
             admission = admit(principal, weight, tariff, self._now_ms)
-            assert answer == [1, level, int(admission.newcomer)]
+            assert answer == [CHARGED, level, int(admission.newcomer)]
             after = [admission.principal.leaf]
             after += [around.account for around in admission.principal.networks]
             before = [principal.leaf, *(around.account for around in principal.networks)]
@@ -200,6 +211,55 @@ def test_what_nobody_uses_is_forgotten_when_that_helps_nobody(
 
 def test_asking_writes_nothing_and_would_be_stopped() -> None:
     assert ASK.startswith("#!lua flags=no-writes\n")
+
+
+class Redeeming:
+    """Proofs of one principal, presented to the script that spends and charges."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._script = client.register_script(REDEEM)
+        self._tariff = Tariff(Constants())
+        self.unseen = Account.new(Constants(), START_MS)
+        client.flushdb()
+
+    def present(self, proof: str, overdraft: int = 0) -> list[int]:
+        claim: list[int | str] = ["0123456789abcdef", 0, START_MS, proof, "", START_MS + 60_000, 1]
+        given = terms(1, self._tariff, START_MS, shares=[16], identified=False, unseen=self.unseen)
+        arguments = [*claim, *given, allowed(overdraft, self._tariff), KEEP_MS]
+        answer: Any = self._script(["spends", "expiries", "leaf", "net16"], arguments)
+        return [int(figure) for figure in answer]
+
+    def credits(self) -> list[int]:
+        kept = [self._client.get(key) for key in ("leaf", "net16")]
+        return [read(str(text)).credit for text in kept if text is not None]
+
+
+def test_a_proof_is_spent_and_charged_once(store: redis.Redis) -> None:
+    redeeming = Redeeming(store)
+    assert redeeming.present("a")[:4] == [CHARGED, 0, 1, WON]
+    assert redeeming.present("a")[:4] == [CHARGED, 0, 0, LOST]
+    assert redeeming.present("b")[:4] == [CHARGED, 0, 0, WON]
+    assert redeeming.credits() == [2 * UNIT, 4 * UNIT - 2 * UNIT // 16]
+
+
+def test_a_proof_that_has_to_wait_is_neither_spent_nor_charged(store: redis.Redis) -> None:
+    redeeming = Redeeming(store)
+    for number in range(4 + 8):  # what it has, and what the slack forgives
+        assert redeeming.present(f"proof {number}")[3] == WON
+    before = redeeming.credits()
+    assert redeeming.present("late") == [WAIT, 0, 1000]
+    assert redeeming.credits() == before
+    assert redeeming.present("late", overdraft=2)[:4] == [CHARGED, 0, 0, WON]
+
+
+def test_what_the_ledger_cannot_tell_charges_nobody(store: redis.Redis) -> None:
+    broken = REDEEM.replace("master_replid:(%x+)", "no such line (%x+)")
+    redeeming = Redeeming(store)
+    redeeming._script = store.register_script(broken)
+    with pytest.raises(redis.RedisError, match="needs a master"):
+        redeeming.present("a")
+    assert store.keys() == []
 
 
 @pytest.mark.parametrize("text", ["", "1 2 3", "1 2 3 4 5 6 x", "1 2 3 4 5 6 7 8"])

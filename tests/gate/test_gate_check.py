@@ -176,6 +176,46 @@ def test_what_is_probably_not_meant_is_a_warning(
     assert warning in told
 
 
+REST = """
+[[price]]
+match = "POST /v1/items"
+bits = 20
+
+[[price]]
+match = "DELETE /v1/items/5*"
+bits = 20
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "hints"),
+    [
+        (FILE, []),
+        (
+            REST,
+            ['"POST /v1/items" costs more than "POST /v1/items.json"', "GET and DELETE of /mcp"],
+        ),
+        ("[gate]\nmcp_paths = []\n" + REST, ['"POST /v1/items" costs more']),
+        ('[gate]\nmcp_paths = ["/mcp"]\n[[price]]\nmatch = "POST /x*"\nbits = 20\n', []),
+        ('[gate]\nmcp_paths = []\n[[price]]\nmatch = "POST /x"\nbits = 8\n', []),
+        (
+            '[gate]\nmcp_paths = []\n[[price]]\nmatch = "DELETE /x"\nbits = 20\n',
+            ['"DELETE /x" costs more than "DELETE /x.json"', "a form with _method=DELETE"],
+        ),
+    ],
+)
+def test_what_frameworks_route_alike_is_a_hint(
+    text: str, hints: list[str], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(text, encoding="utf-8")
+    told = checked(file, capsys)
+    assert told["warnings"] == []
+    assert len(told["hints"]) == len(hints)
+    assert all(hint in found for hint, found in zip(hints, told["hints"], strict=True))
+    check(file)
+    assert capsys.readouterr().out.count("\nhint: ") == len(hints)
+
+
 def test_a_private_network_is_let_in_with_a_warning_while_no_proxy_is_trusted(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,12 +122,11 @@ def test_a_damaged_page_that_sqlite_reads_without_complaint_is_named(tmp_path: P
 
     asyncio.run(fill())
     with sqlite3.connect(path) as db:
-        (page,) = db.execute(
-            "SELECT rootpage FROM sqlite_master WHERE name = 'spends_by_expiry'"
-        ).fetchone()
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'spends'").fetchone()
     db.close()
     octets = bytearray(path.read_bytes())
-    start = (page - 1) * 4096
+    start = (page - 1) * size
     octets[start + 3 : start + 5] = (5000).to_bytes(2)  # more cells than fit
     path.write_bytes(octets)
     with pytest.raises(StoreError, match="the file is damaged"):

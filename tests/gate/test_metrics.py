@@ -158,6 +158,7 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics = fresh()
     metrics.record(refused())
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
+    metrics.spent_entries("memory", 1)
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
         family.name: {name for sample in family.samples for name in sample.labels} - {"le"}

@@ -40,6 +40,12 @@ def test_the_first_matching_entry_wins() -> None:
     assert policy.price_of(Resource("mcp", "prompts/get", "search_web")) is DEFAULT_PRICE
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_where_no_mcp_is_spoken_nothing_of_its_path_is_free(method: str) -> None:
+    assert free(Bench(), method, "/mcp")
+    assert not free(Bench(policy=Policy(default=EASY, mcp_paths=())), method, "/mcp")
+
+
 @pytest.mark.parametrize(
     ("default", "prices"),
     [

@@ -77,6 +77,16 @@ SOUND = {
 }
 
 
+@pytest.mark.parametrize("name", ["mcp_paths", "hosts", "admin_hosts", "trusted_proxies"])
+def test_a_list_may_be_said_to_be_empty(name: str, tmp_path: Path) -> None:
+    assert getattr(Settings.from_env(HOME | {variable(name): "none"}), name) == ()
+    table = "trust" if name == "trusted_proxies" else "gate"
+    key = "proxies" if name == "trusted_proxies" else name
+    file = tmp_path / "pypow.toml"
+    file.write_text(f"[{table}]\n{key} = []\n", encoding="utf-8")
+    assert getattr(Settings.from_env(HOME, {"config": str(file)}), name) == ()
+
+
 def test_limits_are_those_that_were_said() -> None:
     said = Settings.from_env(
         HOME | {"PYPOW_MAX_CONNECTIONS": "7", "PYPOW_MAX_PER_NETWORK": "3", "PYPOW_MIN_RATE": "0"}

@@ -93,10 +93,11 @@ def test_a_full_disk_admits_nobody_and_is_survived(path: Path) -> None:
 
 def test_expired_records_leave_the_file(path: Path) -> None:
     async def story() -> None:
-        ledger = opened(path)
-        await asyncio.gather(*(spend(ledger, b"%d" % index) for index in range(100)))
         late_ms = EXPIRES_AT_MS + SKEW_MS
+        ledger = opened(path, now_ms=late_ms)
+        await asyncio.gather(*(spend(ledger, b"%d" % index) for index in range(100)))
         await spend(ledger, expires_at_ms=late_ms, now_ms=late_ms)
+        await ledger.probe()  # as a heartbeat does
         await ledger.aclose()
 
     asyncio.run(story())

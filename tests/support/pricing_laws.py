@@ -71,13 +71,17 @@ def any_constants(draw: Random) -> Constants:
     )
 
 
-def log_bound(constants: Constants, hashrate: float, seconds: float) -> float:
-    """The most calls of weight 1 that one principal may be admitted to in so much time."""
+def log_bound(constants: Constants, hashrate: float, seconds: float, weight: int = 1) -> float:
+    """The most units that one principal may be admitted to in so much time, by calls of a weight.
+
+    A call that is heavier than the guaranteed burst goes into debt for the rest of it at once.
+    """
     per_bit = constants.credit_per_bit / UNIT
     slack = constants.slack_q / 1024 + 1 / 8  # a challenge rounds its surcharge up to 1/8 bit
     work = hashrate * seconds * math.log(2) / (per_bit * 2 ** (constants.base_q / 1024))
     earned = constants.rate_max / UNIT * seconds + constants.burst / UNIT
-    return earned + slack * per_bit + per_bit * math.log2(1 + work)
+    at_once = max(0, weight - constants.burst_min / UNIT)
+    return earned + slack * per_bit + per_bit * math.log2(1 + work) + at_once
 
 
 class Hoarder:
@@ -86,9 +90,12 @@ class Hoarder:
     A solve takes just as long as it is expected to; proofs never expire, which only helps it.
     """
 
-    def __init__(self, controller: Controller, constants: Constants, hashrate: float) -> None:
+    def __init__(
+        self, controller: Controller, constants: Constants, hashrate: float, weight: int = 1
+    ) -> None:
         self._controller = controller
         self._hashrate = hashrate
+        self._weight = weight
         self.tariff = Tariff(constants)
         self.principal = Principal(
             Account.new(replace(constants, burst_new=constants.burst), START_MS)
@@ -104,7 +111,7 @@ class Hoarder:
 
     def fetch(self, count: int) -> int:
         """Fetch challenges at once; how long to wait when none are sold, in ms."""
-        offered = self._controller.quote(self.principal, 1, self.tariff, self.now_ms)
+        offered = self._controller.quote(self.principal, self._weight, self.tariff, self.now_ms)
         if isinstance(offered, Beyond):
             return offered.retry_after_ms
         self.unsolved += [offered] * count
@@ -129,23 +136,24 @@ class Hoarder:
             overdraft = self.solved.pop()
             now_ms = self.now_ms
             presented = self._controller.may_redeem(
-                overdraft, self.principal, 1, self.tariff, now_ms
+                overdraft, self.principal, self._weight, self.tariff, now_ms
             )
             if isinstance(presented, Wait):
                 kept.append(overdraft)
                 continue
-            done = self._controller.admit(self.principal, 1, self.tariff, now_ms)
+            done = self._controller.admit(self.principal, self._weight, self.tariff, now_ms)
             self.principal = done.principal
-            self.admitted += 1
+            self.admitted += self._weight
         self.solved = kept
 
 
 def excess_over_log_bound(controller: Controller, seed: int, steps: int = 40) -> float:
-    """How many calls a random attacker was admitted to above the log bound; negative is lawful."""
+    """How many units a random attacker was admitted to above the log bound; negative is lawful."""
     draw = Random(seed)
     constants = any_constants(draw)
     hashrate = 10 ** draw.uniform(4, 13)
-    attacker = Hoarder(controller, constants, hashrate)
+    weight = draw.choice((1, 1, 2, 30, 3000))
+    attacker = Hoarder(controller, constants, hashrate, weight)
     end_s = 10 ** draw.uniform(1, 3.5)
     batch = draw.choice((1, 1, 5, 40))
     for _ in range(steps):
@@ -159,7 +167,7 @@ def excess_over_log_bound(controller: Controller, seed: int, steps: int = 40) ->
         if draw.random() < 0.1:
             attacker.seconds = min(end_s, attacker.seconds + draw.expovariate(10 / end_s))
     attacker.redeem()
-    bound = log_bound(constants, hashrate, attacker.seconds)
+    bound = log_bound(constants, hashrate, attacker.seconds, weight)
     return attacker.admitted - bound
 
 

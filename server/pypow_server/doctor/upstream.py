@@ -28,6 +28,8 @@ async def check(exchange: Exchange, url: str | None, mcp_paths: Sequence[str]) -
         return [
             fail("upstream", f"{url}: {why}", fix="start it, or correct --upstream and firewalls")
         ]
+    if not mcp_paths:
+        return [ok("upstream", f"{url} takes connections")]
     return [await _mcp(exchange, url.rstrip("/"), path) for path in mcp_paths]
 
 
@@ -69,7 +71,8 @@ async def _mcp(exchange: Exchange, url: str, path: str) -> Finding:
     return warn(
         "upstream",
         f"{url} is up, and no MCP server answers at {path}: {said}",
-        fix="nothing, if it speaks no MCP; else name its path with --mcp-path",
+        fix=f"name its path with --mcp-path; if it speaks no MCP, --mcp-path none: until then GET "
+        f"and DELETE of {path} are free",
     )
 
 

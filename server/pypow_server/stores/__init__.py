@@ -7,6 +7,7 @@ the test suite holds each of them to these with the same checks.
 
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -176,11 +177,16 @@ class Revocations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`."""
+    """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
+
+    `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
+    the store has a better one of its own.
+    """
 
     ledger: Ledger
     limiter: Limiter
     revocations: Revocations
+    entries: Callable[[], int] | None = None
 
 
 def check_spend(key: bytes, *, expires_at_ms: int, now_ms: int, limit: int) -> None:

@@ -12,7 +12,6 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from pypow_server.stores import StoreError
@@ -45,13 +44,8 @@ class Connection(Protocol[_OperationIn, _OutcomeOut]):
         ...
 
 
+_Job: TypeAlias = tuple[_Operation, asyncio.Future[_Outcome]]
 _Settled: TypeAlias = tuple[asyncio.Future[_Outcome], _Outcome | StoreError]
-
-
-@dataclass(frozen=True, slots=True)
-class _Job(Generic[_Operation, _Outcome]):
-    operation: _Operation
-    future: asyncio.Future[_Outcome]
 
 
 class Batches(Generic[_Operation, _Outcome]):
@@ -102,7 +96,7 @@ class Batches(Generic[_Operation, _Outcome]):
                 f"{self._name} was opened before a fork", fix="open it in each process"
             )
         future: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
-        self._inbox.put(_Job(operation, future))
+        self._inbox.put((operation, future))
         return future
 
     async def aclose(self) -> None:
@@ -135,8 +129,8 @@ class Batches(Generic[_Operation, _Outcome]):
         return batch
 
     def _settle(self, jobs: Sequence[_Job[_Operation, _Outcome]]) -> None:
-        outcomes = self._apply([job.operation for job in jobs])
-        _deliver([(job.future, outcome) for job, outcome in zip(jobs, outcomes, strict=True)])
+        outcomes = self._apply([operation for operation, _ in jobs])
+        _deliver([(future, outcome) for (_, future), outcome in zip(jobs, outcomes, strict=True)])
 
     def _apply(self, operations: Sequence[_Operation]) -> Sequence[_Outcome | StoreError]:
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pypow.pricing` inside Redis: one script asks what a call lacks, one charges it if it may be.
+"""`pypow.pricing` inside Redis: what a call lacks, and charging it where that was paid for.
 
 The scripts keep to the letter of `pypow.pricing` and `pypow.accounts`, and find the same bits: all
 values are integers below 2**53, which Lua's doubles hold exactly, and for such ``a`` and ``b``
@@ -9,6 +9,9 @@ rate and burst, the logarithm of a weight) is worked out by the gate and passed 
 
 KEYS are the accounts: the leaf, then the networks around it. An account is seven numbers in a
 string; what is not there is new.
+
+`REDEEM` does so in the transaction that spends the proof: a call that has to wait spends nothing,
+and one whose proof was spent before is not charged.
 """
 
 from collections.abc import Sequence
@@ -17,12 +20,15 @@ from typing import Final
 from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL, Account
 from pypow.errors import InvalidInputError, shown
 from pypow.pricing import OVERDRAFT_STEP_Q, UNIT, Tariff
+from pypow_server.stores.redis_scripts import CLAIM, WON
+
+WAIT: Final = 0
+CHARGED: Final = 1
 
 _RULES: Final = f"""
 local function div(a, b) return math.floor(a / b) end
 local decay = {{{",".join(map(str, DECAY))}}}
 
-local argument = 0
 local function number()
   argument = argument + 1
   return tonumber(ARGV[argument])
@@ -71,10 +77,10 @@ local function lacking(account)
   return needed - earned(account[1], rate, burst, math.max(0, now - account[7]))
 end
 
-local leaf = read(KEYS[1], minutes, last_minute, first)
+local leaf = read(KEYS[first_key], minutes, last_minute, first)
 local networks, shares = {{}}, {{}}
-for index = 2, #KEYS do
-  networks[index - 1], shares[index - 1] = read(KEYS[index], 0, 0, now), number()
+for index = 1, #KEYS - first_key do
+  networks[index], shares[index] = read(KEYS[first_key + index], 0, 0, now), number()
 end
 local known = leaf[4] >= known_minutes and now - leaf[6] >= known_age
 local standing = known and identified == 1 and leaf[4] >= standing_minutes
@@ -92,7 +98,11 @@ end
 local overdraft = -div(-missing * 1024, credit_per_bit)
 """
 
+_ALONE: Final = "local first_key, argument = 1, 0"
+_AFTER_A_CLAIM: Final = "local first_key, argument = 3, 7"
+
 ASK: Final = f"""#!lua flags=no-writes
+{_ALONE}
 {_RULES}
 return {{missing, level, overdraft, known and 1 or 0}}
 """
@@ -101,38 +111,65 @@ return {{missing, level, overdraft, known and 1 or 0}}
 ARGV: `terms`.
 """
 
-CHARGE: Final = f"""#!lua
-{_RULES}
+_CHARGING: Final = f"""
 local allowed, keep = number(), number()
 if overdraft > allowed then
-  return {{0, level, -div(-(missing - div(allowed * credit_per_bit, 1024)) * 1000, rate)}}
+  return {{{WAIT}, level, -div(-(missing - div(allowed * credit_per_bit, 1024)) * 1000, rate)}}
 end
 local newcomer = leaf[4] == 0
-local minute = div(now, 60000)
-touch(leaf, cost)
-if assured then leaf[2] = leaf[2] - cost end
-leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
-if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
+
 local function keep_account(key, account)
   local owing = -div(-(burst_new - account[1]) * 1000, rate_min)
   local kept = string.format('%.0f', math.max(keep, owing))
   for index, figure in ipairs(account) do account[index] = string.format('%.0f', figure) end
   redis.call('SET', key, table.concat(account, ' '), 'PX', kept)
 end
-keep_account(KEYS[1], leaf)
-for index, account in ipairs(networks) do
-  if charged(index) then
-    touch(account, div(cost, shares[index]))
-    keep_account(KEYS[index + 1], account)
+
+local function charge()
+  local minute = div(now, 60000)
+  touch(leaf, cost)
+  if assured then leaf[2] = leaf[2] - cost end
+  leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
+  if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
+  keep_account(KEYS[first_key], leaf)
+  for index, account in ipairs(networks) do
+    if charged(index) then
+      touch(account, div(cost, shares[index]))
+      keep_account(KEYS[first_key + index], account)
+    end
   end
 end
-return {{1, level, newcomer and 1 or 0}}
+"""
+
+CHARGE: Final = f"""#!lua
+{_ALONE}
+{_RULES}{_CHARGING}
+charge()
+return {{{CHARGED}, level, newcomer and 1 or 0}}
 """
 """Charges a call whose surcharge is no higher than what was paid for, or says how long to wait.
 
 ARGV: `terms`, then what is `allowed`, and for how many ms an unused account is kept at least; one
 that owes is kept for longer (`pypow.accounts.owing_ms`), so that nobody gains by being forgotten.
-Answers 1, the level and whether the leaf is a newcomer; or 0, the level, and milliseconds.
+Answers `CHARGED`, the level and whether the leaf is a newcomer; or `WAIT`, the level, and ms.
+"""
+
+REDEEM: Final = f"""#!lua
+local function claim()
+{CLAIM.removeprefix("#!lua")}
+end
+{_AFTER_A_CLAIM}
+{_RULES}{_CHARGING}
+local claimed = claim()
+if claimed.err then return claimed end
+if claimed[1] == {WON} then charge() end
+return {{{CHARGED}, level, newcomer and 1 or 0, claimed[1], claimed[2], claimed[3]}}
+"""
+"""Spends a proof and charges the call, both or neither.
+
+KEYS and ARGV: those of `redis_scripts.CLAIM`, then those of `CHARGE`. Answers as `CHARGE` does;
+where nothing has to wait, what the claim answered comes after, and only if it was won is anything
+charged.
 """
 
 

@@ -11,8 +11,8 @@ from pypow_server.stores.gcra import Level, forgotten_at_ms, take
 from pypow_server.stores.operations import Take
 from pypow_server.stores.sqlite_file import SqliteFile
 
-MAX_PAGES: Final = 65_536
-"""256 MiB of 4 KiB pages: some three million principals."""
+MAX_PAGES: Final = 262_144
+"""256 MiB of 1 KiB pages: some three million principals."""
 
 # Levels dropped per transaction that are back at nothing; and, when the file is full, of those
 # that will be soonest, because they have used the least.

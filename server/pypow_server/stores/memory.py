@@ -93,6 +93,10 @@ class MemoryLedger:
         """Answers `UNKNOWN` from now on."""
         self._closed = True
 
+    def __len__(self) -> int:
+        """How many records it keeps, those among them that have expired and may be dropped."""
+        return len(self._records)
+
     def _use(self, key: bytes, *, drop_at_ms: int, limit: int) -> Spend:
         record = self._records.get(key)
         if record is None:
@@ -174,4 +178,5 @@ def open_store(rest: str) -> Store:
     """
     if rest:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
-    return Store(MemoryLedger(), MemoryLimiter(), MemoryRevocations())
+    ledger = MemoryLedger()
+    return Store(ledger, MemoryLimiter(), MemoryRevocations(), ledger.__len__)

@@ -2,14 +2,13 @@
 """What can be asked of a store's records, as values that wait for the store's one writer."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from pypow_server.stores import Quota, Spend
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One spend, as `Ledger.spend` describes it."""
+class Claim(NamedTuple):
+    """One spend, as `Ledger.spend` describes it; a tuple, because each admitted call makes one."""
 
     key: bytes
     epoch: int | None

@@ -25,11 +25,12 @@ MAX_LEVELS: Final = 1_000_000
 """Principals that the limiter remembers, about 300 octets each."""
 
 _SPENDS: Final = {
-    scripts.WON: Spend.WON,
-    scripts.LOST: Spend.LOST,
-    scripts.STALE: Spend.STALE,
-    scripts.UNKNOWN: Spend.UNKNOWN,
+    ord(str(scripts.WON)): Spend.WON,
+    ord(str(scripts.LOST)): Spend.LOST,
+    ord(str(scripts.STALE)): Spend.STALE,
+    ord(str(scripts.UNKNOWN)): Spend.UNKNOWN,
 }
+"""By the digit that stands for it in an answer."""
 _LEDGER_SCRIPTS: Final = (
     scripts.BEAT,
     scripts.CLAIM,
@@ -54,7 +55,7 @@ class RedisRecords:
         """
         self.epoch = 0
         self.high_water_ms = high_water_ms
-        self._spends = (address.key("spends"), address.key("expiries"))
+        self._keys = (address.key("spends"), address.key("expiries"))
         self._revoked = (address.key("revoked"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
@@ -69,32 +70,52 @@ class RedisRecords:
         Raises:
             StoreError: What was done is unknown.
         """
-        beaten = any(isinstance(operation, Claim | Probe) for operation in operations)
-        asked = [*operations] if beaten else [*operations, Probe()]
-        replies = self._connection.run([self._call(operation) for operation in asked])
-        outcomes = [
-            reply if isinstance(reply, StoreError) else self._read(operation, reply)
-            for operation, reply in zip(asked, replies, strict=True)
-        ]
-        for outcome in outcomes[len(operations) :]:
+        claims = [each for each in operations if isinstance(each, Claim)]
+        others = [each for each in operations if not isinstance(each, Claim)]
+        if not claims and not any(isinstance(other, Probe) for other in others):
+            others.append(Probe())
+        calls = [self._call(other) for other in others]
+        replies = self._connection.run([self._claim(claims), *calls] if claims else calls)
+        spends = iter(self._spends_in(replies.pop(0), claims) if claims else ())
+        outcomes = iter([self._read(*each) for each in zip(others, replies, strict=True)])
+        found = [next(spends) if isinstance(each, Claim) else next(outcomes) for each in operations]
+        for outcome in outcomes:  # of the heartbeat's own probe
             if isinstance(outcome, StoreError):
                 raise outcome
-        return outcomes[: len(operations)]
+        return found
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
-    def _call(self, operation: LedgerOperation) -> ScriptCall:
-        seen = (secrets.token_hex(16), self.high_water_ms)
+    def _claim(self, claims: Sequence[Claim]) -> ScriptCall:
+        """One run that decides over all of them."""
+        asked = b"".join(
+            [
+                b"%d %d %d %d %b"
+                % (len(key), -1 if epoch is None else epoch, expires_at_ms, limit, key)
+                for key, epoch, expires_at_ms, _, limit in claims
+            ]
+        )
+        latest_ms = max(claim.now_ms for claim in claims)
+        return ScriptCall(scripts.CLAIM, self._keys, (*self._seen(), latest_ms, asked))
+
+    def _spends_in(
+        self, reply: Reply | StoreError, claims: Sequence[Claim]
+    ) -> list[Spend | StoreError]:
+        if isinstance(reply, StoreError):
+            return [reply] * len(claims)
+        return [_SPENDS[digit] for digit in self._settled(reply)]
+
+    def _seen(self) -> tuple[str, int]:
+        return secrets.token_hex(16), self.high_water_ms
+
+    def _call(self, operation: Release | Probe | Revoke | ListRevoked) -> ScriptCall:
         match operation:
-            case Claim(key, epoch, expires_at_ms, now_ms, limit):
-                claimed = (key, "" if epoch is None else epoch, expires_at_ms, limit)
-                return ScriptCall(scripts.CLAIM, self._spends, (*seen, now_ms, *claimed))
             case Release(key):
-                return ScriptCall(scripts.RELEASE, self._spends, (key,))
+                return ScriptCall(scripts.RELEASE, self._keys, (key,))
             case Probe():
-                return ScriptCall(scripts.BEAT, self._spends, (*seen, 0))
+                return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
                 values = (identity, expires_at_ms, now_ms - SKEW_MS)
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
@@ -103,10 +124,12 @@ class RedisRecords:
             case _:
                 assert_never(operation)
 
-    def _read(self, operation: LedgerOperation, reply: Reply) -> LedgerOutcome:
+    def _read(
+        self, operation: Release | Probe | Revoke | ListRevoked, reply: Reply | StoreError
+    ) -> frozenset[bytes] | StoreError | None:
+        if isinstance(reply, StoreError):
+            return reply
         match operation:
-            case Claim():
-                return _SPENDS[self._settled(reply)]
             case Probe():
                 self._settled(reply)
                 return None
@@ -117,10 +140,11 @@ class RedisRecords:
             case _:
                 assert_never(operation)
 
-    def _settled(self, reply: Reply) -> int:
-        code, self.epoch, high_water = reply
+    def _settled(self, reply: Reply) -> Reply:
+        """What a script answers besides the epoch and the clock."""
+        answer, self.epoch, high_water = reply
         self.high_water_ms = max(self.high_water_ms, int(high_water))
-        return int(code)
+        return answer
 
 
 class RedisLevels:

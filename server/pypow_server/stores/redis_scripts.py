@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happens inside Redis: one script for each decision, so that each is one transaction.
+"""What happens inside Redis: every decision within one run of a script, so that each is atomic.
+
+Spends that wait together are decided by one run, one after the other: to begin a script, and to
+ask the server what it is, costs far more than a spend.
 
 A ledger is two keys. ``spends`` is a hash: the uses of each key spent, in a field with a colon
 before it; and ``seed``, ``beat`` and ``high``, so that nothing can lose the uses and keep the
@@ -34,7 +37,7 @@ STALE: Final = 3
 UNKNOWN: Final = 4
 
 # KEYS: spends, expiries. ARGV: a new seed, should one be needed; the ledger's clock as the gate
-# last saw it; the time of the spend, 0 for none.
+# last saw it; the latest time of the spends, 0 for none.
 _SETTLE: Final = f"""#!lua
 local info = redis.call('INFO', 'replication')
 local replid = string.match(info, 'master_replid:(%x+)')
@@ -64,25 +67,47 @@ end
 return {{0, epoch, high}}
 """
 
-# ARGV besides: the key, the challenge's epoch or nothing, its expiry, the limit.
+# ARGV besides: the spends, in one argument, because each argument costs the client a microsecond:
+# for each the key's length, the challenge's epoch or -1, its expiry, the limit and the key. The
+# answer has one digit for each. What expired is dropped after the spends, so that nothing is
+# dropped that was just used again.
 CLAIM: Final = f"""{_SETTLE}
-local key, expiry = ARGV[4], ARGV[6]
-if ARGV[5] ~= '' and tonumber(ARGV[5]) ~= epoch then return {{{STALE}, epoch, high}} end
+local claims, fields, asked, at = {{}}, {{}}, ARGV[4], 1
+while at <= #asked do
+  local _, stop, length, of, expiry, limit = string.find(
+    asked, '^(%d+) (%-?%d+) (%d+) (%d+) ', at)
+  at = stop + 1 + length
+  local key = string.sub(asked, stop + 1, at - 1)
+  claims[#claims + 1] = {{
+    key = key, epoch = tonumber(of), expiry = expiry, limit = tonumber(limit)}}
+  fields[#fields + 1] = ':' .. key
+end
 local dropped = tonumber(high) - {SKEW_MS}
-if tonumber(expiry) <= dropped then return {{{UNKNOWN}, epoch, high}} end
-local uses = tonumber(redis.call('HGET', KEYS[1], ':' .. key) or 0)
-if uses >= tonumber(ARGV[7]) then return {{{LOST}, epoch, high}} end
-local due = redis.call(
-  'ZRANGE', KEYS[2], '-inf', string.format('%.0f', dropped), 'BYSCORE', 'LIMIT', 0, {_DROPS})
-for _, old in ipairs(due) do
-  if old ~= key then
-    redis.call('HDEL', KEYS[1], ':' .. old)
-    redis.call('ZREM', KEYS[2], old)
+local recorded = redis.call('HMGET', KEYS[1], unpack(fields))
+local uses, answers, used, ends = {{}}, {{}}, {{}}, {{}}
+for n, claim in ipairs(claims) do
+  local before = uses[claim.key] or tonumber(recorded[n] or 0)
+  if claim.epoch ~= -1 and claim.epoch ~= epoch then answers[n] = {STALE}
+  elseif tonumber(claim.expiry) <= dropped then answers[n] = {UNKNOWN}
+  elseif before >= claim.limit then answers[n] = {LOST}
+  else
+    answers[n], uses[claim.key] = {WON}, before + 1
+    used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
+    ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
   end
 end
-redis.call('HINCRBY', KEYS[1], ':' .. key, 1)
-redis.call('ZADD', KEYS[2], 'GT', expiry, key)
-return {{{WON}, epoch, high}}
+if #used > 0 then
+  redis.call('HSET', KEYS[1], unpack(used))
+  redis.call('ZADD', KEYS[2], 'GT', unpack(ends))
+  local due = redis.call('ZRANGE', KEYS[2], '-inf', string.format('%.0f', dropped),
+    'BYSCORE', 'LIMIT', 0, {_DROPS} * #claims)
+  if #due > 0 then
+    redis.call('ZREM', KEYS[2], unpack(due))
+    for n, old in ipairs(due) do due[n] = ':' .. old end
+    redis.call('HDEL', KEYS[1], unpack(due))
+  end
+end
+return {{table.concat(answers), epoch, high}}
 """
 
 # KEYS: spends. ARGV: the key.

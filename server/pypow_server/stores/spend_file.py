@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
-from pypow_server.stores import SKEW_MS, Spend, StoreError
+from pypow_server.stores import SKEW_MS, StoreError, spend_rows
 from pypow_server.stores.operations import (
     Claim,
     LedgerOperation,
@@ -26,31 +26,22 @@ from pypow_server.stores.operations import (
     Release,
     Revoke,
 )
+from pypow_server.stores.spend_rows import SpendRows
 from pypow_server.stores.sqlite_file import SqliteFile
+from pypow_server.stores.uses import Uses
 
 SCHEMA_VERSION: Final = 1
 FRESH_MS: Final = 5_000
 
-# Expired records dropped per transaction: more than can come in, so that the table shrinks, and
-# few enough that no batch waits for a purge.
-_DROPS_PER_BATCH: Final = 128
-_DROPS_PER_OPERATION: Final = 2
+# Rows swept for each spend, so that what has expired is a quarter of the file at most; and swept at
+# once, so that a sweep is rare and no batch waits for a long one. A heartbeat sweeps that many too.
+_SWEPT_PER_SPEND: Final = 4
+_SWEPT_AT_ONCE: Final = 512
 
 _SCHEMA: Final = (
     "CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL,"
     " epoch INTEGER NOT NULL, heartbeat_ms INTEGER NOT NULL, high_water_ms INTEGER NOT NULL)",
-    "CREATE TABLE spends (key BLOB PRIMARY KEY, uses INTEGER NOT NULL,"
-    " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX spends_by_expiry ON spends (expires_at_ms)",
-)
-_USE: Final = (
-    "INSERT INTO spends (key, uses, expires_at_ms) VALUES (?1, 1, ?2) ON CONFLICT (key) DO UPDATE"
-    " SET uses = uses + 1, expires_at_ms = max(expires_at_ms, ?2) WHERE uses < ?3"
-)
-_RELEASE: Final = "UPDATE spends SET uses = uses - 1 WHERE key = ? AND uses > 0"
-_DROP: Final = (
-    "DELETE FROM spends WHERE key IN"
-    " (SELECT key FROM spends WHERE expires_at_ms <= ? ORDER BY expires_at_ms LIMIT ?)"
+    spend_rows.SCHEMA,
 )
 # Beside the schema's version, because a file without this table is one that revoked nothing.
 _REVOCATIONS: Final = (
@@ -96,6 +87,8 @@ class SpendFile:
             path, kind="ledger", synchronous="FULL", busy_timeout_ms=busy_timeout_ms
         )
         self._db = self._file.db
+        self._rows = SpendRows(self._db)
+        self._unswept = 0
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
@@ -116,14 +109,13 @@ class SpendFile:
         with self._file.explaining():
             self._file.require_unreplaced()
             with self._file.transaction():
-                latest_ms = max((o.now_ms for o in operations if isinstance(o, Claim)), default=0)
-                epoch, high_water_ms = self._beat(latest_ms)
-                outcomes = [
-                    self._perform(operation, epoch=epoch, high_water_ms=high_water_ms)
-                    for operation in operations
-                ]
-                drops = _DROPS_PER_BATCH + _DROPS_PER_OPERATION * len(operations)
-                self._db.execute(_DROP, (high_water_ms - SKEW_MS, drops))
+                claims = [each for each in operations if isinstance(each, Claim)]
+                epoch, high_water_ms = self._beat(max((c.now_ms for c in claims), default=0))
+                keys = [each.key for each in operations if isinstance(each, Claim | Release)]
+                uses = Uses(self._rows.read(keys), epoch=epoch, high_water_ms=high_water_ms)
+                outcomes = [self._perform(operation, uses) for operation in operations]
+                self._rows.write(uses.changed)
+                self._sweep(len(claims), expired_at_ms=high_water_ms - SKEW_MS)
             self.epoch, self.high_water_ms = epoch, high_water_ms
         return outcomes
 
@@ -179,14 +171,12 @@ class SpendFile:
             raise self._file.fault("no clock in it", sqlite3.SQLITE_CORRUPT)
         return version, epoch, heartbeat_ms, high_water_ms
 
-    def _perform(
-        self, operation: LedgerOperation, *, epoch: int, high_water_ms: int
-    ) -> LedgerOutcome:
+    def _perform(self, operation: LedgerOperation, uses: Uses) -> LedgerOutcome:
         match operation:
             case Claim():
-                return self._claim(operation, epoch=epoch, high_water_ms=high_water_ms)
+                return uses.claim(operation)
             case Release(key):
-                self._db.execute(_RELEASE, (key,))
+                uses.release(key)
                 return None
             case Probe():
                 return None
@@ -200,11 +190,9 @@ class SpendFile:
             case _:
                 assert_never(operation)
 
-    def _claim(self, claim: Claim, *, epoch: int, high_water_ms: int) -> Spend:
-        if claim.epoch is not None and claim.epoch != epoch:
-            return Spend.STALE
-        if claim.expires_at_ms + SKEW_MS <= high_water_ms:
-            return Spend.UNKNOWN
-        values = (claim.key, claim.expires_at_ms, claim.limit)
-        used = self._db.execute(_USE, values).rowcount == 1
-        return Spend.WON if used else Spend.LOST
+    def _sweep(self, claims: int, *, expired_at_ms: int) -> None:
+        self._unswept += _SWEPT_PER_SPEND * claims
+        if claims and self._unswept < _SWEPT_AT_ONCE:
+            return
+        self._rows.sweep(max(self._unswept, _SWEPT_AT_ONCE), expired_at_ms=expired_at_ms)
+        self._unswept = 0

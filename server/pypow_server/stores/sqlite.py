@@ -6,7 +6,10 @@ calls, and it never makes a spend wait.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -108,4 +111,11 @@ def open_store(rest: str) -> Store:
     path = file_of(rest)
     limiter = SqliteLimiter(path.with_name(f"{path.name}.limits"))
     ledger = SqliteLedger(path)
-    return Store(ledger, limiter, ledger)
+    return Store(ledger, limiter, ledger, partial(_count, path.absolute()))
+
+
+def _count(path: Path) -> int:
+    # Readers and the writer do not wait for each other in a write-ahead log.
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        (count,) = db.execute("SELECT count(*) FROM spends").fetchone()
+    return int(count)

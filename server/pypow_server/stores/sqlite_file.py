@@ -13,6 +13,12 @@ from pypow_server.stores import StoreError
 
 _WAL_RETRY_S: Final = 0.01
 
+# Records are spread over the whole file, and each change writes a page: small ones. What the
+# write-ahead log holds before it is copied into the file is as much as SQLite's own default.
+_PAGE_OCTETS: Final = 1024
+_CHECKPOINT_PAGES: Final = 4_000
+_CACHE_KIB: Final = 16 * 1024
+
 _REMEDIES: Final = {
     sqlite3.SQLITE_CANTOPEN: "check that its folder exists and that this process may write to it",
     sqlite3.SQLITE_READONLY: "give this process write permission to the file and to its folder",
@@ -59,8 +65,11 @@ class SqliteFile:
             self.db = _connect(path, busy_timeout_ms=busy_timeout_ms)
             self._identity = _identity(path)
             try:
+                self.db.execute(f"PRAGMA page_size = {_PAGE_OCTETS}")  # of a file that is new
                 self._require_soundness(busy_timeout_ms=busy_timeout_ms)
                 self.db.execute(f"PRAGMA synchronous = {synchronous}")
+                self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+                self.db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             except BaseException:
                 self.close()
                 raise

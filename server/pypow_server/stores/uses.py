@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The decision over spends, as a value: who wins, given what is recorded of the keys."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pypow_server.stores import SKEW_MS, Spend
+from pypow_server.stores.operations import Claim
+
+
+class Use(NamedTuple):
+    """What is recorded of one key.
+
+    Attributes:
+        uses: how often it is spent.
+        expires_at_ms: until when that must be known, in Unix ms, but for the skew.
+    """
+
+    uses: int
+    expires_at_ms: int
+
+
+_UNUSED = Use(0, 0)
+
+
+class Uses:
+    """The uses of a batch's keys, within one transaction.
+
+    Attributes:
+        changed: what must be recorded for the answers given to hold.
+    """
+
+    def __init__(self, recorded: Mapping[bytes, Use], *, epoch: int, high_water_ms: int) -> None:
+        """Begins with what is recorded.
+
+        Args:
+            recorded: of every key that the batch names, unless it was never spent.
+            epoch: the ledger's.
+            high_water_ms: the ledger's clock.
+        """
+        self.changed: dict[bytes, Use] = {}
+        self._known = dict(recorded)
+        self._epoch = epoch
+        self._dropped_ms = high_water_ms - SKEW_MS
+
+    def claim(self, claim: Claim) -> Spend:
+        """Decides over one spend, after those before it."""
+        if claim.epoch is not None and claim.epoch != self._epoch:
+            return Spend.STALE
+        if claim.expires_at_ms <= self._dropped_ms:
+            return Spend.UNKNOWN
+        uses, expires_at_ms = self._known.get(claim.key, _UNUSED)
+        if uses >= claim.limit:
+            return Spend.LOST
+        self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
+        return Spend.WON
+
+    def release(self, key: bytes) -> None:
+        """Gives one use back, if there is one."""
+        uses, expires_at_ms = self._known.get(key, _UNUSED)
+        if uses > 0:
+            self._record(key, Use(uses - 1, expires_at_ms))
+
+    def _record(self, key: bytes, use: Use) -> None:
+        self._known[key] = self.changed[key] = use
