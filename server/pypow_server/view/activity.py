@@ -15,7 +15,7 @@ BIN_MS: Final = 5_000
 BINS: Final = 180
 WINDOW_S: Final = BINS * BIN_MS // 1000
 
-CALLERS_SHOWN: Final = 12
+CALLERS_SHOWN: Final = 8
 _CALLERS_KEPT: Final = 128
 _MINUTE_MS: Final = 60_000
 _LONGEST: Final = 80

@@ -112,13 +112,13 @@ def _counted(
         for kind, style in styles.items()
     ]
     figure = stacked(_says(f"{title}, calls a second"), series, show=lambda rate: f"{rate:g}/s")
-    return _section(name, title, figure, ("a second, last minute", "calls, 15 minutes"), rows)
+    return _section(name, title, figure, ("a second, last minute", "in 15 minutes"), rows)
 
 
 def _difficulty(spans: _Spans) -> str:
     sides: tuple[tuple[str, Callable[[Tally], Work]], ...] = (
-        ("asked", lambda tally: tally.asked),
         ("paid", lambda tally: tally.paid),
+        ("asked", lambda tally: tally.asked),
     )
     series = [
         Series(f"side-{name}", [work(tally).mean_bits or None for tally in spans.bins])
@@ -167,10 +167,10 @@ def _callers(snapshot: Snapshot) -> str:
     )
     slack = f" Each made at most {snapshot.missed:,} more." if snapshot.missed else ""
     return (
-        '<section aria-labelledby="callers-title" class="wide"><h2 id="callers-title">'
+        '<section aria-labelledby="callers-title" class="callers"><h2 id="callers-title">'
         'Who calls most</h2><div id="callers" data-live><table><thead><tr>'
         '<th scope="col">caller</th><th scope="col">outcome</th>'
-        '<th scope="col">calls, 15 minutes</th><td></td></tr></thead>'
+        '<th scope="col">in 15 minutes</th><td></td></tr></thead>'
         f"<tbody>{rows or _empty(4)}</tbody></table>"
         f"<p>Whoever paid, or the network that was free or refused.{slack}</p></div></section>"
     )
@@ -226,7 +226,8 @@ def _with_others(problems: Mapping[str, int], shown: Sequence[str]) -> Mapping[s
 
 def _rate(calls: int) -> str:
     """Calls of a minute, as calls a second."""
-    return f"{calls / 60:.3g}"
+    rate = calls / 60
+    return f"{rate:.3g}" if rate >= 1 else f"{rate:.2g}"
 
 
 def _bits(bits: float) -> str:
