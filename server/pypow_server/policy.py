@@ -24,7 +24,7 @@ from .stores import Quota
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
 _LONGEST_REMEMBERED = 256
-"""Octets of the longest path whose price is remembered: callers must not fill the memory."""
+"""Octets of the longest request whose price is remembered: callers must not fill the memory."""
 _MAX_HOST = 262
 """Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
@@ -268,7 +268,7 @@ class Policy:
             is_response = call.mcp.kind is Kind.RESPONSE
             free = is_response and self._listed(call.resource) is None
             return FREE if free else self.price_of(call.resource)
-        remembered = len(call.path) <= _LONGEST_REMEMBERED
+        remembered = len(call.path) + len(call.method) <= _LONGEST_REMEMBERED
         price_of = self._http_price if remembered else self._find_http_price
         price, modern_price = price_of(call.method, call.path)
         return modern_price if call.routing.modern else price

@@ -139,8 +139,8 @@ class WorkRail:
     async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
         """A fresh challenge for exactly this call, and how to solve it and send the proof."""
         resource, puzzles = call.resource, None if call.accepts is None else call.accepts.puzzles
-        remembered = len(resource.name) <= _LONGEST_REMEMBERED
-        form = (self._form if remembered else self._make_form)(resource, price, puzzles)
+        form_of = self._form if _may_be_remembered(resource) else self._make_form
+        form = form_of(resource, price, puzzles)
         octets = form.issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
         expires_at_ms = now_ms + 1000 * self._lifetime_s
         return form.filled_in(wire.text_of_octets(octets), expires_at_ms=expires_at_ms)
@@ -259,9 +259,8 @@ class WorkRail:
         return passes.check_terms(given, now_ms=now_ms, resource=asked, weight=price.weight)
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
-        if len(resource.name) > _LONGEST_REMEMBERED:
-            return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
-        return self._known_digest(key.id, resource.kind, resource.method, resource.name)
+        digest = self._known_digest if _may_be_remembered(resource) else self._make_digest
+        return digest(key.id, resource.kind, resource.method, resource.name)
 
     def _entry_digest(self, key: Key, price: Price) -> bytes:
         return self._known_digest(key.id, "entry", price.name)
@@ -270,6 +269,10 @@ class WorkRail:
         key = self._keyring.find(key_id) or self._keyring.signing
         names = (part.encode() for part in parts)
         return challenge.scope_digest(key.resource_mac, self._host, *names)
+
+
+def _may_be_remembered(resource: Resource) -> bool:
+    return len(resource.method) + len(resource.name) <= _LONGEST_REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)
