@@ -113,6 +113,14 @@ SECTIONS = (
         elsewhere=True,
     ),
     Section(
+        "forecast",
+        "Forecasts",
+        "Real solves over what `pypow advise` says they take, in CPU time of one thread. The speed "
+        "is measured before and after each block of 50 solves, and each solve is held against the "
+        "forecast for the speed of its block.",
+        "python benchmarks/forecast.py --save benchmarks/results",
+    ),
+    Section(
         "cancel",
         "Cancelling",
         "From the call that stops a search to the return of the search, in C.",

@@ -56,7 +56,9 @@ def gate(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="sqlite:PATH or memory:. [a file in --state-dir]"),
+        typer.Option(
+            metavar="URL", help="sqlite:PATH, redis://HOST or memory:. [a file in --state-dir]"
+        ),
     ] = None,
     bits: Annotated[
         str | None, typer.Option(metavar="F", help="Price of a call in bits, 1 to 44. [16]")

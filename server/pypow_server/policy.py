@@ -200,7 +200,7 @@ class Policy:
         reached = {entry.match: entry.price for entry in reversed(self.entries)}
         named = {self.default.name: self.default}
         for price in (self.default, *(price for price in reached.values() if price is not FREE)):
-            if price.name in _RESERVED and price != self.dearest:
+            if price.name in RESERVED and price != self.dearest:
                 raise InvalidInputError(
                     f"price {price.name!r}: this name means something else; choose another"
                 )
@@ -303,8 +303,8 @@ class Policy:
         return price, price
 
 
-_RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
-"""What decisions call calls that no row of a price list is about."""
+RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
+"""Names that no price may have: what decisions call calls that no row is about."""
 
 
 def relative_weight(q: int, *, default: Price) -> int:

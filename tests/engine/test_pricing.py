@@ -346,6 +346,16 @@ def test_the_moments_told_are_the_first_that_will_do(
         assert may_redeem(0, principal, weight, TARIFF, then_ms - 1) != Redeemable()
 
 
+@given(accounts, spans, zs)
+def test_what_is_assured_grows_at_the_guaranteed_rate_whatever_the_climate(
+    account: Account, span: int, z: int
+) -> None:
+    later = touch(account, Tariff(CONSTANTS, Climate(z=z)), START_MS + span)
+    grown = account.assured + span * CONSTANTS.rate_min // 1000
+    assert later.assured == min(CONSTANTS.burst_min, grown)
+    assert later.at_ms == START_MS + span
+
+
 @given(accounts, spans)
 def test_a_clock_that_goes_back_gives_and_takes_nothing(account: Account, span: int) -> None:
     assert touch(account, TARIFF, START_MS - span) == touch(account, TARIFF, START_MS)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow.errors import InvalidInputError
+from pypow_server import call
 from pypow_server.call import Accepts, Call, Form, read_call
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource, is_canonical
@@ -205,3 +206,29 @@ def test_a_text_that_names_no_resource_is_refused(text: str) -> None:
 def test_no_two_resources_have_the_same_parts() -> None:
     texts = ["tools/call a", "tools/call", "POST /a", "GET /a", "GET /A", "tools/callx a"]
     assert len({Resource.parse(text).parts for text in texts}) == len(texts)
+
+
+def test_callers_fill_no_memory_with_names_and_unknown_ones_are_judged_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = call._Kinds()
+    monkeypatch.setattr(call, "_KINDS", known)
+    for number in range(1000):
+        call_with((b"x-%d" % number, b"1"))
+    call_with((b"x-" + b"a" * 62, b"1"), (b"y" * 65, b"1"))
+    assert len(known) == 512
+    assert b"y" * 65 not in known
+    assert b"x-pow-solution" not in known
+    read = call_with((b"x-pow-solution", b"a"), (b"mcp_name", b"b"), (b"x-kept", b"c"))
+    assert (len(read.presented), read.headers) == (1, ((b"x-kept", b"c"),))
+
+
+@pytest.mark.parametrize(("length", "remembered"), [(64, True), (65, False)])
+def test_a_name_is_remembered_up_to_64_octets(
+    length: int, remembered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = call._Kinds()
+    monkeypatch.setattr(call, "_KINDS", known)
+    name = b"x" * length
+    assert call_with((name, b"1")).headers == ((name, b"1"),)
+    assert (name in known) is remembered
