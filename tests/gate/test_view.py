@@ -4,6 +4,7 @@
 import asyncio
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -31,6 +32,7 @@ from support.gated import RecordingApp
 NOW_MS = 1_800_000_000_000
 WINDOW_MS = BINS * BIN_MS
 OLDEST_MS = (NOW_MS // BIN_MS - BINS + 1) * BIN_MS
+LOADED = {".js", ".css", ".html", ".svg", ".png"}
 HOSTILE = "\"'><script>alert(1)</script>&amp;"
 
 
@@ -327,6 +329,18 @@ def test_the_operators_side_serves_the_view_and_lets_nothing_else_into_it(
     assert b"default-src 'none'" in policy
     assert b"unsafe" not in policy
     assert answer.values(b"cache-control") == [b"no-store"]
+
+
+def test_what_the_page_loads_is_shipped() -> None:
+    root = Path(__file__).parents[2]
+    shipped = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    package = root / "server" / "pypow_server"
+    beside = {
+        str(path.relative_to(package)) for path in package.rglob("*.*") if path.suffix in LOADED
+    }
+    assert {"view/view.js", "view/view.css"} == beside
+    assert beside <= set(shipped["package-data"]["pypow_server"])
+    assert "pypow_server.view" in shipped["packages"]
 
 
 def test_the_view_shows_what_the_gate_decides(tmp_path: Path) -> None:
