@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
+from pypow_server.call import Call
+from pypow_server.mcp_message import McpMessage, RoutingHeaders, read_message
 from pypow_server.policy import (
     DEFAULT_PRICE,
     FREE,
@@ -17,6 +19,7 @@ from pypow_server.policy import (
     Policy,
     Price,
     entry,
+    priced,
     relative_weight,
 )
 from pypow_server.resource import Resource
@@ -272,3 +275,30 @@ def test_no_spelling_of_a_uri_makes_it_cheaper_or_free_or_lets_it_in(uri: str) -
     alone = Policy(entries=(Entry("resources/read file:///open/*", FREE),))
     assert alone.price_of(read) == alone.default
     assert alone.price_of(replace(read, name="file:///open/x")) is FREE
+
+
+def test_a_posted_response_is_free_unless_a_row_names_it() -> None:
+    read = read_message(b'{"jsonrpc":"2.0","id":1,"result":{}}', RoutingHeaders())
+    assert isinstance(read, McpMessage)
+    posted = Call(method="POST", path=b"/mcp", client="192.0.2.7/32", headers=(), mcp=read)
+    assert Policy(default=priced("dear", bits=20)).price(posted) is FREE
+    row = entry("*", bits=20)
+    assert Policy(entries=(row,)).price(posted) == row.price
+
+
+def test_what_is_ambiguous_weighs_as_much_as_the_dearest_row() -> None:
+    policy = Policy(entries=(entry("GET /a", bits=18), entry("GET /b", bits=20)))
+    assert (policy.dearest.q, policy.dearest.weight) == (20 * 1024, 16)
+
+
+@pytest.mark.parametrize(("length", "named"), [(262, True), (263, False)])
+def test_a_host_is_as_long_as_a_name_can_be(length: int, named: bool) -> None:
+    name = "a" * (length - 6)
+    call = Call(
+        method="GET",
+        path=b"/x",
+        client="192.0.2.7/32",
+        headers=(),
+        hosts=(name.encode() + b":65535",),
+    )
+    assert Policy(hosts=frozenset({name})).is_named(call) is named
