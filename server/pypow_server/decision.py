@@ -41,6 +41,10 @@ class Decision:
         limiter_failed: whether a limiter was asked that could not tell, and held nothing back.
         traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
             as the caller wrote it; None without one.
+        q: work in 1/1024 bit: paid, of what was admitted by it; asked, of what was refused for
+            want of it; None of all else.
+        solve_ms: from the issue of a challenge to its redeeming, by the gate's own clock; None
+            without one.
     """
 
     id: str
@@ -57,6 +61,8 @@ class Decision:
     name: str
     limiter_failed: bool = False
     traceparent: str | None = None
+    q: int | None = None
+    solve_ms: int | None = None
 
 
 Recorder = Callable[[Decision], None]

@@ -291,18 +291,6 @@ def test_a_key_that_looks_like_the_epoch_is_a_key(
     asyncio.run(story())
 
 
-def test_a_clock_far_behind_the_ledger_is_named(address: RedisAddress) -> None:
-    async def story() -> None:
-        ledger = opened(address)
-        future_ms = NOW_MS + SKEW_MS + 1
-        await spend(ledger, now_ms=future_ms, expires_at_ms=future_ms)
-        with pytest.raises(StoreError, match="the clock is 600 s behind"):
-            await ledger.probe()
-        await ledger.aclose()
-
-    asyncio.run(story())
-
-
 def test_nobody_there_is_named_at_opening(tmp_path: Path) -> None:
     with running(tmp_path / "gone") as gone:
         pass

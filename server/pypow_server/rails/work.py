@@ -208,7 +208,15 @@ class WorkRail:
         sold = None
         if price.sells is not None:
             sold = self._sell(price, now_ms=now_ms, used=1)
-        return Admit(call.client, _claim(checked.challenge), None if sold is None else sold.text)
+        solved = checked.challenge
+        return Admit(
+            call.client,
+            _claim(solved),
+            None if sold is None else sold.text,
+            solved.q,
+            # Clocks of gates that share keys may differ a little.
+            max(0, now_ms - solved.issued_at_ms),
+        )
 
     def _expected(self, proof: Proof, resource: Resource, price: Price, *, now_ms: int) -> Expected:
         key_id, epoch = wire.key_and_epoch(proof.challenge or "")
