@@ -305,3 +305,19 @@ def test_nothing_accepted_is_not_the_same_as_anything() -> None:
 def test_a_path_that_no_server_told_raw_is_taken_as_it_was_decoded() -> None:
     assert raw_path({"path": "/é\ud800"}) == b"/\xc3\xa9\xed\xa0\x80"
     assert raw_path({"path": "/é", "raw_path": b"/%C3%A9"}) == b"/%C3%A9"
+
+
+def test_a_method_and_a_second_authorization_are_refused_in_these_words() -> None:
+    lowered = read_call(http_scope("x" * 41, b"/x"))
+    assert isinstance(lowered, Problem)
+    assert lowered.detail == f"expected a method in capitals, got {'x' * 40!a}"
+    two = read_call(http_scope(headers=[(b"authorization", b"a"), (b"authorization", b"b")]))
+    assert isinstance(two, Problem)
+    assert two.detail == "expected one Authorization header, got several"
+    assert isinstance(read_call(http_scope("M-SEARCH", b"/x")), Call)
+
+
+def test_who_has_no_address_is_local_and_asks_for_no_more_than_it_says() -> None:
+    read = read_call(http_scope(client=None))
+    assert isinstance(read, Call)
+    assert (read.client, read.address, read.accepts) == ("local", None, None)

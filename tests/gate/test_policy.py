@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
+from pypow_server.access import Access
 from pypow_server.call import Call
+from pypow_server.match import Match
 from pypow_server.mcp_message import McpMessage, RoutingHeaders, read_message
 from pypow_server.policy import (
     DEFAULT_PRICE,
@@ -18,6 +20,7 @@ from pypow_server.policy import (
     Entry,
     Policy,
     Price,
+    Unpriced,
     entry,
     priced,
     relative_weight,
@@ -309,3 +312,38 @@ def test_a_host_is_as_long_as_a_name_can_be(length: int, named: bool) -> None:
         hosts=(name.encode() + b":65535",),
     )
     assert Policy(hosts=frozenset({name})).is_named(call) is named
+
+
+def test_the_terms_of_what_is_only_named_are_those_of_a_call_from_nowhere() -> None:
+    row = entry("tools/call search", bits=20)
+    policy = Policy(
+        entries=(row, entry("GET /dear", bits=18)),
+        mcp_paths=("/closed", "/open"),
+        denied=(
+            Access(match=Match("POST /closed")),
+            Access(match=Match("tools/call hidden")),
+            Access(match=Match("GET /kept")),
+        ),
+        allowed=(Access(match=Match("tools/call open")), Access(match=Match("GET /allowed"))),
+    )
+    told = {
+        text: policy.terms_of(Resource.parse(text))
+        for text in (
+            *("tools/call search", "tools/call hidden", "tools/call open", "tools/list"),
+            *("tools/call other", "GET /dear", "GET /kept", "GET /allowed", "POST /x"),
+        )
+    }
+    assert told == {
+        "tools/call search": row.price,
+        "tools/call hidden": Unpriced.DENIED,
+        "tools/call open": Unpriced.ALLOWED,
+        "tools/list": Unpriced.FREE,
+        "tools/call other": policy.default,
+        "GET /dear": policy.entries[1].price,
+        "GET /kept": Unpriced.DENIED,
+        "GET /allowed": Unpriced.ALLOWED,
+        "POST /x": policy.default,
+    }
+    assert Policy(entries=(row,), mcp_paths=()).terms_of(Resource.parse("tools/call search")) == (
+        row.price
+    )
