@@ -77,6 +77,19 @@ GOALS = (
     _at_least("two threads over two bare kernels", "threads", "2 threads / 2 bare kernels", 0.97),
     _at_most("puzzle of 2^12 hashes, mean", "small", "2^12 puzzle", 70, 55, "us"),
     _at_most("16 sub-puzzles, p99 over mean", "small", "16 sub-puzzles p99 / mean", 1.75),
+    *(
+        goal
+        for figure, off in (("p50", 0.05), ("p99", 0.15))
+        for goal in (
+            _at_most(
+                f"{figure} of real solves over forecast, at most",
+                "forecast",
+                f"{figure} of solves / forecast",
+                1 + off,
+            ),
+            _at_least("the same, at least", "forecast", f"{figure} of solves / forecast", 1 - off),
+        )
+    ),
     _at_most("cancel to return, median", "cancel", "cancel", 25, 10, "us"),
     _at_most("one verify over an empty native call", "verify", "verify / empty call", 2),
     _at_least("MAC and work over hmac + hashlib", "verify", "check / hmac + hashlib", 5),

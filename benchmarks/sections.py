@@ -113,6 +113,14 @@ SECTIONS = (
         elsewhere=True,
     ),
     Section(
+        "forecast",
+        "Forecasts",
+        "Real solves over what `pypow advise` says they take, in CPU time of one thread. The speed "
+        "is measured before and after each block of 50 solves, and each solve is held against the "
+        "forecast for the speed of its block.",
+        "python benchmarks/forecast.py --save benchmarks/results",
+    ),
+    Section(
         "cancel",
         "Cancelling",
         "From the call that stops a search to the return of the search, in C.",
@@ -128,6 +136,17 @@ SECTIONS = (
         "holds what is spent waiting for a disk or for Redis, and what the neighbours take; by "
         "CPU time it does not.",
         "python benchmarks/gate.py --save benchmarks/results",
+    ),
+    Section(
+        "stores",
+        "Spends",
+        "What a spend of a fresh key costs each ledger without a gate, in CPU time of the process, "
+        "for so many callers at once, each of whom waits for the answer. Beside it, in the same "
+        "turns, what one writes by hand: an INSERT and a commit for each spend, or a SET NX for "
+        "each through `redis.asyncio`. Callers who wait share a flush or a round trip, so that "
+        "many of them cost little each; one alone pays for the handing over to a thread, too. "
+        "Those by hand know no epoch, no limit and no doubt.",
+        "python benchmarks/stores.py --save benchmarks/results",
     ),
     Section(
         "verify",

@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from .cli import advise, bench, calibrate, doctor, gate, info, keys, passes, simulate, solve, verify
+from .cli import (
+    advise,
+    bench,
+    calibrate,
+    doctor,
+    explain,
+    gate,
+    info,
+    keys,
+    passes,
+    simulate,
+    solve,
+    verify,
+)
 from .errors import InvalidInputError, KernelUnavailableError, PowError
 
 DONE, REFUSED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
@@ -41,6 +54,7 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "calibrate": (calibrate.calibrate, calibrate.EPILOG),
     "advise": (advise.advise, advise.EPILOG),
     "simulate": (simulate.simulate, simulate.EPILOG),
+    "explain": (explain.explain, explain.EPILOG),
     "gate": (gate.gate, gate.EPILOG),
     "keys": (keys.keys, keys.EPILOG),
     "doctor": (doctor.doctor, doctor.EPILOG),

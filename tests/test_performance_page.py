@@ -36,7 +36,8 @@ def test_the_page_is_what_the_measurements_say() -> None:
 
 
 def test_no_chart_is_left_without_its_measurements() -> None:
-    charts = set(report.CHART.parent.glob("*.svg"))
+    # A command draws the picture of docs/tuning.md; its own test compares them.
+    charts = set(report.CHART.parent.glob("*.svg")) - {report.CHART.with_name("advice.svg")}
     assert charts <= set(report.rendered(SAVED))
 
 

@@ -43,10 +43,13 @@ def doctor(
     ] = None,
     store: Annotated[str | None, typer.Option(metavar="URL", help="The gate's store.")] = None,
     mcp_path: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="Where the upstream speaks MCP.")
+        list[str] | None, typer.Option(metavar="PATH", help="Where it speaks MCP, or none.")
     ] = None,
     state_dir: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where the keys are.")
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The secrets. [keys.json in --state-dir]")
     ] = None,
     config: Annotated[
         str | None, typer.Option(metavar="FILE", help="The gate's policy file.")
@@ -68,6 +71,7 @@ def doctor(
             "store": store,
             "mcp_paths": ",".join(mcp_path) if mcp_path else None,
             "state_dir": state_dir,
+            "keys": keys,
             "config": config,
         },
     )

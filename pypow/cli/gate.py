@@ -56,7 +56,9 @@ def gate(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="sqlite:PATH or memory:. [a file in --state-dir]"),
+        typer.Option(
+            metavar="URL", help="sqlite:PATH, redis://HOST or memory:. [a file in --state-dir]"
+        ),
     ] = None,
     bits: Annotated[
         str | None, typer.Option(metavar="F", help="Price of a call in bits, 1 to 44. [16]")
@@ -271,7 +273,7 @@ def greeting(settings: "Settings") -> str:
     return f"""\
 guarding  {settings.upstream or f"what {settings.forward_auth} passes on"}
 callers   {settings.url}  (MCP at {", ".join(settings.mcp_paths) or "no path"})
-operators {settings.admin.url}/readyz  (API: /docs)
+operators {settings.admin.url}/  (live; health: /readyz, API: /docs)
 price     {price}, on average
 keys      {settings.key_file}
 ledger    {without_secrets(settings.store_url)}

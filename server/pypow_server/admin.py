@@ -20,6 +20,7 @@ from .policy import hostname, is_ip
 from .scope import ASGIApp, Receive, Scope, Send
 from .stores import Ledger, StoreError
 from .telemetry import Telemetry
+from .view.routes import view_routes
 
 
 class Readiness:
@@ -116,12 +117,13 @@ def create_admin(
     Args:
         api: the callers' API, documented here.
         readiness: what ``/readyz`` answers.
-        telemetry: what ``/metrics`` and ``/decisions`` answer.
+        telemetry: what ``/metrics``, ``/decisions`` and the live view answer.
         configuration: what is in effect now, without its secrets.
         names: by which operators may call, as of now; None for any.
     """
     admin = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     admin.add_middleware(OwnNames, names=names)
+    admin.include_router(view_routes(telemetry.activity))
 
     @admin.get("/livez")
     async def livez() -> PlainTextResponse:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib import resources
 from typing import Final
 from urllib.parse import urlsplit
@@ -73,7 +73,6 @@ class App:
 
     Attributes:
         gate: what callers go through, but for the API.
-        admin: the operators' app; serve it where callers cannot reach it.
         readiness: to be told when the gate is to stop.
         telemetry: to be told when log files were moved away.
     """
@@ -106,7 +105,15 @@ class App:
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
         self._entrance = self.telemetry.gate(self._entrance_of(settings))
         self.readiness = Readiness(self._store.ledger)
-        self.admin: FastAPI = create_admin(
+
+    @cached_property
+    def admin(self) -> FastAPI:
+        """The operators' app; serve it where callers cannot reach it.
+
+        Its live view counts from when this is first asked for: a gate that nobody can look at
+        does not pay for it.
+        """
+        return create_admin(
             api=self._rules.api,
             readiness=self.readiness,
             telemetry=self.telemetry,

@@ -250,7 +250,9 @@ class _Kinds(dict[bytes, _Kind]):
 
     def __missing__(self, name: bytes) -> _Kind:
         kind = _kind(name)
-        if len(name) <= _LONGEST_KNOWN and len(self) < _MOST_KNOWN:
+        if len(name) <= _LONGEST_KNOWN:
+            if len(self) >= _MOST_KNOWN:  # by whom is not known, so nobody's are kept
+                self.clear()
             self[name] = kind
         return kind
 

@@ -42,6 +42,10 @@ class Decision:
             what the caller used could not be told, and it got nothing free.
         traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
             as the caller wrote it; None without one.
+        q: work in 1/1024 bit: paid, of what was admitted by it; asked, of what was refused for
+            want of it; None of all else.
+        solve_ms: from the issue of a challenge to its redeeming, by the gate's own clock; None
+            without one.
     """
 
     id: str
@@ -58,6 +62,8 @@ class Decision:
     name: str
     limiter_failed: bool = False
     traceparent: str | None = None
+    q: int | None = None
+    solve_ms: int | None = None
 
 
 Recorder = Callable[[Decision], None]

@@ -124,19 +124,30 @@ class Hearing:
             outcome = Outcome.FREE if self.admission is None else Outcome.ADMITTED
         call = self.call
         resource = None if call is None else call.resource
+        admission = self.admission
         return Decision(
             id=identity,
             outcome=outcome,
             at_ms=self.now_ms,
             seconds=seconds,
             entry=self.entry,
-            rail=None if self.admission is None else self.rail,
+            rail=None if admission is None else self.rail,
             problem=None if problem is None else problem.name,
             status=None if problem is None else problem.status,
             client="-" if call is None else call.client,
-            principal=None if self.admission is None else self.admission.principal,
+            principal=None if admission is None else admission.principal,
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
             limiter_failed=self.limiter_failed,
             traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
+            q=_asked(self.offers) if admission is None else admission.q,
+            solve_ms=None if admission is None else admission.solve_ms,
         )
+
+
+def _asked(offers: Sequence[Offer]) -> int | None:
+    """The work that a refusal asks for; None where it asks for none."""
+    for offer in offers:
+        if offer.q is not None:
+            return offer.q
+    return None

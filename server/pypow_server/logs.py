@@ -98,7 +98,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
                 structlog.stdlib.ExtraAdder(),
-                structlog.processors.TimeStamper(fmt="iso", key="at"),
+                _stamp,
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -113,14 +113,24 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         line = record.msg
         if self._quick is None or not isinstance(line, _Line):
             return super().format(record)
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         begin = {
-            "at": at,
+            "at": _at(record),
             "level": record.levelname.lower(),
             "event": line.decision.outcome.value,
             "logger": record.name,
         }
         return self._quick(begin | line.fields())
+
+
+def _at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def _stamp(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    event["at"] = _at(event["_record"])
+    return event
 
 
 def _pairs(fields: Mapping[str, object]) -> str:

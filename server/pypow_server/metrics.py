@@ -7,7 +7,7 @@ make the list longer.
 
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -20,7 +20,9 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from .decision import Decision
+from pypow import difficulty
+
+from .decision import Decision, Outcome
 from .scope import ASGIApp, Message, Receive, Scope, Send
 from .stores.watched import SPEND, StoreCall, Watcher
 
@@ -30,18 +32,42 @@ _DECISION_BUCKETS_S: Final = (
 _SPEND_BUCKETS_S: Final = (
     0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5,
 )  # fmt: skip
+_SOLVE_BUCKETS_S: Final = (
+    0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
+)  # fmt: skip
+_WORK_BUCKETS_BITS: Final = (8, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 26, 28, 32, 40)
 _UPSTREAM_BUCKETS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 )  # fmt: skip
 
 
+class _Spread:
+    """How values spread over buckets; adding one costs what a list does."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def add(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds, and how many values are within each."""
+        bounds = [*map(str, self._bounds), "+Inf"]
+        return list(zip(bounds, accumulate(self._counts), strict=True))
+
+
 class _Decisions(Collector):
-    """Decisions by their labels and by their time; counting costs what a dictionary does."""
+    """Decisions by their labels, their time and their work."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str, str], int] = {}
-        self._times = [0] * (len(_DECISION_BUCKETS_S) + 1)
-        self._seconds = 0.0
+        self._seconds = _Spread(_DECISION_BUCKETS_S)
+        self._asked, self._paid = _Spread(_WORK_BUCKETS_BITS), _Spread(_WORK_BUCKETS_BITS)
+        self._solves_s = _Spread(_SOLVE_BUCKETS_S)
 
     def count(self, decision: Decision) -> None:
         """Count one; only ever in the event loop."""
@@ -52,8 +78,12 @@ class _Decisions(Collector):
             decision.problem or "",
         )
         self._counts[labels] = self._counts.get(labels, 0) + 1
-        self._times[bisect_left(_DECISION_BUCKETS_S, decision.seconds)] += 1
-        self._seconds += decision.seconds
+        self._seconds.add(decision.seconds)
+        if decision.q is not None:
+            work = self._paid if decision.outcome is Outcome.ADMITTED else self._asked
+            work.add(difficulty.bits(decision.q))
+        if decision.solve_ms is not None:
+            self._solves_s.add(decision.solve_ms / 1000)
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus gets."""
@@ -65,12 +95,25 @@ class _Decisions(Collector):
         for labels, count in tuple(self._counts.items()):
             counted.add_metric(labels, count)
         yield counted
-        bounds = [*map(str, _DECISION_BUCKETS_S), "+Inf"]
         yield HistogramMetricFamily(
             "pypow_decision_seconds",
             "Time from a request's headers, and body if it is priced by that, to its decision.",
-            buckets=list(zip(bounds, accumulate(self._times), strict=True)),
-            sum_value=self._seconds,
+            buckets=self._seconds.buckets,
+            sum_value=self._seconds.sum,
+        )
+        work = HistogramMetricFamily(
+            "pypow_difficulty",
+            "Work that refusals asked for, and that admitted proofs paid, in bits.",
+            labels=("side",),
+        )
+        for side, spread in (("asked", self._asked), ("paid", self._paid)):
+            work.add_metric((side,), spread.buckets, spread.sum)
+        yield work
+        yield HistogramMetricFamily(
+            "pypow_solve_seconds",
+            "Time from the issue of a challenge to the redeeming of its proof.",
+            buckets=self._solves_s.buckets,
+            sum_value=self._solves_s.sum,
         )
 
 

@@ -25,7 +25,7 @@ from .stores import Quota
 DEFAULT_BITS = 16
 MAX_WEIGHT = 0xFFFF
 _LONGEST_REMEMBERED = 256
-"""Octets of the longest path whose price is remembered: callers must not fill the memory."""
+"""Octets of the longest request whose price is remembered: callers must not fill the memory."""
 _MAX_HOST = 262
 """Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
@@ -210,12 +210,15 @@ class Policy:
 
         What one of them sells would be good for the other.
 
-        A row below another of the same match is never reached, and left out.
+        A row below another price of the same match is never reached, and left out.
         """
-        reached = {entry.match: entry.price for entry in reversed(self.entries)}
+        reached: dict[str, Price] = {}
+        for entry in self.entries:
+            if entry.price is not FREE:
+                reached.setdefault(entry.match, entry.price)
         named = {self.default.name: self.default}
-        for price in (self.default, *(price for price in reached.values() if price is not FREE)):
-            if price.name in _RESERVED and price != self.dearest:
+        for price in (self.default, *reached.values()):
+            if price.name in RESERVED and price != self.dearest:
                 raise InvalidInputError(
                     f"price {price.name!r}: this name means something else; choose another"
                 )
@@ -293,7 +296,7 @@ class Policy:
             is_response = call.mcp.kind is Kind.RESPONSE
             free = is_response and self._listed(call.resource) is None
             return FREE if free else self.price_of(call.resource)
-        remembered = len(call.path) <= _LONGEST_REMEMBERED
+        remembered = len(call.path) + len(call.method) <= _LONGEST_REMEMBERED
         price_of = self._http_price if remembered else self._find_http_price
         price, modern_price = price_of(call.method, call.path)
         return modern_price if call.routing.modern else price
@@ -328,8 +331,8 @@ class Policy:
         return price, price
 
 
-_RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
-"""What decisions call calls that no row of a price list is about."""
+RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
+"""Names that no price may have: what decisions call calls that no row is about."""
 
 
 def relative_weight(q: int, *, default: Price) -> int:

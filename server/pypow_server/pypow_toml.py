@@ -20,7 +20,7 @@ from . import setting_texts
 from .access import Access
 from .match import Match
 from .meter import STATIC, Pricing
-from .policy import PassTerms
+from .policy import DEFAULT_PRICE, RESERVED, PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
 from .stores import Quota
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
@@ -93,6 +93,13 @@ def read(text: str, *, name: str = "pypow.toml") -> FileSettings:
         place, what = complaint(error)
         raise InvalidInputError(f"{where(name, text, place)}: {what}") from None
     return _Reading(name, text, document).settings()
+
+
+def _named(text: str) -> Match:
+    """The match of a price, which is also its name."""
+    if text in RESERVED or text == DEFAULT_PRICE.name:
+        raise InvalidInputError(f'{text!r} is a name with a meaning of its own; write "{text} *"')
+    return Match(text)
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -176,7 +183,7 @@ class _Reading:
 
     def _price(self, index: int, table: PriceTable) -> PriceRow:
         place: Place = ("price", index)
-        match = self._read((*place, "match"), Match, table.match)
+        match = self._read((*place, "match"), _named, table.match)
         q = self._q(place, table)
         if q is None:
             raise InvalidInputError(

@@ -18,7 +18,7 @@ _PATH = re.compile(
 )
 
 _REMEMBERED = 256
-"""Octets of the longest path that is remembered: callers must not fill the memory."""
+"""Octets of the longest request that is remembered: callers must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def http_resource(method: str, path: bytes) -> Resource:
 
     HEAD is the same as GET: servers run the same handler. A WebSocket begins as a GET.
     """
-    return (_named if len(path) <= _REMEMBERED else _named.__wrapped__)(method, path)
+    remembered = len(method) + len(path) <= _REMEMBERED
+    return (_named if remembered else _named.__wrapped__)(method, path)
 
 
 def is_canonical(path: bytes) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All that a gate tells its operators while it runs: log, metrics, audit log and traces."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +11,14 @@ from . import logs
 from .audit import AuditLog
 from .decision import Recorder
 from .entries import SpentEntries
+from .gate import wall_clock_ms
 from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
 from .stores import Store
 from .stores.watched import WatchedCredits, WatchedLedger, Watcher
 from .tracing import Tracing
+from .view.activity import Activity
 
 AUDIT_PURPOSE: Final = b"pypow 1 audit"
 """What the audit log's key is derived for, by HKDF."""
@@ -28,6 +30,7 @@ class Telemetry:
     Attributes:
         metrics: for ``/metrics``.
         recent: for ``/decisions``.
+        activity: for the live view.
         recorders: what the gate calls for each decision.
     """
 
@@ -40,6 +43,7 @@ class Telemetry:
         audit_file: Path | None = None,
         audit_key: bytes = b"",
         tracing: Tracing | None = None,
+        clock: Callable[[], int] = wall_clock_ms,
     ) -> None:
         """Begin to record.
 
@@ -50,6 +54,7 @@ class Telemetry:
             audit_file: the audit log; None for none.
             audit_key: secret, for the audit log.
             tracing: makes spans; None for none.
+            clock: the gate's.
 
         Raises:
             InvalidInputError: the audit log cannot be opened.
@@ -59,12 +64,18 @@ class Telemetry:
         self._entries: SpentEntries | None = None
         self.metrics = Metrics(version=version, kernel=kernel)
         self.recent = RecentDecisions()
+        self.activity = Activity(clock)
         self._audit = (
             None
             if audit_file is None
             else AuditLog(audit_file, key=audit_key, lost=self.metrics.lost_audit_lines)
         )
-        recorders: list[Recorder] = [self.metrics.record, self.recent.record, logs.record]
+        recorders: list[Recorder] = [
+            self.metrics.record,
+            self.recent.record,
+            self.activity.record,
+            logs.record,
+        ]
         if self._audit is not None:
             recorders.append(self._audit.record)
         if tracing is not None:

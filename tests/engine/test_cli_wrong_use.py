@@ -73,6 +73,16 @@ WRONG_USE: list[tuple[list[str], str]] = [
         for value in ("0", "-1", "1025", "9" * 40, "", "1,", "1,x", "1.5")
     ),
     (["bench", "--kernel", "abacus"], "kernel 'abacus'"),
+    (["explain"], "CHALLENGE_OR_DECISION"),
+    (["explain", ""], "expected a challenge (104 characters) or a decision's id"),
+    (["explain", NATIVE[:-1]], "or a decision's id (16 hex digits), got 'AQEEAD"),
+    (["explain", "x" * 104], "challenge version 1"),
+    (["explain", "0123456789ABCDEF"], "16 hex digits"),
+    (["explain", NATIVE, "--profile", "abacus"], "expected a profile or device"),
+    *(
+        (["explain", "0" * 16, "--admin", value], "--admin: expected a URL such as http://127")
+        for value in ("", "nonsense", "ftp://h", "http://", "http://h:x", "http://h:99999", "//h")
+    ),
 ]
 
 

@@ -24,10 +24,12 @@ from pypow.pricing import (
     Tariff,
     Wait,
     admit,
+    has_standing,
     is_known,
     may_redeem,
     networks,
     quote,
+    redeem,
     score,
     touch,
 )
@@ -115,6 +117,30 @@ def test_a_call_past_the_caps_is_not_sold_and_both_ways_out_are_told() -> None:
     assert isinstance(quote(principal, 1, TARIFF, START_MS + 8_999), Beyond)
     assert price(quote(principal, 1, TARIFF, START_MS + 81_000)) == CONSTANTS.base_q
     assert price(quote(principal, 1, TARIFF, START_MS + 80_999)) > CONSTANTS.base_q
+
+
+def test_a_burst_that_was_fetched_at_once_is_redeemable_with_eight_calls_to_spare() -> None:
+    principal, redeemed = after_calls(0), 0
+    assert price(quote(principal, 1, TARIFF, START_MS)) == CONSTANTS.base_q
+    while not isinstance(done := redeem(0, principal, 1, TARIFF, START_MS), Wait):
+        principal, redeemed = done.principal, redeemed + 1
+    assert (redeemed, done.retry_after_ms) == (60 + 8, 1000)
+
+
+def test_use_is_counted_up_to_a_limit_and_forgotten_in_the_end() -> None:
+    principal = after_calls(0)
+    for _ in range(100):
+        principal = admit(principal, 65_535, TARIFF, START_MS).principal
+    assert principal.leaf.served == 1 << 32
+    long_after_ms = START_MS + 40 * CONSTANTS.served_half_life_ms
+    assert touch(principal.leaf, TARIFF, long_after_ms).served == 0
+
+
+def test_the_level_that_is_told_is_the_innermost_of_those_that_owe_most() -> None:
+    owing = replace(Account.new(CONSTANTS, START_MS), credit=-4 * UNIT)
+    offered = quote(Principal(owing, (Level(owing, 16), Level(owing, 64))), 1, TARIFF, START_MS)
+    assert isinstance(offered, Quote)
+    assert offered.level == 0
 
 
 def test_weight_multiplies_the_work() -> None:
@@ -213,6 +239,25 @@ def test_standing_beyond_what_is_assured_is_charged_to_the_wider_networks_alone(
         for before, after in zip(around, beyond.networks, strict=True)
     ]
     assert paid == [0, UNIT // 16]
+
+
+def test_standing_begins_with_its_tenth_minute_and_is_an_identitys_alone() -> None:
+    nearly, just = (standing(CONSTANTS, START_MS, minutes=minutes) for minutes in (9, 10))
+    assert not has_standing(nearly, CONSTANTS, START_MS)
+    assert has_standing(just, CONSTANTS, START_MS)
+    assert not has_standing(replace(just, identified=False), CONSTANTS, START_MS)
+    young = replace(just, leaf=replace(just.leaf, first_ms=START_MS - 59_999))
+    assert not has_standing(young, CONSTANTS, START_MS)
+
+
+def test_what_its_own_address_owes_does_not_matter_to_standing_beyond_what_is_assured() -> None:
+    owing = replace(Account.new(CONSTANTS, START_MS), credit=-40 * UNIT)
+    full = Level(Account.new(CONSTANTS, START_MS), 16)
+    principal = standing(CONSTANTS, START_MS, Level(owing, 1), full)
+    used_up = replace(principal, leaf=replace(principal.leaf, assured=0))
+    assert price(quote(used_up, 1, TARIFF, START_MS)) == CONSTANTS.base_q
+    wider = replace(used_up, networks=(full, Level(owing, 16)))
+    assert price(quote(wider, 1, TARIFF, START_MS)) > CONSTANTS.base_q
 
 
 def test_an_identity_without_standing_is_charged_to_all_its_networks() -> None:
@@ -344,6 +389,16 @@ def test_the_moments_told_are_the_first_that_will_do(
         then_ms = now_ms + presented.retry_after_ms
         assert may_redeem(0, principal, weight, TARIFF, then_ms) == Redeemable()
         assert may_redeem(0, principal, weight, TARIFF, then_ms - 1) != Redeemable()
+
+
+@given(accounts, spans, zs)
+def test_what_is_assured_grows_at_the_guaranteed_rate_whatever_the_climate(
+    account: Account, span: int, z: int
+) -> None:
+    later = touch(account, Tariff(CONSTANTS, Climate(z=z)), START_MS + span)
+    grown = account.assured + span * CONSTANTS.rate_min // 1000
+    assert later.assured == min(CONSTANTS.burst_min, grown)
+    assert later.at_ms == START_MS + span
 
 
 @given(accounts, spans)

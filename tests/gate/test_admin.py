@@ -190,7 +190,9 @@ def test_entries_are_counted_again_after_ten_seconds_and_a_store_may_fail(
     assert "were not counted: pop from empty list" in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/config", "/decisions/0123", "/metrics", "/readyz", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/", "/activity", "/config", "/decisions/0123", "/metrics", "/readyz", "/nothing"]
+)
 @pytest.mark.parametrize(
     "hosts", [["evil.example"], ["evil.example:8403"], [""], ["127.0.0.1", "evil.example"], ["a/b"]]
 )

@@ -283,7 +283,7 @@ def test_the_command_decides_for_a_proxy(program: str, tmp_path: Path) -> None:
     with (
         served(upstream) as behind,
         gate_process(
-            tmp_path, behind, *options, "--bits", "4", "--trusted-proxy", "127.0.0.1"
+            tmp_path, None, *options, "--bits", "4", "--trusted-proxy", "127.0.0.1"
         ) as gate,
         balancer(
             tmp_path / "front",

@@ -151,6 +151,13 @@ def test_keys_that_others_can_read_are_found(doctor: Doctor, key_file: Path) -> 
     assert doctor().one("keys", "fail")["fix"] == f"run chmod 600 {key_file}"
 
 
+def test_the_key_file_may_be_named(doctor: Doctor, key_file: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.json"
+    key_file.rename(elsewhere)
+    assert "there is no" in doctor().one("keys", "warn")["found"]
+    assert str(elsewhere) in doctor("--keys", str(elsewhere)).one("keys", "ok")["found"]
+
+
 def test_a_key_file_that_is_none_is_found(doctor: Doctor, key_file: Path) -> None:
     key_file.write_text("{}")
 

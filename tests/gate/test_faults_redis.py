@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pypow_server.stores import Spend, StoreError, redis_connection
+from pypow_server.stores import StoreError, redis_connection
 from pypow_server.stores.redis_address import read_address
 from pypow_server.stores.redis_store import RedisLedger
 from support.fault_proxy import Failure, ThreadedFaultProxy, fault_proxy
 from support.fault_story import KEYS, Told, use, use_again
 from support.ledger_contract import NOW_MS, spend
+from support.ledger_twins import takes_doubt_for_won
 from support.redis_server import RedisServer, running
 
 HURRIED_S = 0.25
@@ -104,20 +105,8 @@ def test_no_failing_network_is_taken_for_a_spend_or_outlasts_its_cause(
     assert sweep.stories >= 5
 
 
-class TakesDoubtForWon(RedisLedger):
-    """A wrong twin: admits when its server cannot tell."""
-
-    async def spend(
-        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
-    ) -> Spend:
-        outcome = await super().spend(
-            key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
-        )
-        return Spend.WON if outcome is Spend.UNKNOWN else outcome
-
-
 def test_a_ledger_that_takes_doubt_for_a_spend_is_caught(server: RedisServer) -> None:
-    assert swept(TakesDoubtForWon, server, Failure.DROP, step=3).broken
+    assert swept(takes_doubt_for_won(RedisLedger), server, Failure.DROP, step=3).broken
 
 
 @pytest.mark.deep

@@ -52,7 +52,7 @@ def sweep(kind: str) -> dict[str, Any]:
 
 @needs_libfiu
 def test_no_failing_call_of_the_system_is_taken_for_a_spend_or_outlasts_its_cause() -> None:
-    swept = sweep("SqliteLedger")
+    swept = sweep("sound")
     assert swept["broken"] == []
     assert swept["unknown"] > 0
     assert swept["unopened"] > 0
@@ -61,7 +61,7 @@ def test_no_failing_call_of_the_system_is_taken_for_a_spend_or_outlasts_its_caus
 
 @needs_libfiu
 def test_a_ledger_that_takes_doubt_for_a_spend_is_caught() -> None:
-    assert sweep("TakesDoubtForWon")["broken"]
+    assert sweep("takes doubt")["broken"]
 
 
 @contextlib.contextmanager

@@ -242,7 +242,7 @@ def test_the_greeting_says_what_is_guarded_where_and_at_what_price(
     for expected in (
         "http://127.0.0.1:8000",
         "http://127.0.0.1:8402",
-        "http://127.0.0.1:8403/readyz",
+        "http://127.0.0.1:8403/  (live;",
         "price     16 bits, 65.5 k hashes, 4.23 ms on laptop, on average",
         f"{tmp_path}/keys.json",
         f"sqlite:{tmp_path}/ledger.db",

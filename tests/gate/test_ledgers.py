@@ -2,6 +2,7 @@
 """One contract for all ledgers, and proof that it catches the ledgers that are wrong."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from pypow_server.stores.sqlite import SqliteLedger
 from pypow_server.stores.watched import WatchedLedger
 from support import ledger_contract as contract
 from support import ledger_twins as twins
-from support.ledger_contract import CONTRACT, EXPIRES_AT_MS, KEY, NOW_MS, Check, OpenLedger, spend
+from support.ledger_contract import (
+    CONTRACT,
+    DURABLE,
+    EXPIRES_AT_MS,
+    KEY,
+    NOW_MS,
+    Check,
+    OpenLedger,
+    spend,
+)
 from support.limiter_contract import ask
 from support.redis_stores import fresh_address, opened
 
@@ -37,6 +47,12 @@ def test_every_ledger_keeps_the_contract(open_ledger: OpenLedger, check: Check) 
     asyncio.run(asyncio.wait_for(check(open_ledger), timeout=60))
 
 
+@pytest.mark.parametrize("check", DURABLE, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("open_ledger", ["sqlite", "redis", "valkey"], indirect=True)
+def test_every_durable_ledger_keeps_the_rest_of_it(open_ledger: OpenLedger, check: Check) -> None:
+    asyncio.run(asyncio.wait_for(check(open_ledger), timeout=60))
+
+
 @pytest.mark.parametrize(
     ("twin", "check"),
     [
@@ -48,8 +64,8 @@ def test_every_ledger_keeps_the_contract(open_ledger: OpenLedger, check: Check) 
         (twins.DropsAtExpiry, contract.a_record_outlives_its_expiry_by_the_skew),
         (twins.TakesTheLastExpiry, contract.the_latest_expiry_of_a_key_counts),
         (twins.FollowsTheClockBack, contract.a_clock_set_back_brings_nothing_back),
-        (twins.DropsWithoutDoubt, contract.what_may_have_been_dropped_is_unknown),
-        (twins.DropsWithoutDoubt, contract.a_closed_ledger_admits_nobody),
+        (twins.takes_doubt_for_won(MemoryLedger), contract.what_may_have_been_dropped_is_unknown),
+        (twins.takes_doubt_for_won(MemoryLedger), contract.a_closed_ledger_admits_nobody),
         (twins.SpendsInTheCallersTask, contract.a_cancelled_caller_has_spent),
         (twins.ReleasesEverything, contract.a_release_gives_back_exactly_one_use),
         (twins.ReleasesBelowZero, contract.a_release_of_what_was_never_spent_gives_nothing),
@@ -125,6 +141,15 @@ def test_what_a_url_opens_spends_counts_and_revokes(tmp_path: Path) -> None:
 
     asyncio.run(story(memory.open_store("")))
     asyncio.run(story(sqlite.open_store(f"{tmp_path}/ledger.db")))
+    assert {path.name for path in tmp_path.iterdir()} == {"ledger.db", "ledger.db.limits"}
+
+
+def test_a_store_without_a_limiter_leaves_no_ledger_open(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db.limits").mkdir()
+    before = set(threading.enumerate())
+    with pytest.raises(StoreError, match="cannot use the limiter"):
+        sqlite.open_store(f"{tmp_path}/ledger.db")
+    assert set(threading.enumerate()) <= before
     assert {path.name for path in tmp_path.iterdir()} == {"ledger.db", "ledger.db.limits"}
 
 

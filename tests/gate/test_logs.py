@@ -4,6 +4,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -125,3 +126,13 @@ def test_logfmt_begins_with_time_level_and_event() -> None:
         "at", "level", "event",
     ]  # fmt: skip
     assert " problem=work-required status=402 " in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_every_line_writes_its_time_alike(form: str) -> None:
+    stream = logging_to(form=form)
+    logs.record(REFUSED)
+    logging.getLogger("pypow_server.x").warning("something else")
+
+    at = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
+    assert [len(at.findall(line)) for line in stream.getvalue().splitlines()] == [1, 1]

@@ -11,6 +11,7 @@ import pytest
 from pypow import InvalidInputError, difficulty
 from pypow.pricing import UNIT, Account, Principal, Quote, quote
 from pypow.profiles import DEFAULT_BITS, DEFAULT_DEVICE, DEVICES, PROFILES
+from pypow_server.match import Match
 from pypow_server.meter import Pricing
 from pypow_server.policy import PassTerms
 from pypow_server.pypow_toml import load, read
@@ -498,3 +499,12 @@ def test_the_same_holds_for_a_price_of_no_file(tmp_path: Path) -> None:
 def test_a_longest_wait_that_cannot_be_is_refused(max_p99: str) -> None:
     with pytest.raises(InvalidInputError, match=r"line 2: work\.max_p99: expected a"):
         read(f'[work]\nmax_p99 = "{max_p99}"\n[default]\nbits = 8\n')
+
+
+@pytest.mark.parametrize("name", ["default", "free", "allow", "deny", "none", "dearest"])
+def test_a_row_whose_name_has_a_meaning_of_its_own_is_refused_with_its_line(name: str) -> None:
+    told = rf"pypow.toml line 2: price\[1\].match: '{name}' is a name .*; write \"{name} \*\""
+    with pytest.raises(InvalidInputError, match=told):
+        read(f'[[price]]\nmatch = "{name}"\nbits = 18\n')
+    (row,) = read(f'[[price]]\nmatch = "{name} *"\nbits = 18\n').rows.prices
+    assert Match(row.match).covers(Resource("mcp", name, ""))

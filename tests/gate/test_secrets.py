@@ -137,7 +137,16 @@ def protected(server: redis_server.RedisServer) -> str:
 
 def ask_operators_side(gate: GateProcess, spoken: Spoken) -> None:
     decision = ask(f"{gate.url}/x", headers=CALLERS_OWN).json["decision"]
-    for path in ("/livez", "/readyz", "/metrics", "/config", f"/decisions/{decision}", "/nothing"):
+    for path in (
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/config",
+        f"/decisions/{decision}",
+        "/nothing",
+        "/",
+        "/activity",
+    ):
         spoken.add(path, ask(gate.admin_url + path).body.decode())
 
 

@@ -22,7 +22,7 @@ from pypow_server.stores import StoreError
 from pypow_server.stores.sqlite import SqliteLedger
 from support.fault_story import KEYS, Told, use, use_again
 from support.ledger_contract import NOW_MS, spend
-from support.ledger_twins import TakesDoubtForWon
+from support.ledger_twins import takes_doubt_for_won
 
 PRELOAD: Final = "/usr/lib/fiu/fiu_run_preload.so /usr/lib/fiu/fiu_posix_preload.so"
 POINTS: Final = {
@@ -156,6 +156,9 @@ def _sweep(kind: type[SqliteLedger]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     logging.disable()
-    kinds = {"SqliteLedger": SqliteLedger, "TakesDoubtForWon": TakesDoubtForWon}
+    kinds: dict[str, type[SqliteLedger]] = {
+        "sound": SqliteLedger,
+        "takes doubt": takes_doubt_for_won(SqliteLedger),
+    }
     print(json.dumps(_sweep(kinds[sys.argv[1]])), flush=True)
     os._exit(0)  # libfiu and the interpreter do not agree on who goes first

@@ -50,9 +50,11 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def gate_process(home: Path, upstream: str, *options: str) -> Iterator[GateProcess]:
+def gate_process(home: Path, upstream: str | None, *options: str) -> Iterator[GateProcess]:
     """A gate in front of ``upstream``; it is up when the block begins and gone when it ends."""
-    given = ("--json", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    given = ["--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    if upstream is not None:
+        given += ["--upstream", upstream]
     with subprocess.Popen(
         command(*given, *options),
         stdout=subprocess.PIPE,

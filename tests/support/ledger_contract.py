@@ -2,7 +2,7 @@
 """What every ledger must do, as checks that take a way to open one and nothing else.
 
 `open_ledger` opens the store of the test; opened again, it opens the same store again, as a
-restarted process would.
+restarted process would. What the store takes for the time is `NOW_MS`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import pytest
 
 from pypow.errors import InvalidInputError
-from pypow_server.stores import SKEW_MS, Ledger, Spend
+from pypow_server.stores import SKEW_MS, Ledger, Spend, StoreError
 
 NOW_MS: Final = 1_760_000_000_000
 EXPIRES_AT_MS: Final = NOW_MS + 120_000
@@ -179,6 +179,15 @@ async def values_that_no_credential_brings_are_refused(open_ledger: OpenLedger) 
     await ledger.aclose()
 
 
+async def a_clock_far_behind_a_durable_ledger_is_named(open_ledger: OpenLedger) -> None:
+    ledger = open_ledger()
+    future_ms = NOW_MS + SKEW_MS + 1
+    await spend(ledger, now_ms=future_ms, expires_at_ms=future_ms)
+    with pytest.raises(StoreError, match="the clock is 600 s behind"):
+        await ledger.probe()
+    await ledger.aclose()
+
+
 CONTRACT: Final[tuple[Check, ...]] = (
     exactly_one_of_many_callers_wins,
     exactly_limit_callers_win,
@@ -195,3 +204,6 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_closed_ledger_admits_nobody,
     values_that_no_credential_brings_are_refused,
 )
+
+DURABLE: Final[tuple[Check, ...]] = (a_clock_far_behind_a_durable_ledger_is_named,)
+"""What those must do besides that keep the highest time beyond their process."""

@@ -3,10 +3,10 @@
 
 import asyncio
 import heapq
+from typing import Any, TypeVar
 
-from pypow_server.stores import SKEW_MS, Spend
+from pypow_server.stores import SKEW_MS, Ledger, Spend
 from pypow_server.stores.memory import MemoryLedger
-from pypow_server.stores.sqlite import SqliteLedger
 
 
 class AsksThenMarks(MemoryLedger):
@@ -100,18 +100,6 @@ class FollowsTheClockBack(MemoryLedger):
         )
 
 
-class DropsWithoutDoubt(MemoryLedger):
-    """Takes a key whose record it may have dropped for a new one."""
-
-    async def spend(
-        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
-    ) -> Spend:
-        outcome = await super().spend(
-            key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
-        )
-        return Spend.WON if outcome is Spend.UNKNOWN else outcome
-
-
 class SpendsInTheCallersTask(MemoryLedger):
     """Loses the spend when its caller goes away."""
 
@@ -140,13 +128,14 @@ class ReleasesBelowZero(MemoryLedger):
             self._records[key].uses -= 1
 
 
-class TakesDoubtForWon(SqliteLedger):
-    """Admits when its file cannot tell."""
+_AnyLedger = TypeVar("_AnyLedger", bound=Ledger)
 
-    async def spend(
-        self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
-    ) -> Spend:
-        outcome = await super().spend(
-            key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
-        )
+
+def takes_doubt_for_won(kind: type[_AnyLedger]) -> type[_AnyLedger]:
+    """A ledger of this kind that admits when it cannot tell."""
+
+    async def spend(self: _AnyLedger, key: bytes, **terms: Any) -> Spend:
+        outcome = await kind.spend(self, key, **terms)
         return Spend.WON if outcome is Spend.UNKNOWN else outcome
+
+    return type("TakesDoubtForWon", (kind,), {"spend": spend})

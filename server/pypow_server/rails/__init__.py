@@ -50,12 +50,16 @@ class Admit(NamedTuple):
         spend: what the gate must win first; None for nothing.
         bought: the text of the pass that the credential buys beside this call; None for none. The
             caller is told in ``X-PoW-Pass``.
+        q: work that was done for this call, in 1/1024 bit; None for none.
+        solve_ms: from the issue of the challenge to now; None without one.
         paid: None for what was charged when it was bought.
     """
 
     principal: str
     spend: Claim | None
     bought: str | None = None
+    q: int | None = None
+    solve_ms: int | None = None
     paid: Paid | None = None
 
     def __repr__(self) -> str:
@@ -86,12 +90,14 @@ class Offer(NamedTuple):
         www_authenticate: the challenge of RFC 9110 section 11.6.1; None where it has no scheme.
         json: the same for machines, the text of a JSON object.
         ask: the same for a reader, in at most 300 characters of ASCII.
+        q: work that it asks for, in 1/1024 bit; None where it asks for something else.
     """
 
     rail: str
     www_authenticate: str | None
     json: str
     ask: str
+    q: int | None = None
 
     @property
     def body(self) -> dict[str, object]:

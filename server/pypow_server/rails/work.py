@@ -154,8 +154,8 @@ class WorkRail:
             surcharge = quote.overdraft
             free_in_s = None if price.free is None else -(-quote.free_in_ms // 1000)
         resource, puzzles = call.resource, None if call.accepts is None else call.accepts.puzzles
-        remembered = len(resource.name) <= _LONGEST_REMEMBERED
-        form = (self._form if remembered else self._make_form)(resource, price, puzzles, surcharge)
+        form_of = self._form if _may_be_remembered(resource) else self._make_form
+        form = form_of(resource, price, puzzles, surcharge)
         octets = form.issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
         expires_at_ms = now_ms + 1000 * self._lifetime_s
         text = wire.text_of_octets(octets)
@@ -247,8 +247,15 @@ class WorkRail:
         if price.sells is not None:
             sold = self._sell(price, now_ms=now_ms, used=1)
         solved = checked.challenge
-        paid = _paid(solved, price)
-        return Admit(call.client, _claim(solved), None if sold is None else sold.text, paid)
+        return Admit(
+            call.client,
+            _claim(solved),
+            None if sold is None else sold.text,
+            solved.q,
+            # Clocks of gates that share keys may differ a little.
+            max(0, now_ms - solved.issued_at_ms),
+            _paid(solved, price),
+        )
 
     def _expected(self, proof: Proof, resource: Resource, price: Price, *, now_ms: int) -> Expected:
         key_id, epoch = wire.key_and_epoch(proof.challenge or "")
@@ -291,9 +298,8 @@ class WorkRail:
         return passes.check_terms(given, now_ms=now_ms, resource=asked, weight=price.weight)
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
-        if len(resource.name) > _LONGEST_REMEMBERED:
-            return challenge.scope_digest(key.resource_mac, self._host, *resource.parts)
-        return self._known_digest(key.id, resource.kind, resource.method, resource.name)
+        digest = self._known_digest if _may_be_remembered(resource) else self._make_digest
+        return digest(key.id, resource.kind, resource.method, resource.name)
 
     def _entry_digest(self, key: Key, price: Price) -> bytes:
         return self._known_digest(key.id, "entry", price.name)
@@ -302,6 +308,10 @@ class WorkRail:
         key = self._keyring.find(key_id) or self._keyring.signing
         names = (part.encode() for part in parts)
         return challenge.scope_digest(key.resource_mac, self._host, *names)
+
+
+def _may_be_remembered(resource: Resource) -> bool:
+    return len(resource.method) + len(resource.name) <= _LONGEST_REMEMBERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,4 +84,5 @@ class OfferForm:
             challenge.join(self.www_authenticate),
             f'{until}"expires_at":{expires_at_ms // 1000},{since}',
             challenge.join(self.ask),
+            self.issuer.terms.q,
         )

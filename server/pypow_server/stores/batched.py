@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the durable stores have in common: ledger and limiter over a connection that blocks."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -11,8 +12,10 @@ from pypow_server.stores import (
     Allowance,
     Charge,
     Early,
+    Limiter,
     Quota,
     Spend,
+    Store,
     StoreError,
     check_calls,
     check_spend,
@@ -179,7 +182,11 @@ class BatchedLedger:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the records and ends the thread."""
-        await self._batches.aclose()
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """The same, while no event loop runs."""
+        self._batches.close()
 
     async def _claim(self, claim: Claim) -> Spend | Early:
         check_spend(
@@ -226,4 +233,21 @@ class BatchedLimiter:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the store and ends the thread."""
-        await self._batches.aclose()
+        await asyncio.to_thread(self._batches.close)
+
+
+def store_of(
+    ledger: BatchedLedger,
+    open_limiter: Callable[[], Limiter],
+    entries: Callable[[], int] | None = None,
+) -> Store:
+    """A store of this ledger and a limiter; where there can be none, the ledger is closed.
+
+    Raises:
+        StoreError: the limiter cannot be opened.
+    """
+    try:
+        return Store(ledger, ledger, open_limiter(), ledger, entries)
+    except BaseException:
+        ledger.close()
+        raise

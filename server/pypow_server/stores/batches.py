@@ -99,12 +99,12 @@ class Batches(Generic[_Operation, _Outcome]):
         self._inbox.put((operation, future))
         return future
 
-    async def aclose(self) -> None:
-        """Completes what was submitted, closes the store and ends the thread."""
+    def close(self) -> None:
+        """Completes what was submitted, closes the store and ends the thread; it blocks."""
         if not self._closed:
             self._closed = True
             self._inbox.put(None)
-        await asyncio.to_thread(self._thread.join)
+        self._thread.join()
 
     def _work(self) -> None:
         """The thread: one batch after the other, and an empty one for each heartbeat without."""

@@ -159,8 +159,9 @@ class RedisRecords:
             return ScriptCall(scripts.RELEASE, self._keys[:1], (key,))
         cost = charge.weight * UNIT * charge.tariff.constants.replicas
         costs = [cost // share for share in (1, *charge.shares)]
-        keys = (self._keys[0], *self._accounts(charge))
-        return ScriptCall(scripts.RELEASE, keys, (key, *costs))
+        keys: list[bytes | str] = [self._keys[0], *self._accounts(charge)]
+        values: list[bytes | int] = [key, *costs]
+        return ScriptCall(scripts.RELEASE, keys, values)
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
@@ -176,8 +177,8 @@ class RedisRecords:
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
                     return None
-                _, level, _, missing, known = (
-                    reply if take else (0, reply[1], 0, reply[0], reply[3])
+                missing, level, known = (
+                    (reply[3], reply[1], reply[4]) if take else (reply[0], reply[1], reply[3])
                 )
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
             case ListRevoked():

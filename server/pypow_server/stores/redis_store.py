@@ -8,7 +8,13 @@ newest spends; the epoch then changes with it, and no challenge from before is w
 from collections.abc import Callable
 
 from pypow_server.stores import Store, StoreError
-from pypow_server.stores.batched import HEARTBEAT_S, BatchedLedger, BatchedLimiter, wall_clock_ms
+from pypow_server.stores.batched import (
+    HEARTBEAT_S,
+    BatchedLedger,
+    BatchedLimiter,
+    store_of,
+    wall_clock_ms,
+)
 from pypow_server.stores.redis_address import RedisAddress, read_address
 
 try:
@@ -75,5 +81,4 @@ def open_store(rest: str, *, scheme: str = "redis") -> Store:
         StoreError: it cannot be read, reached or trusted; the text says the fix.
     """
     address = read_address(rest, scheme=scheme)
-    ledger = RedisLedger(address)
-    return Store(ledger, ledger, RedisLimiter(address), ledger)
+    return store_of(RedisLedger(address), lambda: RedisLimiter(address))

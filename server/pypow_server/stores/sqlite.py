@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from pypow_server.stores import Store, StoreError
-from pypow_server.stores.batched import HEARTBEAT_S, BatchedLedger, BatchedLimiter, wall_clock_ms
+from pypow_server.stores.batched import (
+    HEARTBEAT_S,
+    BatchedLedger,
+    BatchedLimiter,
+    store_of,
+    wall_clock_ms,
+)
 from pypow_server.stores.limit_file import LimitFile
 from pypow_server.stores.spend_file import SpendFile
 
@@ -109,9 +115,9 @@ def open_store(rest: str) -> Store:
             f"expected sqlite:PATH such as sqlite:/var/lib/pypow/ledger.db, got {rest!r}"
         )
     path = file_of(rest)
-    limiter = SqliteLimiter(path.with_name(f"{path.name}.limits"))
-    ledger = SqliteLedger(path)
-    return Store(ledger, ledger, limiter, ledger, partial(_count, path.absolute()))
+    limits = path.with_name(f"{path.name}.limits")
+    count = partial(_count, path.absolute())
+    return store_of(SqliteLedger(path), lambda: SqliteLimiter(limits), count)
 
 
 def _count(path: Path) -> int:

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gate remembers of callers' words to be quick must not fill its memory."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from pypow_server import call, policy, resource
+from pypow_server.rails import work
+from support.gated import Bench
+
+ROUNDS = 300
+LONG = 8000
+"""Characters: all of them together are far more than what may be kept."""
+
+MAY_GROW = ROUNDS * LONG // 4
+
+
+def _ask(bench: Bench, index: int) -> None:
+    long = f"{index}-".ljust(LONG, "x")
+    bench.send("GET", f"/{long}")
+    bench.send("M" + long.upper())
+    bench.send("GET", headers=[(long.encode(), b"1")])
+    bench.send("GET", headers=[(b"authorization", b"Bearer " + long.encode())])
+    bench.send("GET", headers=[(b"authorization", b"Bearer pyp_" + long.encode())])
+
+
+def _ask_mcp(bench: Bench, index: int) -> None:
+    long = f"{index}-".ljust(LONG, "x")
+    bench.post_mcp(long, {})
+    bench.post_mcp("tools/call", {"name": long})
+
+
+def grown(ask: Callable[[Bench, int], None]) -> int:
+    """Octets that are still held after so many long words."""
+    bench = Bench(body_limit=4 * LONG)
+    for index in range(10):
+        ask(bench, index)
+    bench.app.scopes.clear()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for index in range(10, 10 + ROUNDS):
+            ask(bench, index)
+            bench.decisions.clear()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("ask", [_ask, _ask_mcp])
+def test_long_words_of_callers_are_not_remembered(ask: Callable[[Bench, int], None]) -> None:
+    assert grown(ask) < MAY_GROW
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "ask"),
+    [
+        (call, "_LONGEST_KNOWN", _ask),
+        (call, "_LONGEST_AUTHORIZATION", _ask),
+        (resource, "_REMEMBERED", _ask),
+        (policy, "_LONGEST_REMEMBERED", _ask),
+        (work, "_LONGEST_REMEMBERED", _ask_mcp),
+    ],
+)
+def test_without_a_bound_they_would_be(
+    module: object, name: str, ask: Callable[[Bench, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, 1 << 20)
+    assert grown(ask) > MAY_GROW
