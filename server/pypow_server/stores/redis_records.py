@@ -177,9 +177,10 @@ class RedisRecords:
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
                     return None
-                missing, level, known = (
-                    (reply[3], reply[1], reply[4]) if take else (reply[0], reply[1], reply[3])
-                )
+                if take:
+                    _, level, _, missing, known = reply
+                else:
+                    missing, level, _, known = reply
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
             case ListRevoked():
                 return frozenset(reply)
