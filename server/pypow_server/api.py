@@ -164,7 +164,7 @@ def create_api(
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
 
     def client(request: Request) -> str:
-        return client_network(request.scope["client"], request.headers.raw, policy.trusted)
+        return client_network(request.scope.get("client"), request.headers.raw, policy.trusted)
 
     @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:

@@ -2,13 +2,16 @@
 """Bursts at the gate: free calls, then a price that rises with overdraft, and then a wait."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
 from pypow import engine
 from pypow.wire import decode_challenge
+from pypow_server.api import create_api
 from pypow_server.decision import Outcome
 from pypow_server.fronts.forward_auth import vouch
 from pypow_server.gate import Gate
@@ -364,3 +367,81 @@ def test_callers_that_count_zeros_are_asked_in_steps_of_four_bits() -> None:
     # Of what a price is rounded down by, none is paid for: what is left of it is the slack's.
     assert seen[:8] == [(4, 0)] * 7 + [(8, 16)]
     assert seen[-1] == (8, 32)
+
+
+class Api:
+    """The callers' API beside a gate, for one caller."""
+
+    def __init__(self, gate: Bench) -> None:
+        self._gate = gate
+        self._api = create_api(
+            rail=gate.rail,
+            policy=gate.policy,
+            ledger=gate.ledger,
+            credit=gate.ledger,
+            clock=gate.clock,
+        )
+
+    def challenge(self, resource: str | None = None) -> Answer:
+        query = "puzzles=16" + ("" if resource is None else f"&resource={quote_plus(resource)}")
+        return self._call("GET", f"/api/challenge?{query}".encode())
+
+    def verify(self, challenge: Answer, resource: str | None = None) -> Answer:
+        proof = engine.solve(decode_challenge(document(challenge)["challenge"]))
+        said = {} if resource is None else {"resource": resource}
+        body = {**proof.to_json(), **said}
+        return self._call("POST", b"/api/verify", json.dumps(body).encode())
+
+    def _call(self, method: str, target: bytes, body: bytes = b"") -> Answer:
+        return asyncio.run(
+            call_asgi(self._api, method, target, body=body, client=("192.0.2.7", 50000))
+        )
+
+
+def bearer(bought: Answer) -> list[tuple[bytes, bytes]]:
+    return [(b"authorization", f"Bearer {document(bought)['pass']}".encode())]
+
+
+def test_a_pass_from_the_api_costs_what_the_call_would_and_is_charged_once() -> None:
+    gate = known(PRICED)
+    api = Api(gate)
+    asked = []
+    for _ in range(62):
+        challenge = api.challenge("GET /x")
+        asked.append(document(challenge)["bits"] - BITS)
+        bought = api.verify(challenge, "GET /x")
+        assert bought.status == 200, bought.body
+        assert gate.send("GET", headers=bearer(bought)).status == 200
+    assert asked == [0] * 4 + [number / 4 for number in range(1, 59)]
+
+
+def test_the_api_hoards_nothing_for_anybody() -> None:
+    gate = known(PRICED)
+    api = Api(gate)
+    for _ in range(4):
+        gate.send("GET", headers=solve(refused(gate)))
+    hoard = [api.challenge("GET /x") for _ in range(10)]
+    answers = [api.verify(challenge, "GET /x") for challenge in hoard]
+    assert [answer.status for answer in answers] == [200] * 9 + [429]
+    assert document(answers[-1])["type"] == "urn:pypow:error:early"
+
+
+def test_the_api_sells_nothing_past_the_cap() -> None:
+    gate = known(replace(PRICED, pricing=Pricing(quota=QUOTA, max_overdraft_q=1024)))
+    for _ in range(8):
+        gate.send("GET", headers=solve(refused(gate)))
+    answer = Api(gate).challenge("GET /x")
+    assert (answer.status, document(answer)["type"]) == (429, "urn:pypow:error:overdrawn")
+
+
+def test_no_pass_is_had_for_a_call_that_is_not_charged() -> None:
+    static = Price("default", BITS * 1024)
+    gate = Bench(policy=Policy(default=static, entries=(Entry("GET /free", FREE),)))
+    api = Api(gate)
+    unnamed = api.verify(api.challenge("GET /free"))
+    assert (unnamed.status, "resource" in document(unnamed)["detail"]) == (400, True)
+    for_any = bearer(api.verify(api.challenge()))
+    for _ in range(4):
+        assert gate.send("GET", "/free").status == 200
+    assert gate.send("GET", "/free", for_any).status == 402
+    assert gate.send("GET", "/x", for_any).status == 200

@@ -142,8 +142,8 @@ class RedisRecords:
                 return self._release(key, charge)
             case Ask(charge, now_ms, take):
                 script = credit_script.CHARGE if take else credit_script.ASK
-                values = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
-                return ScriptCall(script, self._accounts(charge), values)
+                figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
+                return ScriptCall(script, self._accounts(charge), figures)
             case Probe():
                 return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
