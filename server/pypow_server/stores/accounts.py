@@ -60,16 +60,9 @@ class Accounts:
                 self._keep(key, refund(account, cost // share), charge.tariff.constants)
 
     def _principal(self, charge: Charge, now_ms: int) -> Principal:
-        find = self._find
-        leaf, *around = charge.keys
-        unseen = Account.new(charge.tariff.constants, now_ms)
-        return Principal(
-            find(leaf) or unseen,
-            tuple(
-                Level(find(key) or unseen, share)
-                for key, share in zip(around, charge.shares, strict=True)
-            ),
-        )
+        find, constants = self._find, charge.tariff.constants
+        leaf, *around = [find(key) or Account.new(constants, now_ms) for key in charge.keys]
+        return Principal(leaf, tuple(map(Level, around, charge.shares)))
 
     def _write(self, charge: Charge, principal: Principal) -> None:
         keep, constants = self._keep, charge.tariff.constants
