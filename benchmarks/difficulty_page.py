@@ -213,11 +213,13 @@ def _limits(cells: Cells) -> str:
 
 
 def _against(cells: Cells) -> str:
-    rows = [
-        (LINEUP[cell.gate].title, cell.scenario, f"{before:.0f} %", f"{now:.0f} %", why(cell))
-        for cell, before, now in differences(cells)
-    ]
-    return _table(("gate", "scenario", "earlier", "here", "why"), rows)
+    """A line for each gate and reason."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for cell, before, now in differences(cells):
+        line = lines.setdefault((LINEUP[cell.gate].title, why(cell)), [])
+        line.append(f"{cell.scenario} {before:.0f} → {now:.0f}")
+    rows = [(title, ", ".join(found), reason) for (title, reason), found in lines.items()]
+    return _table(("gate", "earlier → here, %", "why"), rows)
 
 
 def _percent(share: float | None) -> str:

@@ -29,6 +29,7 @@ _KINDS: Final = {
     "price": ("a price alone", _PRICES),
     "bid": ("bids (Tor)", ("tor-300", "tor-30")),
     "limit": ("60 a minute, no work", ("bucket",)),
+    "new": ("pypow, new callers", (OURS,)),
     "ours": ("pypow, known callers", (OURS,)),
 }
 
@@ -38,9 +39,11 @@ _LOOK: Final = (
     .price { fill: #8c959f; stroke: none; fill-opacity: .7; }
     .bid { fill: none; stroke: #9a6700; }
     .limit { fill: none; stroke: #cf222e; }
+    .new { fill: none; stroke: #1f6feb; }
     .ours { fill: #1f6feb; stroke: none; }
     polyline { fill: none; stroke: #1f6feb; stroke-width: 2; }
     @media (prefers-color-scheme: dark) {
+      .new { stroke: #4493f8; }
       .ours { fill: #4493f8; }
       polyline { stroke: #4493f8; }
     }
@@ -66,7 +69,7 @@ def _x(share: float) -> float:
 
 def _legend() -> Iterator[str]:
     for place, (kind, (says, _)) in enumerate(_KINDS.items()):
-        x = 8 + 180 * place
+        x = 8 + 150 * place
         yield _mark(kind, x, 42)
         yield text(x + 12, 46, says, kind="axis")
 
@@ -87,8 +90,9 @@ def _marks(cells: Cells) -> Iterator[str]:
                 cell = cells.get((gate, scenario))
                 if cell is None:
                     continue
-                found = cell.outcome.known if kind == "ours" else cell.outcome.all
-                yield _mark(kind, _x(found.served or 0), y)
+                found = cell.outcome
+                group = {"ours": found.known, "new": found.fresh}.get(kind, found.all)
+                yield _mark(kind, _x(group.served or 0), y)
 
 
 def _mark(kind: str, x: float, y: float) -> str:

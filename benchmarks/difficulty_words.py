@@ -65,7 +65,10 @@ OURS = """\
 ## pypow's own callers
 
 The goal: known callers are served in 99.5 % of their calls, within a second in 99 of 100, in \
-S2, S3a to S3d and S5.
+S2, S3a to S3d and S5. New callers are indistinguishable from an attacker's fresh addresses; \
+they share a fifth of the turns with those, and have a lot in the lottery. Against thousands \
+of addresses they fare worse than first come first served would have them: that is what known \
+callers are protected with.
 """
 
 COST = """\

@@ -138,6 +138,17 @@ SECTIONS = (
         "python benchmarks/gate.py --save benchmarks/results",
     ),
     Section(
+        "stores",
+        "Spends",
+        "What a spend of a fresh key costs each ledger without a gate, in CPU time of the process, "
+        "for so many callers at once, each of whom waits for the answer. Beside it, in the same "
+        "turns, what one writes by hand: an INSERT and a commit for each spend, or a SET NX for "
+        "each through `redis.asyncio`. Callers who wait share a flush or a round trip, so that "
+        "many of them cost little each; one alone pays for the handing over to a thread, too. "
+        "Those by hand know no epoch, no limit and no doubt.",
+        "python benchmarks/stores.py --save benchmarks/results",
+    ),
+    Section(
         "verify",
         "Verifying",
         "What a server pays, for one proof and for batches; on one thread.",

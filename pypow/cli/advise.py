@@ -3,7 +3,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from pypow.attackers import Attacker, read_attackers
 from pypow.errors import InvalidInputError
 from pypow.processors import usable_processors
 from pypow.profiles import DEFAULT_DEVICE, DEVICES
-from pypow.solve_times import PUZZLES
+from pypow.solve_times import PUZZLES, solve_times
 
 from .figures import columns, count, duration, money, rate, work
 from .options import AsJson
@@ -76,16 +77,17 @@ def advise(
     text, name = _prices(prices)
     attackers = read_attackers(text, name=name)
     if show_prices:
-        typer.echo(text, nl=False)
+        machines = {"machine": [dataclasses.asdict(one) for one in attackers]}
+        typer.echo(json.dumps(machines) if as_json else text.rstrip("\n"))
         return
     if table:
-        typer.echo(_table(attackers))
+        rows = tuple(_priced(bits, attackers) for bits in TABLE_BITS)
+        found = {"prices": [dataclasses.asdict(row) for row in rows]}
+        typer.echo(json.dumps(found) if as_json else _table(rows, attackers))
         return
-    for option, value in (("--bits", bits), ("--capacity", capacity)):
-        if value is None:
-            raise InvalidInputError(f"expected {option}; see 'pypow advise --help'")
-    assert bits is not None
-    assert capacity is not None
+    if bits is None or capacity is None:
+        missing = "--bits" if bits is None else "--capacity"
+        raise InvalidInputError(f"expected {missing}; see 'pypow advise --help'")
     callers = {device.name: device.hashes_per_s for device in DEVICES.values()}
     if here:
         callers |= _measured()
@@ -210,22 +212,45 @@ def _attacker_rows(advice: Advice) -> Iterator[tuple[str, ...]]:
         )  # fmt: skip
 
 
-def _table(attackers: Sequence[Attacker]) -> str:
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One price of the table.
+
+    Attributes:
+        bits: of work.
+        p99_s: of one call, by caller.
+        usd_per_million: solves, by machine.
+    """
+
+    bits: int
+    p99_s: Mapping[str, float]
+    usd_per_million: Mapping[str, float]
+
+
+def _priced(bits: int, attackers: Sequence[Attacker]) -> PriceRow:
+    q = difficulty.from_bits(bits)
+    return PriceRow(
+        bits,
+        {
+            device.name: solve_times(q, hashes_per_s=device.hashes_per_s).p99_s
+            for device in DEVICES.values()
+        },
+        {one.name: one.usd_per_million(q) for one in attackers},
+    )
+
+
+def _table(rows: Sequence[PriceRow], attackers: Sequence[Attacker]) -> str:
     """Times and costs over the whole range of prices that are asked for."""
-    waits: list[tuple[str, ...]] = [("bits", *(f"{name}" for name in DEVICES))]
-    costs: list[tuple[str, ...]] = [("bits", *(one.name for one in attackers))]
-    for bits in TABLE_BITS:
-        q = difficulty.from_bits(bits)
-        advice = forecast(
-            q,
-            capacity_per_s=1,
-            burst=1,
-            callers={device.name: device.hashes_per_s for device in DEVICES.values()},
-            attackers=attackers,
-        )
-        waits.append((str(bits), *(_marked(one.times.p99_s) for one in advice.callers)))
-        costs.append((str(bits), *(money(one.usd_per_million) for one in advice.attackers)))
-    costs.append(("of", *(one.price_as_of for one in attackers)))
+    waits = [(str(row.bits), *map(_marked, row.p99_s.values())) for row in rows]
+    costs = [(str(row.bits), *map(money, row.usd_per_million.values())) for row in rows]
+    names = [one.name for one in attackers]
+    dates = [one.price_as_of for one in attackers]
     return "\n".join(
-        ["p99 of a call", columns(waits), "", "cost of a million calls", columns(costs)]
+        [
+            "p99 of a call",
+            columns([("bits", *DEVICES), *waits]),
+            "",
+            "cost of a million calls",
+            columns([("bits", *names), *costs, ("of", *dates)]),
+        ]
     )

@@ -77,13 +77,15 @@ def calibrate(
     time, in 16 sub-puzzles.
     """
     if profile is None:
-        if any((p99, hashrate, here, match, write, force)):
+        if here or force or any(one is not None for one in (p99, hashrate, match, write)):
             raise InvalidInputError(f"expected --profile, one of {', '.join(PROFILES)}")
         listed = [_calibrated(one, one.device, one.p99_ms) for one in PROFILES.values()]
-        typer.echo(json.dumps([*map(dataclasses.asdict, listed)]) if as_json else _list(listed))
+        found_all = {"profiles": [dataclasses.asdict(one) for one in listed]}
+        typer.echo(json.dumps(found_all) if as_json else _list(listed))
         return
     chosen = profile_of(profile)
-    p99_ms = require_p99(chosen.p99_ms if p99 is None else duration_ms(p99), force=force)
+    p99_ms = chosen.p99_ms if p99 is None else duration_ms(p99)
+    require_p99(p99_ms, force=force)
     device = chosen.device if write is None else _device_of_file(chosen, write)
     found = _calibrated(chosen, _device(device, hashrate, here=here), p99_ms)
     changes: tuple[Change, ...] = ()
@@ -119,7 +121,7 @@ class Calibration:
 
     profile: Profile
     device: Device
-    p99_ms: float
+    p99_ms: int
     bits: float
     hashes: float
     puzzles: int
@@ -128,7 +130,7 @@ class Calibration:
     plain_times: SolveTimes
 
 
-def _calibrated(profile: Profile, device: Device, p99_ms: float) -> Calibration:
+def _calibrated(profile: Profile, device: Device, p99_ms: int) -> Calibration:
     bits = bits_within(p99_ms, hashes_per_s=device.hashes_per_s)
     q = difficulty.from_bits(bits)
     return Calibration(
@@ -177,10 +179,11 @@ def _write(path: Path, found: Calibration, match: str | None) -> "tuple[Change, 
         f"p99 {duration(found.p99_ms / 1000)} on {found.device.name}, "
         f"{rate(found.device.hashes_per_s)}, {found.device.as_of}"
     )
-    if match is not None:
-        return write(path, NewPrice(found.bits, says, match=match))
-    mode = "observe" if found.profile.name == "dormant" else None
-    return write(path, NewPrice(found.bits, says, profile=found.profile.name, mode=mode))
+    price = NewPrice(found.bits, says, p99_ms=found.p99_ms, match=match)
+    if match is None:
+        mode = "observe" if found.profile.name == "dormant" else None
+        price = dataclasses.replace(price, profile=found.profile.name, mode=mode)
+    return write(path, price)
 
 
 def _list(listed: Sequence[Calibration]) -> str:

@@ -134,11 +134,17 @@ def _given(text: str) -> str:
 
 def _identity(text: str) -> tuple[bytes, int]:
     """The id of a pass, and until when it has to be remembered."""
+    from pypow_server.passes import PREFIX
     from pypow_server.policy import MAX_PASS_LIFETIME_S
 
     found = _ID.fullmatch(text)
     if found is not None:
         return bytes.fromhex(found[1]), _now_ms() + 1000 * MAX_PASS_LIFETIME_S
+    if not text.startswith(PREFIX):
+        raise InvalidInputError(
+            "expected a pass, pyp_ and 135 base64url characters, or its id, 32 hex digits; got "
+            f"{len(text)} characters"
+        )
     given = _decoded(text)
     return given.id, given.expires_at_ms
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pypow import admission, pricing, steering
-from pypow.pricing import UNIT, Account, Beyond, Principal, Quote, Wait
+from pypow.pricing import UNIT, Account, Admission, Beyond, Principal, Quote, Wait
 from pypow.tariff import Climate, Constants, Tariff
 
 from .attack import Past
@@ -57,11 +57,16 @@ class Accounts:
             found = self._known[who] = self._first_seen(self._past[who])
         return found
 
-    def admit(self, who: int, now: float) -> bool:
-        """Charge a call; whether it was the principal's first."""
-        admitted = pricing.admit(self[who], 1, self.tariff, ms(now))
-        self._known[who] = admitted.principal
-        return admitted.newcomer
+    def admit(self, who: int, now: float) -> None:
+        """Charge a call, whatever it was paid with."""
+        self._known[who] = pricing.admit(self[who], 1, self.tariff, ms(now)).principal
+
+    def redeem(self, who: int, overdraft: int, now: float) -> Admission | Wait:
+        """Charge a call if its proof is enough now."""
+        found = pricing.redeem(overdraft, self[who], 1, self.tariff, ms(now))
+        if isinstance(found, Admission):
+            self._known[who] = found.principal
+        return found
 
     def _first_seen(self, past: Past) -> Principal:
         constants = self.tariff.constants
@@ -198,12 +203,28 @@ class FairShareGate:
     def serve(self, room: int, now: float, /) -> tuple[Rows, Turned]:
         """See `Gate`."""
         self._second.fill.append(min(self._waiting / self._world.room, 1.0))
-        served, turned = self._order.leave(room, now)
-        self._waiting -= len(served) + len(turned.away)
+        served: list[int] = []
+        away: list[int] = []
+        back: list[int] = []
+        while len(served) < room:
+            taken, turned = self._order.leave(room - len(served), now)
+            away += turned.away.tolist()
+            if not len(taken):
+                break
+            for row in taken.tolist():
+                (served if self._charge(row, now) else back).append(row)
+        self._waiting -= len(served) + len(away) + len(back)
         self._second.admitted += len(served)
-        for who in self._callers.who[served].tolist():
-            self._second.newcomers += self._accounts.admit(who, now)
-        return served, turned
+        return _rows(served), Turned(_rows(away), _rows(back))
+
+    def _charge(self, row: int, now: float) -> bool:
+        """Look again when the turn comes; whether the call is admitted."""
+        surcharge = int(self._callers.surcharge[row])
+        found = self._accounts.redeem(int(self._callers.who[row]), surcharge, now)
+        if isinstance(found, Wait):
+            return False
+        self._second.newcomers += found.newcomer
+        return True
 
     def second(self, _now: float, /) -> None:
         """See `Gate`."""
@@ -219,6 +240,10 @@ class FairShareGate:
         constants = self._accounts.tariff.constants
         self._climate = steering.steer(self._climate, measured, constants, self._loop)
         self._accounts.tariff = Tariff(constants, self._climate)
+
+
+def _rows(found: list[int]) -> Rows:
+    return np.array(found, dtype=np.intp)
 
 
 class BucketBeforeFairOrder(TokenBucket):

@@ -195,11 +195,14 @@ class Policy:
     def _require_own_names(self) -> None:
         """Refuse prices that differ and share a name: what one sells would be good for the other.
 
-        A row below another of the same match is never reached, and left out.
+        A row below another price of the same match is never reached, and left out.
         """
-        reached = {entry.match: entry.price for entry in reversed(self.entries)}
+        reached: dict[str, Price] = {}
+        for entry in self.entries:
+            if entry.price is not FREE:
+                reached.setdefault(entry.match, entry.price)
         named = {self.default.name: self.default}
-        for price in (self.default, *(price for price in reached.values() if price is not FREE)):
+        for price in (self.default, *reached.values()):
             if price.name in RESERVED and price != self.dearest:
                 raise InvalidInputError(
                     f"price {price.name!r}: this name means something else; choose another"

@@ -30,6 +30,7 @@ class NewPrice:
     Attributes:
         bits: of work.
         says: a comment behind it.
+        p99_ms: what all but one in a hundred solves take; the file is made to allow it.
         match: of the ``[[price]]``, as it is written there; None for the default price.
         profile: whose speed times are reckoned with; None for no change.
         mode: of the whole gate, ``enforce`` or ``observe``; None for no change.
@@ -37,6 +38,7 @@ class NewPrice:
 
     bits: float
     says: str
+    p99_ms: int = 0
     match: str | None = None
     profile: str | None = None
     mode: str | None = None
@@ -95,7 +97,7 @@ def with_price(text: str, price: NewPrice, *, name: str = "pypow.toml") -> str:
         InvalidInputError: the text is no policy file, before or after; or a row above takes all
             calls of a new one.
     """
-    pypow_toml.read(text, name=name)
+    before = pypow_toml.read(text, name=name)
     try:
         document = tomlkit.parse(text)
     except TOMLKitError as error:
@@ -104,6 +106,8 @@ def with_price(text: str, price: NewPrice, *, name: str = "pypow.toml") -> str:
         _table(document, "gate", name)["mode"] = price.mode
     if price.profile is not None:
         _table(document, "work", name)["profile"] = price.profile
+    if price.p99_ms > before.rows.max_p99_ms:
+        _table(document, "work", name)["max_p99"] = f"{price.p99_ms}ms"
     if price.match is None:
         table = _table(document, "default", name)
     else:

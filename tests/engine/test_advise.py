@@ -206,7 +206,7 @@ def test_the_same_in_json(command: Command) -> None:
 
 def test_prices_are_shown_as_a_file_that_can_be_changed(command: Command, tmp_path: Path) -> None:
     shown = command("advise", "--show-prices").out
-    assert shown == SHIPPED
+    assert shown == SHIPPED.rstrip("\n") + "\n"
     path = tmp_path / "prices.toml"
     path.write_text(shown.replace("usd_per_hour = 0.35", "usd_per_hour = 35.0"), encoding="utf-8")
     asked = ("advise", "--bits", "22", "--capacity", "50", "--json")
@@ -215,6 +215,17 @@ def test_prices_are_shown_as_a_file_that_can_be_changed(command: Command, tmp_pa
         [one["usd_per_million"] for one in document["attackers"]] for document in (before, after)
     ]
     assert costs[1] == pytest.approx([*costs[0][:-1], costs[0][-1] * 100])
+
+
+def test_the_table_and_the_prices_are_in_json_too(command: Command) -> None:
+    machines = command("advise", "--show-prices", "--json").json["machine"]
+    assert [Attacker(**one) for one in machines] == [*read_attackers(SHIPPED, name="shipped")]
+    for row in command("advise", "--table", "--json").json["prices"]:
+        asked = command("advise", "--bits", str(row["bits"]), "--capacity", "1", "--json").json
+        assert row["p99_s"] == {one["name"]: one["times"]["p99_s"] for one in asked["callers"]}
+        assert row["usd_per_million"] == {
+            one["attacker"]["name"]: one["usd_per_million"] for one in asked["attackers"]
+        }
 
 
 def test_this_machine_can_be_one_of_the_callers(

@@ -20,7 +20,7 @@ def test_every_profile_is_listed_with_its_price_device_and_date(command: Command
 
 
 def test_the_same_in_json(command: Command) -> None:
-    for document in command("calibrate", "--json").json:
+    for document in command("calibrate", "--json").json["profiles"]:
         profile = PROFILES[document["profile"]["name"]]
         assert document["device"]["hashes_per_s"] == profile.device.hashes_per_s
         assert document["times"]["p99_s"] == pytest.approx(profile.p99_ms / 1000, rel=0.01)
@@ -78,6 +78,8 @@ def test_more_than_five_seconds_take_force(command: Command, p99: str) -> None:
         (["--profile", "browser", "--match", "POST /x"], "expected --write FILE with it"),
         (["--p99", "500ms"], "expected --profile, one of browser"),
         (["--write", "pypow.toml"], "expected --profile, one of browser"),
+        (["--hashrate", "0"], "expected --profile, one of browser"),
+        (["--force"], "expected --profile, one of browser"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(

@@ -29,8 +29,7 @@ def crowd(attack: str = "gpu:1,connections:1000") -> Callers:
 
 
 def fetched(law: McaptchaLevels, count: int, now: float) -> list[float]:
-    bits: list[float] = law.bits(np.zeros(count, dtype=np.intp), now).tolist()
-    return bits
+    return [float(bits) for bits in law.bits(np.zeros(count, dtype=np.intp), now)]
 
 
 def test_mcaptcha_as_coded_changes_its_level_at_every_fetch_between_two_thresholds() -> None:

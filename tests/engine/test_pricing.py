@@ -28,6 +28,7 @@ from pypow.pricing import (
     may_redeem,
     networks,
     quote,
+    redeem,
     score,
     touch,
 )
@@ -115,6 +116,30 @@ def test_a_call_past_the_caps_is_not_sold_and_both_ways_out_are_told() -> None:
     assert isinstance(quote(principal, 1, TARIFF, START_MS + 8_999), Beyond)
     assert price(quote(principal, 1, TARIFF, START_MS + 81_000)) == CONSTANTS.base_q
     assert price(quote(principal, 1, TARIFF, START_MS + 80_999)) > CONSTANTS.base_q
+
+
+def test_a_burst_that_was_fetched_at_once_is_redeemable_with_eight_calls_to_spare() -> None:
+    principal, redeemed = after_calls(0), 0
+    assert price(quote(principal, 1, TARIFF, START_MS)) == CONSTANTS.base_q
+    while not isinstance(done := redeem(0, principal, 1, TARIFF, START_MS), Wait):
+        principal, redeemed = done.principal, redeemed + 1
+    assert (redeemed, done.retry_after_ms) == (60 + 8, 1000)
+
+
+def test_use_is_counted_up_to_a_limit_and_forgotten_in_the_end() -> None:
+    principal = after_calls(0)
+    for _ in range(100):
+        principal = admit(principal, 65_535, TARIFF, START_MS).principal
+    assert principal.leaf.served == 1 << 32
+    long_after_ms = START_MS + 40 * CONSTANTS.served_half_life_ms
+    assert touch(principal.leaf, TARIFF, long_after_ms).served == 0
+
+
+def test_the_level_that_is_told_is_the_innermost_of_those_that_owe_most() -> None:
+    owing = replace(Account.new(CONSTANTS, START_MS), credit=-4 * UNIT)
+    offered = quote(Principal(owing, (Level(owing, 16), Level(owing, 64))), 1, TARIFF, START_MS)
+    assert isinstance(offered, Quote)
+    assert offered.level == 0
 
 
 def test_weight_multiplies_the_work() -> None:

@@ -224,9 +224,10 @@ class Redeeming:
         client.flushdb()
 
     def present(self, proof: str, overdraft: int = 0) -> list[int]:
-        claim: list[int | str] = ["0123456789abcdef", 0, START_MS, proof, "", START_MS + 60_000, 1]
+        asked = f"{len(proof)} -1 {START_MS + 60_000} 1 {proof}"
+        claim: list[int | str] = ["0123456789abcdef", 0, START_MS, asked]
         given = terms(1, self._tariff, START_MS, shares=[16], identified=False, unseen=self.unseen)
-        arguments = [*claim, *given, allowed(overdraft, self._tariff), KEEP_MS]
+        arguments: list[int | str] = [*claim, *given, allowed(overdraft, self._tariff), KEEP_MS]
         answer: Any = self._script(["spends", "expiries", "leaf", "net16"], arguments)
         return [int(figure) for figure in answer]
 

@@ -79,6 +79,8 @@ def test_what_is_no_pass_is_refused_and_not_quoted(command: Command, verb: str, 
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("pypow: expected a pass, pyp_ and 135 base64url characters")
     assert not text or text not in ran.err
+    is_text = text.startswith("pyp_")
+    assert ("or its id, 32 hex digits" in ran.err) == (verb == "revoke" and not is_text)
 
 
 def test_a_command_without_a_verb_helps(command: Command) -> None:

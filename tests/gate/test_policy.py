@@ -62,6 +62,13 @@ def test_two_prices_that_differ_share_no_name(default: Price, prices: list[Price
         Policy(default=default, entries=entries)
 
 
+def test_a_price_below_a_free_row_of_its_match_is_reached_in_other_cases_and_counts() -> None:
+    above, below = Entry("GET /x", FREE), Entry("GET /x", Price("a", 8 * 1024))
+    assert Policy(entries=(above, below)).price_of(Resource("http", "GET", "/X")) is below.price
+    with pytest.raises(InvalidInputError, match="two that differ"):
+        Policy(entries=(above, below, Entry("GET /y", Price("a", 9 * 1024))))
+
+
 @pytest.mark.parametrize("name", ["dearest", "free", "allow", "deny", "none"])
 def test_no_price_has_a_name_that_means_something_else(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"price '{name}': this name means something else"):

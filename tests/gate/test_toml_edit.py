@@ -140,6 +140,14 @@ def test_the_command_writes_what_it_shows(
     assert read(path.read_text("utf-8")).rows.profile == "browser"
 
 
+def test_a_longer_wait_that_was_forced_is_allowed_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "pypow.toml"
+    asked = ["calibrate", "--profile", "browser", "--force", "--write", str(path), "--p99"]
+    for p99, allowed in (("8s", 8000), ("20s", 20_000), ("1s", 20_000)):
+        assert main([*asked, p99]) == 0
+        assert read(path.read_text("utf-8")).rows.max_p99_ms == allowed
+
+
 def test_step_up_is_about_some_calls_and_dormant_keeps_nobody_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,7 +99,7 @@ local overdraft = -div(-missing * 1024, credit_per_bit)
 """
 
 _ALONE: Final = "local first_key, argument = 1, 0"
-_AFTER_A_CLAIM: Final = "local first_key, argument = 3, 7"
+_AFTER_A_CLAIM: Final = "local first_key, argument = 3, 4"
 
 ASK: Final = f"""#!lua flags=no-writes
 {_ALONE}
@@ -162,14 +162,14 @@ end
 {_RULES}{_CHARGING}
 local claimed = claim()
 if claimed.err then return claimed end
-if claimed[1] == {WON} then charge() end
+if claimed[1] == '{WON}' then charge() end
 return {{{CHARGED}, level, newcomer and 1 or 0, claimed[1], claimed[2], claimed[3]}}
 """
 """Spends a proof and charges the call, both or neither.
 
-KEYS and ARGV: those of `redis_scripts.CLAIM`, then those of `CHARGE`. Answers as `CHARGE` does;
-where nothing has to wait, what the claim answered comes after, and only if it was won is anything
-charged.
+KEYS and ARGV: those of `redis_scripts.CLAIM` for one claim, then those of `CHARGE`. Answers as
+`CHARGE` does; where nothing has to wait, what the claim answered comes after, and only if it was
+won is anything charged.
 """
 
 
