@@ -171,8 +171,7 @@ WHY_OTHERWISE: Mapping[str, str] = {
     "tor": "what a unit of effort was in the earlier one, and when a caller noticed a failure, is "
     "not recorded",
     "eip-1559": "the price still rises when the attack ends; how far depends on its first seconds",
-    "farmed": "the queue drops the lowest rank of a principal before it drops a principal, and "
-    "counts a call as use as soon as it is served, so one who shares the load among few identities "
-    "falls behind sooner",
+    "farmed": "here honest callers have used their share until the attack begins, while the "
+    "identities rested; what the earlier one took for both is not recorded",
 }
 """By the beginning of a gate's name, or by scenario."""
