@@ -171,6 +171,8 @@ WHY_OTHERWISE: Mapping[str, str] = {
     "tor": "what a unit of effort was in the earlier one, and when a caller noticed a failure, is "
     "not recorded",
     "eip-1559": "the price still rises when the attack ends; how far depends on its first seconds",
+    "no-standing": "only recent use counts, and here honest callers have used their share until "
+    "the attack begins; what the earlier one took for it is not recorded",
     "farmed": "here honest callers have used their share until the attack begins, while the "
     "identities rested; what the earlier one took for both is not recorded",
 }
