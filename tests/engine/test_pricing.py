@@ -24,6 +24,7 @@ from pypow.pricing import (
     Tariff,
     Wait,
     admit,
+    has_standing,
     is_known,
     may_redeem,
     networks,
@@ -238,6 +239,25 @@ def test_standing_beyond_what_is_assured_is_charged_to_the_wider_networks_alone(
         for before, after in zip(around, beyond.networks, strict=True)
     ]
     assert paid == [0, UNIT // 16]
+
+
+def test_standing_begins_with_its_tenth_minute_and_is_an_identitys_alone() -> None:
+    nearly, just = (standing(CONSTANTS, START_MS, minutes=minutes) for minutes in (9, 10))
+    assert not has_standing(nearly, CONSTANTS, START_MS)
+    assert has_standing(just, CONSTANTS, START_MS)
+    assert not has_standing(replace(just, identified=False), CONSTANTS, START_MS)
+    young = replace(just, leaf=replace(just.leaf, first_ms=START_MS - 59_999))
+    assert not has_standing(young, CONSTANTS, START_MS)
+
+
+def test_what_its_own_address_owes_does_not_matter_to_standing_beyond_what_is_assured() -> None:
+    owing = replace(Account.new(CONSTANTS, START_MS), credit=-40 * UNIT)
+    full = Level(Account.new(CONSTANTS, START_MS), 16)
+    principal = standing(CONSTANTS, START_MS, Level(owing, 1), full)
+    used_up = replace(principal, leaf=replace(principal.leaf, assured=0))
+    assert price(quote(used_up, 1, TARIFF, START_MS)) == CONSTANTS.base_q
+    wider = replace(used_up, networks=(full, Level(owing, 16)))
+    assert price(quote(wider, 1, TARIFF, START_MS)) > CONSTANTS.base_q
 
 
 def test_an_identity_without_standing_is_charged_to_all_its_networks() -> None:

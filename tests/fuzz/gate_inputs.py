@@ -71,7 +71,7 @@ _LINE_PIECES: Final = (
 KITS: Final[Mapping[str, Kit]] = {
     "X-PoW-Solution": Kit((_HEADER,), (*_NOISE, b".", b"challenge=", b"nonce=", b".0", b", \t")),
     "X-PoW-Accept": Kit(
-        (b"puzzles=16", b"1", b"1, puzzles=4"), (*_NOISE, b"puzzles=", b"64", b"0", b"8")
+        (b"puzzles=16", b"1", b"1, puzzles=4"), (*_NOISE, b"puzzles=", b"64", b"0", b"8", b"X")
     ),
     "Authorization": Kit(
         (b"PoW " + _PARAMETERS, b"Bearer " + _BOUGHT, b"Basic YTpi", b"bearer pyp_"),

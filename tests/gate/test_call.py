@@ -9,7 +9,7 @@ from pypow.errors import InvalidInputError
 from pypow_server import call
 from pypow_server.call import Accepts, Call, Form, read_call
 from pypow_server.problems import Problem
-from pypow_server.resource import Resource, is_canonical
+from pypow_server.resource import Resource, is_canonical, raw_path
 from support.asgi_client import http_scope
 
 
@@ -222,7 +222,6 @@ def test_callers_fill_no_memory_with_names_and_unknown_ones_are_judged_all_the_s
     assert b"x-999" in known
     assert b"x-" + b"a" * 62 in known
     assert b"y" * 65 not in known
-    assert b"x-pow-solution" not in known
     read = call_with((b"x-pow-solution", b"a"), (b"mcp_name", b"b"), (b"x-kept", b"c"))
     assert (len(read.presented), read.headers) == (1, ((b"x-kept", b"c"),))
 
@@ -236,3 +235,89 @@ def test_a_name_is_remembered_up_to_64_octets(
     name = b"x" * length
     assert call_with((name, b"1")).headers == ((name, b"1"),)
     assert (name in known) is remembered
+
+
+FIELDS = [
+    (b"host", (b"gate.example", 1)),
+    (b"x-plain", (b"a", 1)),
+    (b"accept", (b"*/*", 1)),
+    (b"transfer-encoding", (b"chunked", 1)),
+    (b"content-length", (b"2", 1)),
+    (b"mcp-name", (b"search", 1)),
+    (b"authorization", (b"Basic YTpi", 1)),
+    (b"cookie", (b"a=b", 1)),
+    (b"content_length", (b"3", 0)),
+    (b"x-pow-solution", (b"a", 0)),
+    (b"x_pow_other", (b"a", 0)),
+]
+
+
+def test_a_field_is_judged_alike_when_it_is_met_first_and_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(call, "_KINDS", call._Kinds())
+    for _ in range(2):
+        for name, (value, kept) in FIELDS:
+            read = call_with((name, value))
+            assert read.headers == ((name, value),) * kept
+            assert read.hosts == ((value,) if name == b"host" else ())
+            assert len(read.presented) == (name == b"x-pow-solution")
+            assert read.routing.name == (("search",) if name == b"mcp-name" else ())
+            assert read.content_length == (2 if name == b"content-length" else None)
+
+
+def test_a_head_is_as_long_as_it_may_be_and_no_longer() -> None:
+    fill = (b"x-a", b"1" * 97)
+    exactly = (*[fill] * 327, (b"x-a", b"1" * 65))
+    assert sum(len(name) + len(value) for name, value in exactly) == call.HEAD_LIMIT
+    assert len(call_with(*exactly).headers) == 328
+    read = read_call(http_scope(headers=(*exactly, (b"", b"1"))))
+    assert isinstance(read, Problem)
+    assert read.detail == "expected at most 32768 octets of headers, got 32769"
+
+
+def test_two_ways_to_pay_are_both_seen() -> None:
+    read = call_with((b"x-pow-solution", b"a"), (b"authorization", b"PoW b"))
+    assert [one.form for one in read.presented] == [Form.SOLUTION_HEADER, Form.AUTHORIZATION]
+
+
+def test_what_reroutes_and_what_cannot_be_accepted_is_named() -> None:
+    for headers, told in (
+        (
+            (b"X-HTTP-Method", b"PUT"),
+            "expected no x-http-method: send the method and path that are meant",
+        ),
+        (
+            (b"x-pow-accept", b"1, " + b"y" * 41),
+            f"expected X-PoW-Accept: 1 or puzzles=16, got {b'y' * 40!a}",
+        ),
+    ):
+        read = read_call(http_scope(headers=[headers]))
+        assert isinstance(read, Problem)
+        assert read.detail == told
+
+
+def test_nothing_accepted_is_not_the_same_as_anything() -> None:
+    assert call.read_accepts([]) is None
+    assert call.read_accepts([b"1"]) == Accepts(None)
+
+
+def test_a_path_that_no_server_told_raw_is_taken_as_it_was_decoded() -> None:
+    assert raw_path({"path": "/é\ud800"}) == b"/\xc3\xa9\xed\xa0\x80"
+    assert raw_path({"path": "/é", "raw_path": b"/%C3%A9"}) == b"/%C3%A9"
+
+
+def test_a_method_and_a_second_authorization_are_refused_in_these_words() -> None:
+    lowered = read_call(http_scope("x" * 41, b"/x"))
+    assert isinstance(lowered, Problem)
+    assert lowered.detail == f"expected a method in capitals, got {'x' * 40!a}"
+    two = read_call(http_scope(headers=[(b"authorization", b"a"), (b"authorization", b"b")]))
+    assert isinstance(two, Problem)
+    assert two.detail == "expected one Authorization header, got several"
+    assert isinstance(read_call(http_scope("M-SEARCH", b"/x")), Call)
+
+
+def test_who_has_no_address_is_local_and_asks_for_no_more_than_it_says() -> None:
+    read = read_call(http_scope(client=None))
+    assert isinstance(read, Call)
+    assert (read.client, read.address, read.accepts) == ("local", None, None)

@@ -56,8 +56,8 @@ MIRRORS = "expected the header {}, which mirrors the body"
     [
         ({**CALL, "jsonrpc": "2"}, OLD, INVALID_REQUEST, 'expected "jsonrpc": "2.0"'),
         (
-            {**CALL, "id": None}, OLD, INVALID_REQUEST,
-            'expected "id" to be a string or an integer, got null',
+            {**CALL, "id": []}, OLD, INVALID_REQUEST,
+            'expected "id" to be a string or an integer, got an array',
         ),
         (
             {"jsonrpc": "2.0", "id": 1}, OLD, INVALID_REQUEST,
@@ -267,6 +267,7 @@ def test_a_network_is_within_itself_and_in_none_of_the_other_kind(
         ("tools/*", "tools/call x", True),
         ("tools/call X*X", "tools/call *", False),
         ("tools/call X*", "tools/call *", False),
+        ("tools/call X*X", "tools/call", False),
     ],
 )
 def test_a_row_hides_what_it_takes_all_calls_from(above: str, below: str, hidden: bool) -> None:

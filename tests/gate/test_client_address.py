@@ -155,3 +155,8 @@ def test_a_gate_that_believes_the_leftmost_hop_is_caught() -> None:
 @pytest.mark.deep
 def test_the_reference_agrees_on_all_header_mixes() -> None:
     assert _disagreements(_judge, MIXES) == []
+
+
+@pytest.mark.parametrize(("length", "network"), [(64, "fe80::/64"), (65, "10.0.0.1/32")])
+def test_an_address_is_no_longer_than_one_can_be(length: int, network: str) -> None:
+    assert _client(BALANCER, "X-Real-IP", "fe80::1%".ljust(length, "z")) == network

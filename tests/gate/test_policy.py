@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 
 from pypow import difficulty
 from pypow.errors import InvalidInputError
+from pypow_server.access import Access
+from pypow_server.call import Call
+from pypow_server.match import Match
+from pypow_server.mcp_message import McpMessage, RoutingHeaders, read_message
 from pypow_server.policy import (
     DEFAULT_PRICE,
     FREE,
     Entry,
     Policy,
     Price,
+    Unpriced,
     entry,
+    priced,
     relative_weight,
 )
 from pypow_server.resource import Resource
@@ -279,3 +285,65 @@ def test_no_spelling_of_a_uri_makes_it_cheaper_or_free_or_lets_it_in(uri: str) -
     alone = Policy(entries=(Entry("resources/read file:///open/*", FREE),))
     assert alone.price_of(read) == alone.default
     assert alone.price_of(replace(read, name="file:///open/x")) is FREE
+
+
+def test_a_posted_response_is_free_unless_a_row_names_it() -> None:
+    read = read_message(b'{"jsonrpc":"2.0","id":1,"result":{}}', RoutingHeaders())
+    assert isinstance(read, McpMessage)
+    posted = Call(method="POST", path=b"/mcp", client="192.0.2.7/32", headers=(), mcp=read)
+    assert Policy(default=priced("dear", bits=20)).price(posted) is FREE
+    row = entry("*", bits=20)
+    assert Policy(entries=(row,)).price(posted) == row.price
+
+
+def test_what_is_ambiguous_weighs_as_much_as_the_dearest_row() -> None:
+    policy = Policy(entries=(entry("GET /a", bits=18), entry("GET /b", bits=20)))
+    assert (policy.dearest.q, policy.dearest.weight) == (20 * 1024, 16)
+
+
+@pytest.mark.parametrize(("length", "named"), [(262, True), (263, False)])
+def test_a_host_is_as_long_as_a_name_can_be(length: int, named: bool) -> None:
+    name = "a" * (length - 6)
+    call = Call(
+        method="GET",
+        path=b"/x",
+        client="192.0.2.7/32",
+        headers=(),
+        hosts=(name.encode() + b":65535",),
+    )
+    assert Policy(hosts=frozenset({name})).is_named(call) is named
+
+
+def test_the_terms_of_what_is_only_named_are_those_of_a_call_from_nowhere() -> None:
+    row = entry("tools/call search", bits=20)
+    policy = Policy(
+        entries=(row, entry("GET /dear", bits=18)),
+        mcp_paths=("/closed", "/open"),
+        denied=(
+            Access(match=Match("POST /closed")),
+            Access(match=Match("tools/call hidden")),
+            Access(match=Match("GET /kept")),
+        ),
+        allowed=(Access(match=Match("tools/call open")), Access(match=Match("GET /allowed"))),
+    )
+    told = {
+        text: policy.terms_of(Resource.parse(text))
+        for text in (
+            *("tools/call search", "tools/call hidden", "tools/call open", "tools/list"),
+            *("tools/call other", "GET /dear", "GET /kept", "GET /allowed", "POST /x"),
+        )
+    }
+    assert told == {
+        "tools/call search": row.price,
+        "tools/call hidden": Unpriced.DENIED,
+        "tools/call open": Unpriced.ALLOWED,
+        "tools/list": Unpriced.FREE,
+        "tools/call other": policy.default,
+        "GET /dear": policy.entries[1].price,
+        "GET /kept": Unpriced.DENIED,
+        "GET /allowed": Unpriced.ALLOWED,
+        "POST /x": policy.default,
+    }
+    assert Policy(entries=(row,), mcp_paths=()).terms_of(Resource.parse("tools/call search")) == (
+        row.price
+    )

@@ -2,8 +2,8 @@
 """What the Redis ledger promises beyond the contract: what it refuses, and how it recovers."""
 
 import asyncio
+import importlib
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,18 +305,24 @@ def test_an_old_server_is_named(address: RedisAddress, monkeypatch: pytest.Monke
         opened(address)
 
 
-_WITHOUT_REDIS = """
-import sys
-sys.modules["redis"] = None
-from pypow_server.stores import StoreError
-try:
-    import pypow_server.stores.redis_store
-except StoreError as error:
-    print(error)
-"""
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before the first import of what needs the redis package."""
+    for name in ("redis_store", "redis_records", "redis_connection"):
+        monkeypatch.delitem(sys.modules, f"pypow_server.stores.{name}", raising=False)
 
 
-def test_a_missing_package_names_the_extra() -> None:
-    command = [sys.executable, "-c", _WITHOUT_REDIS]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "pip install 'pypow-engine[redis]'" in found.stdout
+@pytest.mark.usefixtures("unloaded")
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(StoreError, match=r"pip install 'pypow-engine\[redis\]'"):
+        importlib.import_module("pypow_server.stores.redis_store")
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_a_package_that_is_there_in_part_is_not_called_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "redis.backoff", None)
+    with pytest.raises(ModuleNotFoundError, match=r"redis\.backoff"):
+        importlib.import_module("pypow_server.stores.redis_store")

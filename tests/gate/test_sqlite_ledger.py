@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from pypow_server.stores import SKEW_MS, Spend, StoreError
+from pypow_server.stores.sqlite import SqliteLedger
 from support import ledger_processes as processes
-from support.ledger_contract import EXPIRES_AT_MS, KEY, spend
+from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
 from support.sqlite_ledgers import opened, spend_once
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -169,6 +170,52 @@ def test_locks_that_do_not_work_are_named(path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(sqlite3, "connect", fail)
     with pytest.raises(StoreError, match="on a local disk, not on a network's"):
+        opened(path)
+
+
+class FailsOnce(sqlite3.Connection):
+    """Fails the first time that it is asked for something."""
+
+    on = ""
+    error: Exception
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if FailsOnce.on and FailsOnce.on in sql:
+            FailsOnce.on = ""
+            raise FailsOnce.error
+        return super().execute(sql, *values)
+
+
+@pytest.fixture
+def fails_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Exception], None]:
+    connect = sqlite3.connect
+
+    def fail(on: str, error: Exception) -> None:
+        monkeypatch.setattr(FailsOnce, "on", on)
+        monkeypatch.setattr(FailsOnce, "error", error, raising=False)
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *given, **more: connect(*given, factory=FailsOnce, **more)
+        )
+
+    return fail
+
+
+def test_processes_that_open_a_new_ledger_together_wait_for_each_other(
+    path: Path, fails_once: Callable[[str, Exception], None]
+) -> None:
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    fails_once("journal_mode", busy)
+    ledger = SqliteLedger(path, clock=lambda: NOW_MS, busy_timeout_ms=60_000)
+    assert FailsOnce.on == ""
+    asyncio.run(ledger.aclose())
+
+
+def test_damage_that_sqlite_cannot_put_into_words_is_named(
+    path: Path, fails_once: Callable[[str, Exception], None]
+) -> None:
+    fails_once("quick_check", UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"))
+    with pytest.raises(StoreError, match="malformed schema; the file is damaged"):
         opened(path)
 
 
