@@ -58,7 +58,10 @@ SERVED = """\
 ## Who is served
 
 Share of honest calls that were served during the attack, and the 95th percentile of how long \
-they took. Gates other than pypow's serve first come first served, Tor's the highest bid.
+they took. Gates other than pypow's serve first come first served, Tor's the highest bid. An \
+empty cell was not played. The last rows leave a part of pypow out: without the order of \
+admission its price protects nobody from many addresses; without standing, identities that \
+come in numbers go first; without escalation as many are served, and attackers pay less.
 """
 
 OURS = """\
