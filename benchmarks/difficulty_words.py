@@ -18,8 +18,8 @@ page.
 as a phone. Every gate below that only sets a price leaves most honest calls unserved under a \
 botnet.
 - **The order of admission does.** Who was served before, in many minutes, goes first. Known \
-callers hold in all attacks of S0 to S5, and they hold without any work too: see the row of a \
-plain limit before pypow's queue.
+callers hold in every attack below but those with farmed identities, and they hold without any \
+work too: see the row of a plain limit before pypow's queue.
 - **What work buys** is that a flood costs something, that a greedy caller pays twice as much \
 for each few calls more, and that a stranger needs no account.
 - **Identities that were used like users for days** are served like users. Then open the paid \
@@ -86,8 +86,9 @@ LIMITS = """\
 ## What work cannot do
 
 Identities that were used like a user's for a day and then rested for an hour, each from its \
-own address, played with the H100. Nothing that a gate sees tells them from users. Beyond some \
-hundred of them known callers suffer too.
+own address, played with the H100. Nothing that a gate sees tells them from users. From about \
+a hundred on known callers wait and some are not served; against thousands even first come \
+first served treats them better.
 """
 
 RAILS = """\
