@@ -49,7 +49,7 @@ _REROUTING = {
 }  # fmt: skip
 """With these, frameworks let a caller run another method or path than the one that was priced."""
 
-
+_PASS_PREFIX = PREFIX.encode()
 _LONGEST_AUTHORIZATION = 256
 """Octets: a pass fits, and its holder sends it with every call."""
 
@@ -314,7 +314,8 @@ class _Scan:
 
     def _take_authorization(self, value: bytes) -> None:
         self.authorizations += (value,)
-        remembered = len(value) <= _LONGEST_AUTHORIZATION
+        # Only what holds a pass: the others come once, or are the upstream's secrets.
+        remembered = len(value) <= _LONGEST_AUTHORIZATION and _PASS_PREFIX in value
         found = (_credential if remembered else _credential.__wrapped__)(value)
         if found is None:
             self.kept.append((b"authorization", value))
@@ -348,7 +349,7 @@ def _credential(authorization: bytes) -> Presented | None:
     rest = rest.strip(b" \t")
     if scheme.lower() == b"pow":
         return Presented(Form.AUTHORIZATION, rest)
-    if scheme.lower() == b"bearer" and rest.startswith(PREFIX.encode()):
+    if scheme.lower() == b"bearer" and rest.startswith(_PASS_PREFIX):
         return Presented(Form.PASS, rest)
     return None
 
