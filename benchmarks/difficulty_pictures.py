@@ -15,6 +15,7 @@ _RIGHT: Final = 40
 _TOP: Final = 84
 _ROW: Final = 30
 _PANEL: Final = 200
+_HIGH: Final = 56
 
 _PRICES: Final = (
     "fixed-18",
@@ -109,7 +110,7 @@ def farmed(cells: Cells) -> str:
     step = (_WIDTH - 140) / max(len(found) - 1, 1)
 
     def y_of(share: float) -> float:
-        return round(40 + _PANEL * (1 - share), 1)
+        return round(_HIGH + _PANEL * (1 - share), 1)
 
     parts = []
     for share in (0, 0.5, 1):
@@ -124,7 +125,7 @@ def farmed(cells: Cells) -> str:
         parts += [
             _mark("ours", x, y_of(share)),
             text(x, y_of(share) - 10, f"{share:.0%}", kind="axis", anchor="middle"),
-            text(x, 40 + _PANEL + 20, f"{identities:,}", kind="axis", anchor="middle"),
+            text(x, _HIGH + _PANEL + 20, f"{identities:,}", kind="axis", anchor="middle"),
         ]
     title = "Known callers served, by farmed identities of one attacker with an H100"
-    return picture(title, parts, width=_WIDTH, height=40 + _PANEL + 40, style=_LOOK)
+    return picture(title, parts, width=_WIDTH, height=_HIGH + _PANEL + 40, style=_LOOK)

@@ -18,8 +18,8 @@ page.
 as a phone. Every gate below that only sets a price leaves most honest calls unserved under a \
 botnet.
 - **The order of admission does.** Who was served before, in many minutes, goes first. Known \
-callers hold in all attacks of S0 to S5, and they hold without any work too: see the row of a \
-plain limit before pypow's queue.
+callers hold in every attack below but those with farmed identities, and they hold without any \
+work too: see the row of a plain limit before pypow's queue.
 - **What work buys** is that a flood costs something, that a greedy caller pays twice as much \
 for each few calls more, and that a stranger needs no account.
 - **Identities that were used like users for days** are served like users. Then open the paid \
@@ -58,7 +58,10 @@ SERVED = """\
 ## Who is served
 
 Share of honest calls that were served during the attack, and the 95th percentile of how long \
-they took. Gates other than pypow's serve first come first served, Tor's the highest bid.
+they took. Gates other than pypow's serve first come first served, Tor's the highest bid. An \
+empty cell was not played. The last rows leave a part of pypow out: without the order of \
+admission its price protects nobody from many addresses; without standing, identities that \
+come in numbers go first; without escalation as many are served, and attackers pay less.
 """
 
 OURS = """\
@@ -83,8 +86,9 @@ LIMITS = """\
 ## What work cannot do
 
 Identities that were used like a user's for a day and then rested for an hour, each from its \
-own address, played with the H100. Nothing that a gate sees tells them from users. Beyond some \
-hundred of them known callers suffer too.
+own address, played with the H100. Nothing that a gate sees tells them from users. From about \
+a hundred on known callers wait and some are not served; against thousands even first come \
+first served treats them better.
 """
 
 RAILS = """\
@@ -171,8 +175,9 @@ WHY_OTHERWISE: Mapping[str, str] = {
     "tor": "what a unit of effort was in the earlier one, and when a caller noticed a failure, is "
     "not recorded",
     "eip-1559": "the price still rises when the attack ends; how far depends on its first seconds",
-    "farmed": "the queue drops the lowest rank of a principal before it drops a principal, and "
-    "counts a call as use as soon as it is served, so one who shares the load among few identities "
-    "falls behind sooner",
+    "no-standing": "only recent use counts, and here honest callers have used their share until "
+    "the attack begins; what the earlier one took for it is not recorded",
+    "farmed": "here honest callers have used their share until the attack begins, while the "
+    "identities rested; what the earlier one took for both is not recorded",
 }
 """By the beginning of a gate's name, or by scenario."""

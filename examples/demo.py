@@ -146,6 +146,7 @@ def show_invitation(gate: dict[str, Any]) -> None:
         f"curl -i {url}/moon/{DATE} -H 'X-PoW-Solution: <header>'",
     ):
         say(escape(line))
+    say(f"Live view: {gate['admin_url']}/")
     say(f"API pages: {gate['admin_url']}/docs")
     say("[dim]Ctrl-C stops everything.[/]")
 

@@ -63,7 +63,8 @@ class Measured:
         admitted: weight admitted, in millionths of a unit.
         newcomers: principals that were admitted for the first time.
         queue: how full the queue was on average, in 1/1024.
-        delay_ms: 95th percentile of the time from issue to redeeming.
+        delay_ms: 95th percentile of the time from issue to the first presentation. Later tries
+            tell how full it is, not how long a puzzle takes, and would all but stop the loop.
     """
 
     span_ms: int

@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from pypow import difficulty
 
@@ -56,7 +57,7 @@ class _Spread:
     @property
     def buckets(self) -> list[tuple[str, float]]:
         """Upper bounds, and how many values are within each."""
-        bounds = [*map(str, self._bounds), "+Inf"]
+        bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         return list(zip(bounds, accumulate(self._counts), strict=True))
 
 

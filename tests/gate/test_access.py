@@ -254,6 +254,7 @@ def test_every_request_is_one_decision_whose_id_the_refusal_carries() -> None:
         principal=None,
         method="GET",
         name="/a",
+        q=EASY.q,
     )
     assert (admitted.status, yes.outcome, yes.rail) == (200, Outcome.ADMITTED, "work")
     assert (yes.principal, yes.problem, yes.status) == ("192.0.2.7/32", None, None)

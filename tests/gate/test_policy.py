@@ -347,3 +347,7 @@ def test_the_terms_of_what_is_only_named_are_those_of_a_call_from_nowhere() -> N
     assert Policy(entries=(row,), mcp_paths=()).terms_of(Resource.parse("tools/call search")) == (
         row.price
     )
+    open_to_all = Policy(entries=(row,))
+    assert open_to_all.terms_of(Resource.parse("GET /a/../b")) == open_to_all.dearest
+    closed = Policy(denied=(Access(match=Match("POST /mcp")),))
+    assert closed.terms_of(Resource.parse("tools/call search")) is Unpriced.DENIED

@@ -211,6 +211,9 @@ def test_areas_lie_on_each_other_and_lines_have_gaps() -> None:
     assert 'class="area b" d="M0 500L1 0L1 500L0 500Z"' in drawn
     drawn = lines("s", [Series("a", [2, None, 1, 1])], show=str)
     assert 'd="M0 0h0M2 500h0L3 500"' in drawn
+    drawn = lines("s", [Series("a", [17, 15])], show=str, axis=(14, 18))
+    assert 'd="M0 250h0L1 750"' in drawn
+    assert "<span>18</span><span>16.0</span><span>14</span>" in drawn
 
 
 class Reading(HTMLParser):

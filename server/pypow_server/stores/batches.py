@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
@@ -79,7 +80,9 @@ class Batches(Generic[_Operation, _Outcome]):
         self._healthy = True
         self._closed = False
         self._pid = os.getpid()
-        self._inbox: queue.SimpleQueue[_Job[_Operation, _Outcome] | None] = queue.SimpleQueue()
+        self._inbox: deque[_Job[_Operation, _Outcome]] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._will_ring: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="pypow-store", daemon=True)
         self._thread.start()
 
@@ -95,38 +98,47 @@ class Batches(Generic[_Operation, _Outcome]):
             raise StoreError(
                 f"{self._name} was opened before a fork", fix="open it in each process"
             )
-        future: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
-        self._inbox.put((operation, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[_Outcome] = loop.create_future()
+        self._inbox.append((operation, future))
+        if self._will_ring is not loop:
+            # At the end of the loop's turn, when all its callers have submitted: a thread that is
+            # woken by the first of them takes its time from the others, and does a batch of one.
+            self._will_ring = loop
+            loop.call_soon(self._ring)
         return future
 
     def close(self) -> None:
         """Completes what was submitted, closes the store and ends the thread; it blocks."""
-        if not self._closed:
-            self._closed = True
-            self._inbox.put(None)
+        self._closed = True
+        self._bell.put(None)
         self._thread.join()
+
+    def _ring(self) -> None:
+        self._will_ring = None
+        self._bell.put(None)
 
     def _work(self) -> None:
         """The thread: one batch after the other, and an empty one for each heartbeat without."""
         closing = False
         while not closing:
-            batch = self._next_batch()
-            closing = None in batch
-            jobs = [job for job in batch if job is not None]
-            if jobs or not closing:
-                self._settle(jobs)
+            is_silent = not self._hears_bell()
+            closing = self._closed
+            while self._inbox:
+                count = min(len(self._inbox), _MAX_BATCH)
+                self._settle([self._inbox.popleft() for _ in range(count)])
+                is_silent = False
+            if is_silent and not closing:
+                self._settle([])
         if self._connection is not None:
             self._connection.close()
 
-    def _next_batch(self) -> list[_Job[_Operation, _Outcome] | None]:
-        batch: list[_Job[_Operation, _Outcome] | None] = []
+    def _hears_bell(self) -> bool:
         try:
-            batch.append(self._inbox.get(timeout=self._heartbeat_s))
-            while len(batch) < _MAX_BATCH:
-                batch.append(self._inbox.get_nowait())
+            self._bell.get(timeout=self._heartbeat_s)
         except queue.Empty:
-            pass
-        return batch
+            return False
+        return True
 
     def _settle(self, jobs: Sequence[_Job[_Operation, _Outcome]]) -> None:
         outcomes = self._apply([operation for operation, _ in jobs])

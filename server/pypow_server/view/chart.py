@@ -38,45 +38,66 @@ def stacked(says: str, series: Sequence[Series], *, show: Callable[[float], str]
         above = [low + (value or 0.0) for low, value in zip(below, one.values, strict=True)]
         layers.append((one.style, below, above))
         below = above
-    top = ceiling(max(below, default=0.0))
+    axis = 0.0, ceiling(max(below, default=0.0))
     shapes = [
-        f'<path class="area {style}" d="M{_points(above, top)}L{_points(low, top, back=True)}Z"/>'
+        f'<path class="area {style}" d="M{_points(above, axis)}L{_points(low, axis, back=True)}Z"/>'
         for style, low, above in layers
         if above != low
     ]
-    return _framed(says, shapes, top=top, length=length, show=show)
+    return _framed(says, shapes, axis=axis, length=length, show=show)
 
 
-def lines(says: str, series: Sequence[Series], *, show: Callable[[float], str]) -> str:
-    """A curve for each series, with gaps where there is no value; arguments as for `stacked`."""
+def lines(
+    says: str,
+    series: Sequence[Series],
+    *,
+    show: Callable[[float], str],
+    axis: tuple[float, float] | None = None,
+) -> str:
+    """A curve for each series, with gaps where there is no value.
+
+    Args:
+        says: what screen readers say of the chart.
+        series: all of one length.
+        show: a value as text, for the axis.
+        axis: where it begins and ends; None for from zero to a round number above all.
+    """
     length = len(series[0].values) if series else 0
-    top = ceiling(max((value for one in series for value in one.values if value), default=0.0))
+    if axis is None:
+        most = max((value for one in series for value in one.values if value), default=0.0)
+        axis = 0.0, ceiling(most)
     shapes = [
-        f'<path class="line {one.style}" d="{_strokes(one.values, top)}"/>'
+        f'<path class="line {one.style}" d="{_strokes(one.values, axis)}"/>'
         for one in series
         if any(value is not None for value in one.values)
     ]
-    return _framed(says, shapes, top=top, length=length, show=show)
+    return _framed(says, shapes, axis=axis, length=length, show=show)
 
 
 def ceiling(value: float) -> float:
-    """The round number at or above a value: 1, 2 or 5 times a power of ten.
+    """The round number at or above a value, whose half is round too.
 
-    >>> ceiling(0), ceiling(0.3), ceiling(5), ceiling(1234)
-    (1.0, 0.5, 5.0, 2000.0)
+    >>> ceiling(0), ceiling(0.03), ceiling(5), ceiling(1234)
+    (1.0, 0.04, 6.0, 2000.0)
     """
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value)
 
 
 def _framed(
-    says: str, shapes: Sequence[str], *, top: float, length: int, show: Callable[[float], str]
+    says: str,
+    shapes: Sequence[str],
+    *,
+    axis: tuple[float, float],
+    length: int,
+    show: Callable[[float], str],
 ) -> str:
     width = max(1, length - 1)
     grid = "".join(f'<path class="grid" d="M0 {y}H{width}"/>' for y in (0, _HEIGHT // 2, _HEIGHT))
-    scale = "".join(f"<span>{escape(show(at))}</span>" for at in (top, top / 2, 0.0))
+    low, top = axis
+    scale = "".join(f"<span>{escape(show(at))}</span>" for at in (top, (low + top) / 2, low))
     return (
         f'<div class="chart"><div class="scale" aria-hidden="true">{scale}</div>'
         f'<svg role="img" aria-label="{escape(says)}" viewBox="0 0 {width} {_HEIGHT}" '
@@ -84,20 +105,21 @@ def _framed(
     )
 
 
-def _y(value: float, top: float) -> int:
-    return round(_HEIGHT - _HEIGHT * value / top)
+def _y(value: float, axis: tuple[float, float]) -> int:
+    low, top = axis
+    return round(_HEIGHT * (top - value) / (top - low))
 
 
-def _points(values: Sequence[float], top: float, *, back: bool = False) -> str:
-    found = [f"{x} {_y(value, top)}" for x, value in enumerate(values)]
+def _points(values: Sequence[float], axis: tuple[float, float], *, back: bool = False) -> str:
+    found = [f"{x} {_y(value, axis)}" for x, value in enumerate(values)]
     return "L".join(reversed(found) if back else found)
 
 
-def _strokes(values: Sequence[float | None], top: float) -> str:
+def _strokes(values: Sequence[float | None], axis: tuple[float, float]) -> str:
     drawn, down = [], False
     for x, value in enumerate(values):
         if value is not None:
             # A point alone is a line of no length, whose round ends are seen.
-            drawn.append(f"{'L' if down else 'M'}{x} {_y(value, top)}{'' if down else 'h0'}")
+            drawn.append(f"{'L' if down else 'M'}{x} {_y(value, axis)}{'' if down else 'h0'}")
         down = value is not None
     return "".join(drawn)

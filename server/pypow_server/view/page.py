@@ -5,6 +5,7 @@ Parts marked ``data-live`` are what the script puts in place of the old ones. Ev
 table beside it that says the same in numbers.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -130,7 +131,11 @@ def _difficulty(spans: _Spans) -> str:
         limits = f"{found.least_q / 1024:.4g} to {found.most_q / 1024:.4g}" if found.count else "-"
         cells = (_bits(work(spans.minute).mean_bits), _bits(found.mean_bits), limits)
         rows.append((f"side-{name}", name, cells))
-    figure = lines(_says("Difficulty in bits, mean"), series, show=lambda bits: f"{bits:g}")
+    means = [value for one in series for value in one.values if value is not None] or [16.0]
+    axis = float(math.floor(min(means)) - 1), float(math.ceil(max(means)) + 1)
+    figure = lines(
+        _says("Difficulty in bits, mean"), series, show=lambda bits: f"{bits:g}", axis=axis
+    )
     columns = ("bits, last minute", "bits, 15 minutes", "least to most")
     return _section("difficulty", "Difficulty", figure, columns, rows)
 
