@@ -20,10 +20,10 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
+"""JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
 
 NOT_TAKEN = "the operator of this server does not take this call"
 NOT_NAMED = "expected a Host header with a name of this gate; operators: add it to hosts"
-"""JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
 
 
 @dataclass(frozen=True, slots=True)

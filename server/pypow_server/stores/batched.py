@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the durable stores have in common: ledger and limiter over a connection that blocks."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -182,7 +181,7 @@ class BatchedLedger:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the records and ends the thread."""
-        await asyncio.to_thread(self.close)
+        await self._batches.aclose()
 
     def close(self) -> None:
         """The same, while no event loop runs."""
@@ -233,7 +232,7 @@ class BatchedLimiter:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the store and ends the thread."""
-        await asyncio.to_thread(self._batches.close)
+        await self._batches.aclose()
 
 
 def store_of(

@@ -57,7 +57,7 @@ class WatchedLedger(_Telling):
         self._inner = inner
 
     async def epoch(self) -> int:
-        """The inner ledger's; asked for every request, so only its failures are told."""
+        """The inner ledger's; what it has in mind, so only its failures are told."""
         try:
             return await self._inner.epoch()
         except Exception:
@@ -67,16 +67,17 @@ class WatchedLedger(_Telling):
     async def spend(
         self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
     ) -> Spend:
-        """The inner ledger's."""
-        started_ns, answer = time.time_ns(), None
+        """The inner ledger's; not told where its caller goes away and does not hear how it ends."""
+        started_ns = time.time_ns()
         try:
             answer = await self._inner.spend(
                 key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
             )
-            return answer
-        finally:
-            failed = answer is None or answer is Spend.UNKNOWN
-            self._tell(SPEND, started_ns, answer=answer, failed=failed)
+        except Exception:
+            self._tell(SPEND, started_ns, failed=True)
+            raise
+        self._tell(SPEND, started_ns, answer=answer, failed=answer is Spend.UNKNOWN)
+        return answer
 
     async def release(self, key: bytes) -> None:
         """The inner ledger's."""
