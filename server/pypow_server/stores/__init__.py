@@ -133,8 +133,8 @@ class Allowance:
 class Limiter(Protocol):
     """Counts what principals use of a quota (the generic cell rate algorithm, GCRA).
 
-    A limiter holds back a nuisance, and no money: a gate whose limiter fails lets the call pass that
-    costs nothing, and counts that. What it forgets costs a few free calls.
+    A limiter holds back a nuisance, and no money: a gate whose limiter fails lets the call
+    pass that costs nothing, and counts that. What it forgets costs a few free calls.
     """
 
     async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
