@@ -68,6 +68,7 @@ def test_long_words_of_callers_are_not_remembered(ask: Callable[[Bench, int], No
 def test_without_a_bound_they_would_be(
     module: object, name: str, ask: Callable[[Bench, int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(call, "_KINDS", call._Kinds())  # with room for all of them
     monkeypatch.setattr(module, name, 1 << 20)
     assert grown(ask) > MAY_GROW
 
