@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a Redis is looked for and asked, to the last word, by answers written down here."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 import redis
 
-from pypow_server.stores import StoreError, redis_connection
+from pypow_server.stores import Spend, StoreError, redis_connection
 from pypow_server.stores.redis_address import RedisAddress, read_address
 from pypow_server.stores.redis_connection import Condition, RedisConnection
+from pypow_server.stores.redis_store import open_store
+from support.ledger_contract import spend
+from support.limiter_contract import ask
+from support.redis_server import RedisServer
 
 FIT: Final = {"redis_version": "7.0.15", "maxmemory_policy": "noeviction"}
 NO_RETRY: Final = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "protocol": 2}
@@ -217,3 +222,17 @@ def test_a_fault_without_a_remedy_is_told_as_it_is(answering: type[Answering]) -
     with pytest.raises(StoreError) as caught:
         RedisConnection(_address("//h"), ())
     assert str(caught.value) == "cannot use the Redis at h:6379: odd"
+
+
+def test_what_a_url_opens_spends_and_counts(redis_server: RedisServer) -> None:
+    async def story() -> None:
+        store = open_store(f"{redis_server.rest}?deployment=opened-by-its-url")
+        assert await spend(store.ledger, epoch=await store.ledger.epoch()) is Spend.WON
+        assert (await ask(store.limiter, calls=10)).allowed
+        assert (await ask(store.limiter)).retry_after_ms == 6_000
+        await store.limiter.aclose()
+        with pytest.raises(StoreError, match=r"the Redis limiter at 127\.0\.0\.1:.* is closed"):
+            await ask(store.limiter)
+        await store.ledger.aclose()
+
+    asyncio.run(story())
