@@ -2,18 +2,20 @@
 """How a Redis is looked for and asked, to the last word, by answers written down here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
 import redis
 
-from pypow_server.stores import Spend, StoreError, redis_connection
+from pypow_server.stores import Allowance, Spend, StoreError, redis_connection, redis_records
+from pypow_server.stores.operations import Claim, Release, Take
 from pypow_server.stores.redis_address import RedisAddress, read_address
 from pypow_server.stores.redis_connection import Condition, RedisConnection
+from pypow_server.stores.redis_records import RedisLevels, RedisRecords
 from pypow_server.stores.redis_store import open_store
-from support.ledger_contract import spend
-from support.limiter_contract import ask
+from support.ledger_contract import EXPIRES_AT_MS, NOW_MS, spend
+from support.limiter_contract import TEN, ask
 from support.redis_server import RedisServer
 
 FIT: Final = {"redis_version": "7.0.15", "maxmemory_policy": "noeviction"}
@@ -236,3 +238,34 @@ def test_what_a_url_opens_spends_and_counts(redis_server: RedisServer) -> None:
         await store.ledger.aclose()
 
     asyncio.run(story())
+
+
+class Scripted:
+    """In the place of a `RedisConnection`: each round trip has its replies written down."""
+
+    replies: list[list[Any]]
+
+    def __init__(self, *_: object) -> None:
+        return
+
+    def run(self, calls: Sequence[object]) -> list[Any]:
+        replies = self.replies.pop(0)
+        assert len(replies) == len(calls)
+        return replies
+
+
+def test_a_fault_among_the_replies_is_the_answer_of_those_it_concerns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault = StoreError("odd")
+    quota = Take(b"someone", TEN, NOW_MS, 1)
+    used = [1, NOW_MS, TEN.period_ms]
+    replies = [[[None, 7, 5]], [fault, None], [fault, used]]
+    monkeypatch.setattr(Scripted, "replies", replies, raising=False)
+    monkeypatch.setattr(redis_records, "RedisConnection", Scripted)
+    records = RedisRecords(_address("//h"), high_water_ms=3)
+    assert (records.epoch, records.high_water_ms) == (7, 5)
+    claims = [Claim(key, None, EXPIRES_AT_MS, NOW_MS, 1) for key in (b"a", b"b")]
+    assert records.apply([claims[0], Release(b"a"), claims[1]]) == [fault, None, fault]
+    taken = RedisLevels(_address("//h")).apply([quota, quota])
+    assert taken == [fault, Allowance(allowed=True, remaining=9, retry_after_ms=0)]
