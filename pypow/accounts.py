@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is remembered of those whom calls are charged to: how it grows, fades and ranks them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from . import powers
@@ -150,6 +150,14 @@ def serve(
         account.first_ms,
         now_ms,
     )
+
+
+def refund(account: Account, cost: int) -> Account:
+    """An account that gets back what it was charged for a call that came to nothing.
+
+    It still counts as served. What is then above the burst is cut when the account is next used.
+    """
+    return replace(account, credit=account.credit + cost)
 
 
 def is_known(account: Account, constants: Constants, now_ms: int) -> bool:

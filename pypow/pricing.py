@@ -58,6 +58,7 @@ __all__ = [
     "is_known",
     "may_redeem",
     "networks",
+    "offered",
     "quote",
     "redeem",
     "score",
@@ -89,6 +90,11 @@ class Quote:
     def q(self) -> int:
         """All of it: the difficulty, in 1/1024 bit."""
         return self.base_q + self.weight_q + self.overdraft_q + self.entry_q
+
+    @property
+    def is_base(self) -> bool:
+        """Whether the caller pays what everybody pays, and nothing besides."""
+        return not (self.overdraft_q or self.entry_q)
 
     @property
     def overdraft(self) -> int:
@@ -166,14 +172,29 @@ def quote(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Off
     Raises:
         InvalidInputError: no such weight, or one so heavy that nobody could ever pay for it.
     """
+    missing, level = _missing(principal, weight, tariff, now_ms)
+    known = is_known(principal.leaf, tariff.constants, now_ms)
+    return offered(missing, level, weight, tariff, known=known)
+
+
+def offered(missing: int, level: int, weight: int, tariff: Tariff, *, known: bool) -> Offered:
+    """The quote for what was found of a principal, here or in a store.
+
+    Args:
+        missing: how much credit the call lacks most, in micro-credits.
+        level: where: 0 the leaf's, n that of ``networks[n - 1]``.
+        weight: of the call, 1 to 65535 units.
+        tariff: the constants under the climate of the moment.
+        known: whether the principal is no newcomer.
+
+    Raises:
+        InvalidInputError: as `quote`.
+    """
     constants = tariff.constants
     weight_q = _weight_q(weight, constants)
-    missing, level = _missing(principal, weight, tariff, now_ms)
     overdraft_q = _bits_of(missing, constants)
     room = constants.max_q - constants.base_q - weight_q
-    entry_q = 0
-    if tariff.entry_q and not is_known(principal.leaf, constants, now_ms):
-        entry_q = min(tariff.entry_q, room)
+    entry_q = 0 if known else min(tariff.entry_q, room)
     found = Quote(
         constants.base_q, weight_q, overdraft_q, entry_q, level, _earning_ms(missing, tariff.rate)
     )

@@ -80,5 +80,15 @@ def _shown_cost(asked: "Cost") -> str:
     price = asked.price
     return (
         f"\n{asked.request}: {price.bits:.4g} bits, {count(price.hashes)} hashes, "
-        f"{duration(price.seconds)} ({asked.entry})"
+        f"{duration(price.seconds)} ({asked.entry}){_shown_burst(asked)}"
     )
+
+
+def _shown_burst(asked: "Cost") -> str:
+    if not asked.burst:
+        return ""
+    told = []
+    for one in asked.burst:
+        cost = "not sold" if one.bits is None else f"{one.bits:.4g} bits" if one.bits else "free"
+        told.append(f"call {one.number} {cost}")
+    return f"\nof a burst by a caller with its whole quota: {', '.join(told)}"

@@ -141,31 +141,18 @@ def _constants(policy: Path, call: str | None) -> "Constants":
     Raises:
         InvalidInputError: a file that cannot be read, or a call that has no price.
     """
-    from pypow import difficulty
-    from pypow.tariff import UNIT, Constants
-    from pypow_server.explain import cost
+    from pypow.tariff import Constants
+    from pypow_server.policy import Price
+    from pypow_server.resource import Resource
     from pypow_server.settings import Settings
 
-    settings = Settings.from_env(os.environ, {"config": str(policy)})
-    base_q, free = settings.policy.default.q, settings.policy.default.free
-    burst, period_ms = (free.calls, free.period_ms) if free else (60, 60_000)
-    if call is not None:
-        found = cost(settings, call).price
-        if found is None:
-            raise InvalidInputError(f"--call: expected a call that has a price, got {call!r}")
-        base_q = difficulty.from_bits(found.bits)
-        burst, period_ms = found.free or (60, 60_000)
-    usual = Constants()
-    rate = max(1, burst * UNIT * 1000 // period_ms)
-    return dataclasses.replace(
-        usual,
-        base_q=base_q,
-        burst=burst * UNIT,
-        burst_min=min(usual.burst_min, burst * UNIT),
-        burst_new=min(usual.burst_new, burst * UNIT),
-        rate_max=rate,
-        rate_min=min(usual.rate_min, rate),
-    )
+    rules = Settings.from_env(os.environ, {"config": str(policy)}).policy
+    price: object = rules.default if call is None else rules.terms_of(Resource.parse(call))
+    if not isinstance(price, Price):
+        raise InvalidInputError(f"--call: expected a call that has a price, got {call!r}")
+    if price.meter is None:
+        return Constants.of_quota(60, 60_000, price.q)
+    return dataclasses.replace(price.meter.tariff.constants, base_q=price.q)
 
 
 def _played(

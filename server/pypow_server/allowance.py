@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Free calls: how many a principal may make, before a price or a wait."""
+"""Calls that cost nothing: how many a network may make, before it has to wait."""
 
 import logging
 import math
 
 from . import problems
 from .hearing import Hearing
-from .policy import Price
 from .problems import Problem
 from .stores import Allowance, Limiter, Quota
 
@@ -31,19 +30,6 @@ async def over_limit(limiter: Limiter | None, hearing: Hearing, client: str) -> 
         f"network; wait {wait_s} s",
         retry_after_s=wait_s,
     )
-
-
-async def has_free_call(
-    limiter: Limiter | None, hearing: Hearing, price: Price, client: str
-) -> bool:
-    """Take one of the calls that each principal has free of this price.
-
-    A limiter that cannot tell gives nothing away: the call is still to be had at its price.
-    """
-    if limiter is None or price.free is None:
-        return False
-    found = await _take(limiter, hearing, f"price {price.name} {client}", price.free)
-    return found is not None and found.allowed
 
 
 async def _take(limiter: Limiter, hearing: Hearing, key: str, quota: Quota) -> Allowance | None:

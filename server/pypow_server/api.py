@@ -14,17 +14,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
+from pypow.pricing import Beyond, Quote
 
-from . import problems
+from . import charging, problems
 from .call import PASS_COOKIE, read_accepts, read_call
+from .client_address import client_network
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
 from .reply import Reply, json_reply
 from .resource import Resource
 from .scope import Scope
-from .settlement import settle, store_unavailable
-from .stores import Ledger
+from .settlement import redeem, settle, store_unavailable
+from .stores import Credits, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -146,6 +148,7 @@ def create_api(
     policy: Policy,
     ledger: Ledger,
     clock: Callable[[], int],
+    credit: Credits | None = None,
     secure_cookies: bool = False,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
@@ -155,17 +158,28 @@ def create_api(
         policy: what calls cost.
         ledger: where a redeemed proof is spent.
         clock: Unix milliseconds.
+        credit: the ledger's; without them prices are the same whatever callers use.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
+
+    def client(request: Request) -> str:
+        return client_network(request.scope.get("client"), request.headers.raw, policy.trusted)
 
     @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
         """Get a challenge. Costs nothing and is remembered nowhere."""
         resource, puzzles = _wanted(request, query)
         price = _price(resource, policy)
-        epoch = await _epoch(ledger)
-        issued = rail.challenge(resource, price, puzzles=puzzles, now_ms=clock(), epoch=epoch)
+        epoch, now_ms = await _epoch(ledger), clock()
+        issued = rail.challenge(
+            resource,
+            price,
+            puzzles=puzzles,
+            now_ms=now_ms,
+            epoch=epoch,
+            quote=await _quote(credit, price, client(request), now_ms),
+        )
         return _response(json_reply(200, issued.published()))
 
     @api.post(
@@ -183,10 +197,16 @@ def create_api(
         """Redeem a proof: it is spent, and buys a pass."""
         proof, resource = await _read_proof(request)
         now_ms = clock()
-        exchange = rail.exchange(proof, resource, _price(resource, policy), now_ms=now_ms)
+        price = _price(resource, policy)
+        exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
-        problem = await settle(ledger, exchange.spend, now_ms=now_ms)
+        paid, meter = exchange.paid, price.meter
+        if meter is None or credit is None:
+            problem = await settle(ledger, exchange.spend, now_ms=now_ms)
+        else:
+            charge = meter.charge(client(request), calls=paid.calls, overdraft=paid.overdraft)
+            problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
         if problem is not None:
             raise RefusedError(problem)
         bought = exchange.bought
@@ -249,6 +269,19 @@ async def _epoch(ledger: Ledger) -> int:
         return await ledger.epoch()
     except Exception as error:  # any store's fault; a challenge without it could not be redeemed
         raise RefusedError(store_unavailable()) from error
+
+
+async def _quote(credit: Credits | None, price: Price, client: str, now_ms: int) -> Quote | None:
+    """What a call of this price costs this caller; None where that is what it costs everybody."""
+    if credit is None or price.meter is None:
+        return None
+    try:
+        found = await charging.quote(credit, price.meter, client, now_ms=now_ms)
+    except Exception as error:  # noqa: BLE001 - any store's fault
+        found = charging.untold(price, error)
+    if isinstance(found, Beyond):
+        raise RefusedError(charging.overdrawn(found))
+    return found
 
 
 def _price(resource: Resource | None, policy: Policy) -> Price:

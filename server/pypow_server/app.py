@@ -152,6 +152,7 @@ class App:
             rails=(self._rules.rail,),
             ledger=self._store.ledger,
             policy=policy,
+            credit=self._store.credits,
             limiter=self._store.limiter,
             recorders=self.telemetry.recorders,
         )
@@ -181,6 +182,7 @@ class App:
             policy=policy,
             ledger=self._store.ledger,
             clock=wall_clock_ms,
+            credit=self._store.credits,
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)

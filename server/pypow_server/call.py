@@ -30,6 +30,9 @@ NO_ROUTING = RoutingHeaders()
 HEAD_LIMIT = 32 * 1024
 """Octets of all header names and values together."""
 
+FIELD_LIMIT = 512
+"""Header fields: to keep one more of a name takes as long as all that were kept of it."""
+
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 512
 """Octets of a field name whose kind is remembered, and how many are: callers think of many."""
 
@@ -49,7 +52,7 @@ _REROUTING = {
 }  # fmt: skip
 """With these, frameworks let a caller run another method or path than the one that was priced."""
 
-
+_PASS_PREFIX = PREFIX.encode()
 _LONGEST_AUTHORIZATION = 256
 """Octets: a pass fits, and its holder sends it with every call."""
 
@@ -178,9 +181,14 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
     if not method.isupper() and method != method.upper():
         # Clients and frameworks raise it: what is no POST here would be one at the upstream.
         return problems.bad_request(f"expected a method in capitals, got {method[:40]!a}")
+    fields = scope["headers"]
+    if len(fields) > FIELD_LIMIT:
+        return problems.headers_too_large(
+            f"expected at most {FIELD_LIMIT} header fields, got {len(fields)}"
+        )
     scan = _Scan()
     try:
-        octets = scan.take_all(scope["headers"])
+        octets = scan.take_all(fields)
         accepts = read_accepts(scan.accepts) if scan.accepts else None
     except InvalidInputError as error:
         return problems.bad_request(str(error))
@@ -190,7 +198,7 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         )
     if len(scan.authorizations) > 1 and len(set(scan.authorizations)) > 1:
         return problems.conflicting_credentials("expected one Authorization header, got several")
-    client = client_of(scope.get("client"), scope["headers"], trusted)
+    client = client_of(scope.get("client"), fields, trusted)
     return Call(
         method,
         raw_path(scope),
@@ -314,7 +322,8 @@ class _Scan:
 
     def _take_authorization(self, value: bytes) -> None:
         self.authorizations += (value,)
-        remembered = len(value) <= _LONGEST_AUTHORIZATION
+        # Only what holds a pass: the others come once, or are the upstream's secrets.
+        remembered = len(value) <= _LONGEST_AUTHORIZATION and _PASS_PREFIX in value
         found = (_credential if remembered else _credential.__wrapped__)(value)
         if found is None:
             self.kept.append((b"authorization", value))
@@ -348,7 +357,7 @@ def _credential(authorization: bytes) -> Presented | None:
     rest = rest.strip(b" \t")
     if scheme.lower() == b"pow":
         return Presented(Form.AUTHORIZATION, rest)
-    if scheme.lower() == b"bearer" and rest.startswith(PREFIX.encode()):
+    if scheme.lower() == b"bearer" and rest.startswith(_PASS_PREFIX):
         return Presented(Form.PASS, rest)
     return None
 

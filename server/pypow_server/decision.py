@@ -38,7 +38,8 @@ class Decision:
         principal: who was charged; None for nobody.
         method: HTTP's or MCP's, as the caller wrote it.
         name: path or tool, as the caller wrote it.
-        limiter_failed: whether a limiter was asked that could not tell, and held nothing back.
+        limiter_failed: whether a limiter was asked that could not tell, and held nothing back; or
+            what the caller used could not be told, and it got nothing free.
         traceparent: the trace that an MCP message names in its ``_meta`` (W3C Trace Context),
             as the caller wrote it; None without one.
         q: work in 1/1024 bit: paid, of what was admitted by it; asked, of what was refused for

@@ -4,10 +4,11 @@
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pypow import difficulty
+from pypow.pricing import Account, Beyond, Principal, admit, quote
 from pypow.profiles import Device, device_of
 from pypow.solve_times import solve_times
 
@@ -20,6 +21,7 @@ from .settings import Settings
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
+_BURST: Final = (1, 61, 100)
 _OVERRIDING: Final = ("PUT", "PATCH", "DELETE")
 
 
@@ -49,6 +51,19 @@ class PriceLine:
 
 
 @dataclass(frozen=True, slots=True)
+class BurstCall:
+    """One of many calls that a caller makes at once who has its whole quota.
+
+    Attributes:
+        number: which of them, from 1.
+        bits: what it costs; 0 where it is free, None where it is not sold.
+    """
+
+    number: int
+    bits: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What one call would cost.
 
@@ -57,11 +72,13 @@ class Cost:
         entry: what decides: a price's entry, ``free``, ``allow`` or ``deny``; ``none`` for a
             WebSocket where MCP is spoken. Rows about networks are left out.
         price: None for what is free or refused.
+        burst: what some of a hundred calls at once cost, where prices follow use.
     """
 
     request: str
     entry: str
     price: PriceLine | None
+    burst: tuple[BurstCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,27 @@ def cost(settings: Settings, request: str) -> Cost:
     terms = settings.policy.terms_of(resource)
     if isinstance(terms, Unpriced):
         return Cost(request, terms.entry, None)
-    return Cost(request, terms.name, _line(terms, settings.rows.profile))
+    return Cost(request, terms.name, _line(terms, settings.rows.profile), _burst(terms))
+
+
+def _burst(price: Price) -> tuple[BurstCall, ...]:
+    meter = price.meter
+    if meter is None:
+        return ()
+    constants = meter.tariff.constants
+    caller = Principal(replace(Account.new(constants, 0), credit=constants.burst))
+    told = []
+    for number in range(1, max(_BURST) + 1):
+        found = quote(caller, meter.weight, meter.tariff, 0)
+        if isinstance(found, Beyond):
+            bits = None
+        else:
+            is_free = price.free is not None and found.is_base
+            bits = 0.0 if is_free else difficulty.bits(found.q)
+            caller = admit(caller, meter.weight, meter.tariff, 0).principal
+        if number in _BURST:
+            told.append(BurstCall(number, bits))
+    return tuple(told)
 
 
 def _line(price: Price, profile: str) -> PriceLine:
@@ -150,6 +187,13 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
                 f"{settings.lifetime_s} s: about one proof in "
                 f"{math.exp(settings.lifetime_s / line.seconds):.3g} comes too late"
             )
+    if settings.rows.pricing.replicas > 1 and not settings.store_url.startswith(
+        ("memory", "sqlite")
+    ):
+        yield (
+            "[pricing] replicas is for gates that share no store; with this one, each call counts "
+            f"{settings.rows.pricing.replicas} times"
+        )
     yield from _exposures(settings)
 
 

@@ -10,25 +10,29 @@ charged in ``scope["pypow.principal"]``.
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final, assert_never
 
-from . import problems
-from .allowance import has_free_call, over_limit
+from pypow.pricing import Beyond, Offered
+
+from . import charging, problems
+from .allowance import over_limit
 from .call import Call, read_call
 from .decision import Recorder
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
 from .mcp_message import Fault
+from .meter import Meter
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Absent, Admit, Rail, Refuse
+from .rails import Absent, Admit, Claim, Rail, Refuse
 from .reply import Reply
 from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
-from .settlement import release, settle, store_unavailable
-from .stores import Ledger, Limiter
+from .settlement import redeem, release, settle, store_unavailable
+from .stores import Charge, Credits, Ledger, Limiter
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -56,6 +60,7 @@ class Gate:
         rails: Sequence[Rail],
         ledger: Ledger,
         policy: Policy,
+        credit: Credits | None = None,
         limiter: Limiter | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
@@ -69,8 +74,9 @@ class Gate:
             rails: ways to earn admission; the first that admits is charged.
             ledger: remembers what is spent.
             policy: what is asked of whom.
-            limiter: counts free calls; without one nothing is held back, and no priced call is
-                free.
+            credit: the ledger's; without them every price is the same whatever its callers use,
+                and no priced call is free.
+            limiter: counts calls that cost nothing; without one none is held back.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
@@ -79,6 +85,7 @@ class Gate:
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
         self._ledger = ledger
+        self._credit = credit
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -86,7 +93,7 @@ class Gate:
 
     def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
         """Judge requests that begin from now on by these."""
-        self._rulebook = Rulebook(policy, tuple(rails))
+        self._rulebook = self._rulebook.followed_by(policy, tuple(rails), now_ms=self._clock())
 
     @property
     def policy(self) -> Policy:
@@ -103,6 +110,7 @@ class Gate:
             policy=replace(
                 rulebook.policy, default=price, entries=(Entry("*", price),), mcp_paths=()
             ),
+            credit=self._credit,
             limiter=self._limiter,
             recorders=self._recorders,
             clock=self._clock,
@@ -131,17 +139,25 @@ class Gate:
         if answer is None and call is not None and call.method == "OPTIONS":
             answer = _preflight(call)
         if answer is None or hearing.is_observed:
-            await self._pass_on(hearing.scope_for_app(), hearing.receive, send, hearing.admission)
+            await self._pass_on(
+                hearing.scope_for_app(), hearing.receive, send, hearing.admission, hearing.charge
+            )
         else:
             await answer(scope, receive, send)
 
     async def _pass_on(
-        self, scope: Scope, receive: Receive, send: Send, admission: Admit | None
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        admission: Admit | None,
+        charge: Charge | None = None,
     ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
         answering: _Answering | None = None
         if admission is not None and (admission.spend or admission.bought):
-            answering = _Answering(self._ledger, scope, send, admission)
+            give_back = partial(self._give_back, admission.spend, charge)
+            answering = _Answering(give_back, scope, send, admission)
         try:
             await self._app(scope, receive, answering or send)
         finally:
@@ -207,21 +223,63 @@ class Gate:
         if isinstance(judged, Admit):
             problem = None
             if judged.spend is not None:
-                problem = await settle(self._ledger, judged.spend, now_ms=hearing.now_ms)
+                problem = await self._spend(hearing, call, price, judged, judged.spend)
             if problem is None:
                 hearing.admission = judged
                 return None
         else:
             problem = judged or problems.work_required(_NOTHING_CAME)
-            if (
-                problem.status == 402
-                and price.free is not None
-                and await has_free_call(self._limiter, hearing, price, call.client)
-            ):
+        if problem.status not in (402, 429):
+            return problem
+        if price.meter is not None and self._credit is not None:
+            take_free = price.free is not None and not isinstance(judged, Admit)
+            found = await self._quote(
+                self._credit, price.meter, hearing, call, price, take_free=take_free
+            )
+            if found is None:
                 return None
-        if problem.status == 402 and not hearing.is_observed:
-            return await self._offer(hearing, call, price, problem)
-        return problem
+            if isinstance(found, Beyond):
+                return charging.overdrawn(found) if problem.status == 402 else problem
+            hearing.quote = found
+        return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
+
+    async def _spend(
+        self, hearing: Hearing, call: Call, price: Price, judged: Admit, claim: Claim
+    ) -> Problem | None:
+        paid, now_ms = judged.paid, hearing.now_ms
+        if paid is not None and price.meter is not None and self._credit is not None:
+            meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
+            if meter is not None:
+                charge = meter.charge(call.client, calls=paid.calls, overdraft=paid.overdraft)
+                problem = await redeem(self._credit, claim, charge, now_ms=now_ms)
+                hearing.charge = charge if problem is None else None
+                return problem
+        return await settle(self._ledger, claim, now_ms=now_ms)
+
+    async def _quote(
+        self,
+        credit: Credits,
+        meter: Meter,
+        hearing: Hearing,
+        call: Call,
+        price: Price,
+        *,
+        take_free: bool,
+    ) -> Offered | None:
+        """What the call costs its caller; None when it was free, and is charged."""
+        try:
+            return await charging.quote(
+                credit, meter, call.client, now_ms=hearing.now_ms, take_free=take_free
+            )
+        except Exception as error:  # noqa: BLE001 - any store's fault
+            hearing.limiter_failed = True
+            return charging.untold(price, error)
+
+    async def _give_back(self, claim: Claim | None, charge: Charge | None) -> None:
+        if claim is not None and charge is not None and self._credit is not None:
+            await self._credit.give_back(claim.key, charge)
+        elif claim is not None:
+            await self._ledger.release(claim.key)
 
     async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:
         try:
@@ -230,7 +288,7 @@ class Gate:
             _LOG.exception("the ledger does not tell its epoch")
             return store_unavailable()
         hearing.offers = [
-            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch)
+            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch, quote=hearing.quote)
             for rail in hearing.rulebook.rails
         ]
         return problem
@@ -257,8 +315,14 @@ class _Answering:
     at the end, since a caller who went away gets no response and comes back.
     """
 
-    def __init__(self, ledger: Ledger, scope: Scope, send: Send, admission: Admit) -> None:
-        self._ledger = ledger
+    def __init__(
+        self,
+        give_back: Callable[[], Coroutine[None, None, None]],
+        scope: Scope,
+        send: Send,
+        admission: Admit,
+    ) -> None:
+        self._give_back = give_back
         self._scope = scope
         self._send = send
         self._owed = admission.spend
@@ -273,7 +337,7 @@ class _Answering:
     async def give_back(self) -> None:
         claim, self._owed = self._owed, None
         if claim is not None and self._scope.get(UPSTREAM_REACHED) is False:
-            await release(self._ledger, claim)
+            await release(self._give_back)
 
     def _with_pass(self, message: Message) -> Message:
         """With the pass that the caller bought; it is for no cache to keep."""

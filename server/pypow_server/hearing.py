@@ -3,16 +3,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from pypow.pricing import Quote
+from pypow.wire import MAX_LIFETIME_S
 
 from . import carriers
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .mcp_message import Fault
+from .meter import Meter
 from .policy import UNPRICED, Policy, Price
 from .problems import Problem
 from .rails import Admit, Offer, Rail
 from .reply import Reply
 from .scope import Receive, Scope
+from .stores import Charge
+
+_MOST_FORMER: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +30,34 @@ class Rulebook:
     Attributes:
         policy: what is asked of whom.
         rails: ways to earn admission; the first that admits is charged.
+        former: policies of which challenges may still be out, the latest first, and until when
+            (Unix milliseconds) each was in force.
     """
 
     policy: Policy
     rails: tuple[Rail, ...]
+    former: tuple[tuple[int, Policy], ...] = ()
+
+    def followed_by(self, policy: Policy, rails: tuple[Rail, ...], *, now_ms: int) -> "Rulebook":
+        """The rulebook that comes after this one."""
+        out_ms = now_ms - 1000 * MAX_LIFETIME_S
+        former = [(now_ms, self.policy), *(one for one in self.former if one[0] > out_ms)]
+        return Rulebook(policy, rails, tuple(former[:_MOST_FORMER]))
+
+    def meter(self, price: Price, *, issued_at_ms: int) -> Meter | None:
+        """By what a challenge of this price is charged: by the policy under which it was issued.
+
+        So no change of policy makes finished work wait.
+        """
+        now = price.meter
+        if now is None or not self.former:
+            return now
+        then = None
+        for until_ms, policy in self.former:
+            if issued_at_ms >= until_ms:
+                break
+            then = policy.named(price.name)
+        return now if then is None or then.meter is None else then.meter
 
 
 @dataclass(slots=True)
@@ -43,7 +75,9 @@ class Hearing:
         admission: what was admitted, and by which rail; its spend was won.
         offers: what would earn admission.
         fault: what is wrong with the MCP message.
-        limiter_failed: whether a limiter was asked and could not tell.
+        limiter_failed: whether a limiter was asked and could not tell, or what callers used.
+        quote: what the call costs this caller; None where that is what it costs everybody.
+        charge: what was charged with the spend; None for nothing.
     """
 
     scope: Scope = field(repr=False)
@@ -58,6 +92,8 @@ class Hearing:
     offers: Sequence[Offer] = ()
     fault: Fault | None = None
     limiter_failed: bool = False
+    quote: Quote | None = None
+    charge: Charge | None = None
 
     @property
     def is_observed(self) -> bool:

@@ -18,6 +18,7 @@ from .call import Call
 from .client_address import NOBODY, TrustedProxies
 from .match import Match
 from .mcp_message import Kind, McpMessage
+from .meter import STATIC, Meter, Pricing, meter_of
 from .resource import Resource, http_resource, is_canonical
 from .stores import Quota
 
@@ -80,6 +81,8 @@ class Price:
         free: what each principal may use of it without paying; None for nothing.
         sells: the pass that a proof of this price buys; None for a pass for one call.
         observe: decide about it, and let every call through.
+        pricing: how it follows use.
+        meter: what its calls charge whom; None where it is the same whatever is used.
     """
 
     name: str
@@ -88,6 +91,8 @@ class Price:
     free: Quota | None = None
     sells: PassTerms | None = None
     observe: bool = False
+    pricing: Pricing = STATIC
+    meter: Meter | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not difficulty.MIN_Q <= self.q <= difficulty.MAX_SUB_Q:
@@ -98,6 +103,11 @@ class Price:
             raise InvalidInputError(
                 f"price {self.name!r}: expected a weight of 1 to {MAX_WEIGHT}, got {self.weight}"
             )
+        try:
+            meter = meter_of(self.name, self.q, self.weight, free=self.free, pricing=self.pricing)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"price {self.name!r}: {error}") from None
+        object.__setattr__(self, "meter", meter)
 
 
 DEFAULT_PRICE = Price("default", DEFAULT_BITS * difficulty.STEPS_PER_BIT)
@@ -177,6 +187,7 @@ class Policy:
     observe: bool = False
     trusted: TrustedProxies = NOBODY
     dearest: Price = field(init=False, compare=False)
+    _named: dict[str, Price] = field(init=False, repr=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _http_price: Callable[[str, bytes], tuple[Price | None, Price | None]] = field(
         init=False, repr=False, compare=False
@@ -185,15 +196,19 @@ class Policy:
     def __post_init__(self) -> None:
         listed = (entry.price for entry in self.entries if entry.price is not FREE)
         highest = max((self.default, *listed), key=lambda price: (price.q, price.weight))
-        object.__setattr__(self, "dearest", Price(DEAREST, highest.q, highest.weight))
+        dearest = Price(DEAREST, highest.q, highest.weight, pricing=highest.pricing)
+        object.__setattr__(self, "dearest", dearest)
         paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
         object.__setattr__(self, "_mcp_paths", paths)
         remembering = functools.lru_cache(maxsize=1024)(self._find_http_price)
         object.__setattr__(self, "_http_price", remembering)
-        self._require_own_names()
+        named = {DEAREST: dearest, **self._own_names()}
+        object.__setattr__(self, "_named", named)
 
-    def _require_own_names(self) -> None:
-        """Refuse prices that differ and share a name: what one sells would be good for the other.
+    def _own_names(self) -> dict[str, Price]:
+        """The prices by name; those that differ and share one are refused.
+
+        What one of them sells would be good for the other.
 
         A row below another price of the same match is never reached, and left out.
         """
@@ -212,6 +227,16 @@ class Policy:
                     f"expected one price named {price.name!r}, got two that differ: passes and "
                     "free calls are good for every price of a name; name one of them otherwise"
                 )
+        return named
+
+    def named(self, name: str) -> Price | None:
+        """The price of this name, if there is one that is ever reached."""
+        return self._named.get(name)
+
+    @property
+    def is_metered(self) -> bool:
+        """Whether any price follows what its callers use."""
+        return any(price.meter is not None for price in self._named.values())
 
     def is_mcp(self, call: Call) -> bool:
         """Whether the call's path is one where MCP is spoken."""
@@ -327,7 +352,7 @@ def priced(name: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Price:
         InvalidInputError: bits out of range.
     """
     q = difficulty.from_bits(bits)
-    return Price(name, q, relative_weight(q, default=default))
+    return Price(name, q, relative_weight(q, default=default), pricing=default.pricing)
 
 
 def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:

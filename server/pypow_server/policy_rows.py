@@ -9,6 +9,7 @@ from pypow.calibrate import MAX_P99_MS, require_quick
 from pypow.profiles import DEFAULT_DEVICE, device_of
 
 from .access import Access
+from .meter import STATIC, Pricing
 from .policy import Entry, PassTerms, Price, relative_weight
 from .stores import Quota
 
@@ -43,6 +44,7 @@ class Rows:
         default_free: free calls of what no row is about.
         default_sells: the pass that a proof of the default price buys.
         profile: whose speed made work of times; what `profiles.device_of` knows.
+        pricing: how prices follow use.
         max_p99_ms: what all but one in a hundred of its solves may take, in milliseconds.
     """
 
@@ -53,6 +55,7 @@ class Rows:
     default_sells: PassTerms | None = None
     profile: str = DEFAULT_DEVICE
     max_p99_ms: float = MAX_P99_MS
+    pricing: Pricing = STATIC
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.
@@ -70,6 +73,7 @@ class Rows:
             difficulty.from_bits(bits),
             free=self.default_free,
             sells=self.default_sells,
+            pricing=self.pricing,
         )
 
     def entries(self, default: Price) -> tuple[Entry, ...]:
@@ -85,6 +89,7 @@ def _price(row: PriceRow, default: Price) -> Price:
         free=row.free,
         sells=row.sells,
         observe=row.observe,
+        pricing=default.pricing,
     )
 
 

@@ -20,10 +20,10 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
+"""JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
 
 NOT_TAKEN = "the operator of this server does not take this call"
 NOT_NAMED = "expected a Host header with a name of this gate; operators: add it to hosts"
-"""JSON-RPC 2.0 section 5.1; the last one is MCP 2026-07-28's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,20 @@ def misdirected(detail: str) -> Problem:
 def rate_limited(detail: str, *, retry_after_s: int = 1) -> Problem:
     """The network made more free calls than it may."""
     return Problem("rate-limited", "Too many free calls", 429, detail, retry_after_s=retry_after_s)
+
+
+def overdrawn(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The caller used so much that the call is not sold for a while."""
+    return Problem(
+        "overdrawn", "Too much was used to go on now", 429, detail, retry_after_s=retry_after_s
+    )
+
+
+def early(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The proof stands, and pays for less overdraft than there is now."""
+    return Problem(
+        "early", "The proof pays for less than was used", 429, detail, retry_after_s=retry_after_s
+    )
 
 
 def store_unavailable(detail: str) -> Problem:

@@ -6,7 +6,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from pypow.profiles import DEFAULT_DEVICE, Device, device_of
 from . import setting_texts
 from .access import Access
 from .match import Match
+from .meter import STATIC, Pricing
 from .policy import DEFAULT_PRICE, RESERVED, PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
 from .stores import Quota
@@ -139,6 +140,25 @@ class _Reading:
             return MAX_P99_MS
         return self._read(("work", "max_p99"), setting_texts.p99_ms, said)
 
+    @property
+    def pricing(self) -> Pricing:
+        said = self.document.pricing
+        ways: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "quota": ("quota", setting_texts.quota_or_none),
+            "max_bits": ("max_q", setting_texts.cap_q),
+            "max_overdraft": ("max_overdraft_q", setting_texts.overdraft_q),
+            "replicas": ("replicas", setting_texts.between(1, 16, "gates")),
+        }
+        given = said.model_dump(exclude_none=True)
+        return replace(
+            STATIC,
+            **{
+                name: self._read(("pricing", key), parse, given[key])
+                for key, (name, parse) in ways.items()
+                if key in given
+            },
+        )
+
     def settings(self) -> FileSettings:
         document = self.document
         rows = Rows(
@@ -149,6 +169,7 @@ class _Reading:
             default_sells=self._pass(("default",), document.default),
             profile=self.profile,
             max_p99_ms=self.max_p99_ms,
+            pricing=self.pricing,
         )
         return FileSettings(self._texts(), rows, self._q(("default",), document.default))
 
@@ -168,10 +189,13 @@ class _Reading:
             raise InvalidInputError(
                 f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
             )
+        free = self._quota(place, table)
+        if free is not None:
+            self._read((*place, "free"), lambda quota: self.pricing.constants(quota, q), free)
         return PriceRow(
             match.text,
             q,
-            self._quota(place, table),
+            free,
             self._pass(place, table),
             observe=table.mode == "observe",
         )

@@ -17,6 +17,7 @@ from pypow.errors import InvalidInputError
 
 from .access import parse_network
 from .client_address import TrustedProxies
+from .meter import MAX_BITS
 from .policy import PassTerms
 from .resource import is_canonical
 from .stores import Quota, without_secrets
@@ -24,6 +25,8 @@ from .stores import Quota, without_secrets
 _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
 _MAX_QUOTA_CALLS = 1_000_000
 _MAX_DIGITS = 18
+_MAX_OVERDRAFT_BITS = 25
+"""A challenge has room for no more, beside what newcomers pay."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
 
@@ -201,6 +204,20 @@ def quota(text: str) -> Quota:
 def quota_or_none(text: str) -> Quota | None:
     """Read a quota, or ``none``."""
     return None if text == "none" else quota(text)
+
+
+def cap_q(number: float) -> int:
+    """Read the highest price of all in bits, into 1/1024 bit."""
+    if not 8 <= number <= MAX_BITS:
+        raise InvalidInputError(f"expected 8 to {MAX_BITS:g} bits, got {number!r}")
+    return difficulty.from_bits(number)
+
+
+def overdraft_q(number: float) -> int:
+    """Read how many bits a price may rise by, into 1/1024 bit."""
+    if not 1 <= number <= _MAX_OVERDRAFT_BITS:
+        raise InvalidInputError(f"expected 1 to {_MAX_OVERDRAFT_BITS} bits, got {number!r}")
+    return difficulty.from_bits(number)
 
 
 def pass_terms(text: str) -> PassTerms:

@@ -219,6 +219,7 @@ class Settings:
             if (value := getattr(self, name)) is not None:
                 _labelled(name, said["check"], value)
         _labelled("bits", self.rows.require_quick, self.bits)
+        self.rows.entries(self.rows.default(self.bits))  # each price says what it cannot be
 
     @classmethod
     def from_env(

@@ -3,12 +3,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from typing import assert_never
 
-from . import problems
+from . import charging, problems
 from .problems import Problem
 from .rails import Claim
-from .stores import Ledger, Spend
+from .stores import Charge, Credits, Early, Ledger, Spend
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -30,9 +31,32 @@ async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None
     except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
         _LOG.exception("the ledger failed in a spend")
         return store_unavailable()
-    if spent is Spend.WON:
-        return None
+    return None if spent is Spend.WON else _refusal(spent)
+
+
+async def redeem(credit: Credits, claim: Claim, charge: Charge, *, now_ms: int) -> Problem | None:
+    """Spend ``claim`` and charge for it; None when it is won. As `settle` otherwise."""
+    try:
+        spent = await credit.redeem(
+            claim.key,
+            epoch=claim.epoch,
+            expires_at_ms=claim.expires_at_ms,
+            now_ms=now_ms,
+            limit=claim.limit,
+            charge=charge,
+        )
+    except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
+        _LOG.exception("the ledger failed in a spend")
+        return store_unavailable()
+    if isinstance(spent, Early):
+        return charging.early(spent)
+    return None if spent is Spend.WON else _refusal(spent)
+
+
+def _refusal(spent: Spend) -> Problem:
     match spent:
+        case Spend.WON:
+            raise AssertionError("what was won is not refused")
         case Spend.LOST:
             return problems.already_spent(
                 "this proof or pass was used up before; solve a fresh challenge"
@@ -47,13 +71,13 @@ async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None
             assert_never(never)
 
 
-async def release(ledger: Ledger, claim: Claim) -> None:
+async def release(give_back: Callable[[], Coroutine[None, None, None]]) -> None:
     """Give a use back after the upstream was provably not reached.
 
     A failure is only logged: the loss is one proof, and the caller still needs its answer.
     """
     try:
-        await asyncio.shield(ledger.release(claim.key))
+        await asyncio.shield(give_back())
     except Exception:  # noqa: BLE001 - any store's fault; the response must still go out
         _LOG.exception("a spend could not be given back")
 

@@ -16,7 +16,7 @@ from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
 from .stores import Store
-from .stores.watched import WatchedLedger, Watcher
+from .stores.watched import WatchedCredits, WatchedLedger, Watcher
 from .tracing import Tracing
 from .view.activity import Activity
 
@@ -83,11 +83,16 @@ class Telemetry:
         self.recorders: Sequence[Recorder] = tuple(recorders)
 
     def store(self, inner: Store) -> Store:
-        """The store, its ledger watched."""
+        """The store, its ledger watched, with its credits."""
         if inner.entries is not None:
             tell = partial(self.metrics.spent_entries, self._store)
             self._entries = SpentEntries(inner.entries, tell)
-        return replace(inner, ledger=WatchedLedger(inner.ledger, self._watchers()))
+        watchers = self._watchers()
+        return replace(
+            inner,
+            ledger=WatchedLedger(inner.ledger, watchers),
+            credits=WatchedCredits(inner.credits, watchers),
+        )
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its media type.

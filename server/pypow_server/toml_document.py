@@ -118,6 +118,17 @@ class AccessTable(_Table):
     match: str | None = _said("As in [[price]].")
 
 
+class PricingTable(_Table):
+    """How prices follow what their callers use."""
+
+    quota: str | None = _said(
+        'What each caller may use before calls cost more: "60/60s", or "none".'
+    )
+    max_bits: float | None = _said("No call costs more, in bits.")
+    max_overdraft: float | None = _said("How many bits use may add; beyond, callers wait.")
+    replicas: int | None = _said("Gates that share callers and no store, 1 to 16.")
+
+
 class KeysTable(_Table):
     """The secrets that challenges and passes are signed with."""
 
@@ -157,6 +168,7 @@ class Document(_Table):
     work: WorkTable = WorkTable()
     default: DefaultTable = DefaultTable()
     price: list[PriceTable] = []
+    pricing: PricingTable = PricingTable()
     allow: list[AccessTable] = []
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()

@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pypow.errors import InvalidInputError
+from pypow.pricing import Offered
 from pypow_server.access import Access
 from pypow_server.decision import Decision, Outcome
+from pypow_server.gate import Gate
 from pypow_server.match import Match
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.resource import Resource
-from pypow_server.stores import Quota
-from support.gated import EASY, HOST, Bench, document, offers, solution, solved
+from pypow_server.stores import Charge, Quota, StoreError
+from support.gated import EASY, HOST, Bench, CountingLedger, document, offers, solution, solved
 from support.limiters import CountingLimiter, FailingLimiter
 
 OFFICE = Access(networks=("198.51.100.0/24", "2001:db8:1::/48"))
@@ -185,53 +187,65 @@ FREE_TWICE = Price("search", EASY.q, free=TWO)
 def test_past_its_free_calls_a_principal_pays_the_price() -> None:
     policy = Policy(default=EASY, entries=(Entry("GET /search", FREE_TWICE),))
     bench = Bench(policy=policy, limiter=CountingLimiter())
-    statuses = [bench.send("GET", "/search").status for _ in range(3)]
-    assert statuses == [200, 200, 402]
+    statuses = [bench.send("GET", "/search").status for _ in range(2)]
+    bench.clock.now_ms += 60_000  # a newcomer has a part of the quota, and grows into it
+    statuses += [bench.send("GET", "/search").status for _ in range(3)]
+    assert statuses == [200, 402, 200, 200, 402]
     assert bench.send("GET", "/search", client="203.0.113.5").status == 200
     paid = solution(solved(offers(bench.send("GET", "/search"))[0]))
     assert bench.send("GET", "/search", paid).status == 200
     outcomes = [one.outcome for one in bench.decisions]
-    assert outcomes.count(Outcome.FREE) == 3
+    assert outcomes.count(Outcome.FREE) == 4
     assert {one.entry for one in bench.decisions} == {"search"}
 
 
 def test_a_proof_is_judged_before_a_free_call_is_taken() -> None:
-    limiter = CountingLimiter()
     policy = Policy(default=EASY, entries=(Entry("GET /search", FREE_TWICE),))
-    bench = Bench(policy=policy, limiter=limiter)
-    for _ in range(2):
-        bench.send("GET", "/search")
+    bench = Bench(policy=policy)
+    bench.send("GET", "/search")
     paid = solution(bench.proof("GET", "/search"))
-    limiter.taken.clear()
+    asked = bench.ledger.quotes
+    bench.clock.now_ms += 60_000
     assert bench.send("GET", "/search", paid).status == 200
-    assert (sum(limiter.taken.values()), bench.ledger.spends) == (0, 1)
+    assert (bench.ledger.quotes - asked, bench.ledger.spends) == (0, 1)
 
 
 def test_a_replayed_proof_buys_no_free_call() -> None:
-    limiter = CountingLimiter()
     policy = Policy(default=EASY, entries=(Entry("GET /search", FREE_TWICE),))
-    bench = Bench(policy=policy, limiter=limiter)
-    for _ in range(2):
-        bench.send("GET", "/search")
+    bench = Bench(policy=policy)
+    bench.send("GET", "/search")
     paid = solution(bench.proof("GET", "/search"))
     bench.send("GET", "/search", paid)
-    limiter.taken.clear()
+    bench.clock.now_ms += 60_000
     assert bench.send("GET", "/search", paid).status == 402
+
+
+class CannotTell(CountingLedger):
+    """Does not know what anybody used."""
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        raise StoreError("out of reach")
 
 
 def test_a_limiter_that_fails_holds_nothing_back_and_gives_nothing_away() -> None:
     policy = Policy(
         default=EASY, entries=(Entry("GET /search", FREE_TWICE),), free_limit=Quota(1, 1000)
     )
-    bench = Bench(policy=policy, limiter=FailingLimiter())
+    bench = Bench(policy=policy, limiter=FailingLimiter(), ledger=CannotTell())
     assert {bench.send("GET", "/.well-known/x").status for _ in range(3)} == {200}
     assert bench.send("GET", "/search").status == 402
     assert all(one.limiter_failed for one in bench.decisions)
 
 
-def test_without_a_limiter_a_price_has_no_free_calls() -> None:
-    bench = Bench(policy=Policy(default=EASY, entries=(Entry("GET /search", FREE_TWICE),)))
+def test_without_credits_a_price_has_no_free_calls() -> None:
+    ledger = CountingLedger()
+    bench = Bench(policy=Policy(default=FREE_TWICE), ledger=ledger)
+    bench.gate = Gate(
+        bench.app, rails=[bench.rail], ledger=ledger, policy=bench.policy, clock=bench.clock,
+        recorders=[bench.decisions.append],
+    )  # fmt: skip
     assert bench.send("GET", "/search").status == 402
+    assert bench.send("GET", "/search", solution(bench.proof("GET", "/search"))).status == 200
     assert not bench.decisions[0].limiter_failed
 
 

@@ -74,7 +74,7 @@ def test_every_failure_of_a_ledger_is_logged_for_its_operator(
 ) -> None:
     ledger = FailingLedger(answer=StoreError("gone"))
     asyncio.run(settle(ledger, CLAIM, now_ms=NOW_MS))
-    asyncio.run(release(ledger, CLAIM))
+    asyncio.run(release(lambda: ledger.release(CLAIM.key)))
     assert document(Bench(ledger=ledger).send("GET"))["detail"] == CANNOT_TELL
     failures = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert all(one.exc_info is not None for one in failures)

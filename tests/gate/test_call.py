@@ -279,6 +279,18 @@ def test_a_head_is_as_long_as_it_may_be_and_no_longer() -> None:
     assert read.detail == "expected at most 32768 octets of headers, got 32769"
 
 
+@pytest.mark.parametrize("name", [b"host", b"mcp-name", b"x-pow-solution", b"x-a"])
+def test_a_head_has_as_many_fields_as_it_may_have_and_no_more(name: bytes) -> None:
+    # Each one more of a name takes as long as all of it before.
+    assert call_with(*[(name, b"")] * 512)
+    read = read_call(http_scope(headers=[(name, b"")] * 513))
+    assert isinstance(read, Problem)
+    assert (read.name, read.detail) == (
+        "headers-too-large",
+        "expected at most 512 header fields, got 513",
+    )
+
+
 def test_two_ways_to_pay_are_both_seen() -> None:
     read = call_with((b"x-pow-solution", b"a"), (b"authorization", b"PoW b"))
     assert [one.form for one in read.presented] == [Form.SOLUTION_HEADER, Form.AUTHORIZATION]

@@ -337,13 +337,12 @@ def test_a_limiter_that_fails_is_named_in_the_log(caplog: pytest.LogCaptureFixtu
     assert told in [record.getMessage() for record in caplog.records]
 
 
-def test_what_a_limiter_counts_by_can_be_written_whatever_it_is() -> None:
+def test_what_is_charged_can_be_written_whatever_it_is() -> None:
     odd = priced("half \ud800", bits=1)
     free = type(odd)(odd.name, odd.q, free=Quota(1, 1000))
-    limiter = CountingLimiter()
-    bench = Bench(policy=Policy(default=free), limiter=limiter)
-    bench.send("GET", "/x")
-    assert list(limiter.taken) == [b"price half \xed\xa0\x80 192.0.2.7/32"]
+    assert free.meter is not None
+    keys = free.meter.charge("192.0.2.7/32").keys
+    assert keys == tuple(b"free half \xed\xa0\x80 192.0.2." + one for one in (b"7/32", b"0/24"))
 
 
 def test_a_body_that_lost_its_proof_travels_under_its_own_length() -> None:

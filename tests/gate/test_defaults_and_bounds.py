@@ -9,6 +9,7 @@ import pytest
 
 from pypow.challenge import scope_digest
 from pypow.errors import InvalidInputError
+from pypow.pricing import Quote
 from pypow_server.access import Access
 from pypow_server.call import Call
 from pypow_server.decision import Decision
@@ -141,7 +142,9 @@ class BrokenRail:
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret")
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
+    ) -> Offer:
         raise AssertionError
 
 

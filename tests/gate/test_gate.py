@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.client_address import TrustedProxies
 from pypow_server.gate import Gate
@@ -119,7 +120,9 @@ class BrokenRail:
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         raise RuntimeError("secret-in-a-traceback")
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
+    ) -> Offer:
         raise AssertionError
 
 
@@ -131,7 +134,9 @@ class OpenRail:
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Admit("someone", Claim(b"open", None, now_ms + 1000))
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
+    ) -> Offer:
         return Offer("open", None, '{"rail": "open"}', "ask")
 
 

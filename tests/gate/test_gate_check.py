@@ -255,3 +255,37 @@ def test_a_check_makes_nothing(file: Path) -> None:
 def test_the_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gate", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == schema()
+
+
+@pytest.mark.parametrize(
+    ("pricing", "costs"),
+    [
+        ("", None),
+        ('[pricing]\nquota = "60/60s"\n', [16, 16.25, 26]),
+        ('free = "60/60s"\n', [0, 16.25, 26]),
+        ('free = "60/60s"\n[pricing]\nmax_overdraft = 5\n', [0, 16.25, None]),
+    ],
+)
+def test_what_a_burst_costs_is_told(
+    pricing: str,
+    costs: list[float | None] | None,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file.write_text(f"[default]\nbits = 16\n{pricing}", encoding="utf-8")
+    burst = checked(file, capsys, "--request", "GET /x")["request"]["burst"]
+    told = [(one["number"], one["bits"]) for one in burst]
+    assert told == list(zip((1, 61, 100), costs or [], strict=False))
+    check(file, "--request", "GET /x")
+    assert ("of a burst" in capsys.readouterr().out) == (costs is not None)
+
+
+def test_replicas_of_a_shared_store_are_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text("[pricing]\nreplicas = 3\n", encoding="utf-8")
+    assert "no store" not in " ".join(checked(file, capsys)["warnings"])
+    file.write_text(
+        '[pricing]\nreplicas = 3\n[store]\nurl = "redis://127.0.0.1"\n', encoding="utf-8"
+    )
+    assert "each call counts 3 times" in " ".join(checked(file, capsys)["warnings"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pypow.errors import InvalidInputError
+from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.rails import Admit, Claim, Offer, Verdict
@@ -142,7 +143,9 @@ class OpenRail:
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         return Admit(self.name, Claim(self.name.encode(), None, now_ms + 1000))
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
+    ) -> Offer:
         raise AssertionError
 
 

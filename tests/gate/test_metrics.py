@@ -123,6 +123,24 @@ def test_a_store_that_fails_is_counted_by_operation_and_still_raises(operation: 
     assert figures(metrics)[f"pypow_store_errors_total operation={operation} store=memory"] == 1
 
 
+def test_a_caller_that_goes_away_during_a_spend_is_no_error_of_the_store() -> None:
+    class Slow(CountingLedger):
+        async def spend(self, *_arguments: object, **_named: object) -> Spend:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def story() -> None:
+        spending = asyncio.create_task(spend(watched(metrics, Slow())))
+        await asyncio.sleep(0)  # it runs to where it waits
+        spending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await spending
+
+    metrics = fresh()
+    asyncio.run(story())
+    assert not [name for name in figures(metrics) if name.startswith("pypow_store_errors_total")]
+
+
 def test_a_store_that_works_has_no_errors() -> None:
     metrics = fresh()
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from pypow import InvalidInputError, difficulty
+from pypow.pricing import UNIT, Account, Principal, Quote, quote
 from pypow.profiles import DEFAULT_BITS, DEFAULT_DEVICE, DEVICES, PROFILES
 from pypow_server.match import Match
+from pypow_server.meter import Pricing
 from pypow_server.policy import PassTerms
 from pypow_server.pypow_toml import load, read
 from pypow_server.resource import Resource
@@ -75,7 +77,45 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
         for key in schema()["$defs"][f"{table.title()}Table"]["properties"]
     }
     assert keys == SAID.keys() | {"gate.listen", "gate.admin", "work.profile", "work.max_p99"}
-    assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny"}
+    assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny", "pricing"}
+
+
+def test_prices_follow_use_where_the_file_says_so() -> None:
+    said = read('[pricing]\nquota = "30/60s"\nmax_bits = 32\nmax_overdraft = 12.5\nreplicas = 3\n')
+    assert said.rows.pricing == Pricing(Quota(30, 60_000), 32 * 1024, 12_800, 3)
+    assert read('[pricing]\nquota = "none"\n').rows.pricing == Pricing()
+
+
+def test_all_prices_share_an_account_but_those_with_free_calls_of_their_own(
+    tmp_path: Path,
+) -> None:
+    policy = settings(
+        tmp_path,
+        '[default]\nbits = 16\n[pricing]\nquota = "60/60s"\nreplicas = 2\n[[price]]\nmatch = "a"\n'
+        'bits = 20\n[[price]]\nmatch = "b"\nbits = 20\nfree = "30/60s"\n',
+    ).policy
+    shared, own = (entry.price for entry in policy.entries)
+    assert shared is not None
+    assert own is not None
+    for price, pool, weight, burst in (
+        (policy.default, b"all 192.0.2.7/32", 1, 60),
+        (shared, b"all 192.0.2.7/32", 16, 60),
+        (own, b"free b 192.0.2.7/32", 1, 30),
+        (policy.dearest, b"all 192.0.2.7/32", 16, 60),
+    ):
+        assert price.meter is not None
+        charge = price.meter.charge("192.0.2.7/32")
+        constants = charge.tariff.constants
+        assert (charge.keys[0], charge.weight) == (pool, weight)
+        assert (constants.burst, constants.replicas) == (burst * UNIT, 2)
+        offered = quote(Principal(Account.new(constants, 0)), charge.weight, charge.tariff, 0)
+        assert isinstance(offered, Quote)
+        assert offered.q == price.q
+
+
+def test_without_a_quota_no_price_follows_use(tmp_path: Path) -> None:
+    assert not settings(tmp_path, "[default]\nbits = 16\n").policy.is_metered
+    assert settings(tmp_path, '[default]\nfree = "1/1s"\n').policy.is_metered
 
 
 def test_an_option_beats_a_variable_which_beats_the_file_which_beats_the_default(
@@ -288,6 +328,36 @@ WRONG = {
         "bits = 20.5",
         'bits = 20\nfree = "60"',
         "line 12: price[2].free: expected calls in a time",
+    ),
+    "more free calls than can be reckoned with": (
+        "bits = 20.5",
+        'bits = 20\nfree = "60000/1s"',
+        "line 12: price[2].free: expected at most 250000 calls, and 2000 in a second",
+    ),
+    "a price that could not rise": (
+        "bits = 20.5",
+        'bits = 20\nfree = "60/60s"\n[pricing]\nmax_bits = 24',
+        "line 12: price[2].free: expected at most 18 bits where the price follows use",
+    ),
+    "a cap that is none": (
+        "bits = 20.5",
+        "bits = 20\n[pricing]\nmax_bits = 44",
+        "line 13: pricing.max_bits: expected 8 to 40 bits, got 44",
+    ),
+    "more overdraft than a challenge can say": (
+        "bits = 20.5",
+        "bits = 20\n[pricing]\nmax_overdraft = 26",
+        "line 13: pricing.max_overdraft: expected 1 to 25 bits, got 26",
+    ),
+    "no gate at all": (
+        "bits = 20.5",
+        "bits = 20\n[pricing]\nreplicas = 0",
+        "line 13: pricing.replicas: expected 1 to 16 gates, got 0",
+    ),
+    "a key of pricing that is none": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\nquotas = "60/60s"',
+        "line 13: pricing.quotas: there is no such key; did you mean quota?",
     ),
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a gate remembers of callers' words to be quick must not fill its memory."""
 
+import sys
 import tracemalloc
 from collections.abc import Callable
 
@@ -69,3 +70,11 @@ def test_without_a_bound_they_would_be(
 ) -> None:
     monkeypatch.setattr(module, name, 1 << 20)
     assert grown(ask) > MAY_GROW
+
+
+def test_secrets_that_callers_share_with_the_upstream_are_not_remembered() -> None:
+    bench = Bench()
+    secret = b"Basic " + b"c2VjcmV0Om9wZW4gc2VzYW1l"
+    before = sys.getrefcount(secret)
+    bench.send("GET", headers=[(b"authorization", secret)])
+    assert sys.getrefcount(secret) == before

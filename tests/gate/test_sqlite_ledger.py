@@ -8,8 +8,10 @@ import random
 import shutil
 import sqlite3
 import stat
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,25 @@ def test_one_caller_wins_over_four_processes(path: Path) -> None:
         racer.join()
     assert len({epoch for epoch, _ in reports}) == 1
     assert sum((won for _, won in reports), Counter()) == Counter(keys)
+
+
+def test_nothing_is_submitted_to_a_ledger_that_is_being_closed(path: Path) -> None:
+    may_go_on = threading.Event()
+
+    async def story() -> Spend:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, may_go_on.wait)
+        ledger = opened(path)
+        closing = asyncio.create_task(ledger.aclose())
+        await asyncio.sleep(0)  # it runs to where it waits
+        outcome = await spend(ledger)
+        may_go_on.set()
+        await asyncio.gather(busy, closing)
+        return outcome
+
+    # The store's thread might have ended by then, and the spend would wait for ever.
+    assert asyncio.run(story()) is Spend.UNKNOWN
 
 
 def test_a_spend_that_won_outlives_kill_9(path: Path) -> None:

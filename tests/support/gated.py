@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pypow.pricing import Offered
 from pypow_server import logs
 from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
@@ -16,7 +17,7 @@ from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
-from pypow_server.stores import Ledger, Limiter, Spend
+from pypow_server.stores import Charge, Credits, Early, Ledger, Limiter, Spend
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
@@ -56,11 +57,12 @@ class RecordingApp:
 
 @dataclass
 class CountingLedger:
-    """A ledger that counts what is asked of it, and can be told what to answer."""
+    """A ledger that counts what is asked of it and its credits, and can be told what to answer."""
 
     inner: Ledger = field(default_factory=MemoryLedger)
     spends: int = 0
     releases: int = 0
+    quotes: int = 0
     answer: Spend | Exception | None = None
 
     async def epoch(self) -> int:
@@ -81,6 +83,47 @@ class CountingLedger:
     async def release(self, key: bytes) -> None:
         self.releases += 1
         await self.inner.release(key)
+
+    @property
+    def _credits(self) -> Credits:
+        assert isinstance(self.inner, MemoryLedger)
+        return self.inner
+
+    async def redeem(
+        self,
+        key: bytes,
+        *,
+        epoch: int | None,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int = 1,
+        charge: Charge,
+    ) -> Spend | Early:
+        self.spends += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        return await self._credits.redeem(
+            key,
+            epoch=epoch,
+            expires_at_ms=expires_at_ms,
+            now_ms=now_ms,
+            limit=limit,
+            charge=charge,
+        )
+
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
+        self.quotes += 1
+        return await self._credits.quote(charge, now_ms=now_ms)
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        self.quotes += 1
+        return await self._credits.take_free(charge, now_ms=now_ms)
+
+    async def give_back(self, key: bytes, charge: Charge) -> None:
+        self.releases += 1
+        await self._credits.give_back(key, charge)
 
     async def probe(self) -> None:
         await self.inner.probe()
@@ -126,6 +169,7 @@ class Bench:
             ledger=self.ledger,
             policy=self.policy,
             clock=self.clock,
+            credit=self.ledger,
             body_limit=body_limit,
             limiter=limiter,
             recorders=(logs.record, self.decisions.append, *recorders),

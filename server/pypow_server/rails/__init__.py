@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
+from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
@@ -27,6 +28,20 @@ class Claim(NamedTuple):
     limit: int = 1
 
 
+class Paid(NamedTuple):
+    """What a proof paid for, by which its redemption is charged.
+
+    Attributes:
+        overdraft: besides the price, in 1/8 bit.
+        issued_at_ms: when that was asked, Unix milliseconds.
+        calls: how many it buys.
+    """
+
+    overdraft: int
+    issued_at_ms: int
+    calls: int = 1
+
+
 class Admit(NamedTuple):
     """The credential stands; the call may pass once ``spend`` is spent.
 
@@ -37,6 +52,7 @@ class Admit(NamedTuple):
             caller is told in ``X-PoW-Pass``.
         q: work that was done for this call, in 1/1024 bit; None for none.
         solve_ms: from the issue of the challenge to now; None without one.
+        paid: None for what was charged when it was bought.
     """
 
     principal: str
@@ -44,6 +60,7 @@ class Admit(NamedTuple):
     bought: str | None = None
     q: int | None = None
     solve_ms: int | None = None
+    paid: Paid | None = None
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""
@@ -110,6 +127,16 @@ class Rail(Protocol):
         """
         ...
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
-        """What would earn this call admission. Writes nothing."""
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
+    ) -> Offer:
+        """What would earn this call admission. Writes nothing.
+
+        Args:
+            call: the call.
+            price: what it costs everybody.
+            now_ms: Unix milliseconds.
+            epoch: the ledger's.
+            quote: what it costs this caller; None where that is the same.
+        """
         ...

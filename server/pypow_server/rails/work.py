@@ -9,6 +9,7 @@ from typing import Final, TypeAlias, assert_never
 from pypow import challenge, difficulty, wire
 from pypow.challenge import Expected, Issuer, Key, Keyring, Reason, Refusal
 from pypow.errors import WireError
+from pypow.pricing import OVERDRAFT_STEP_Q, Quote
 from pypow.wire import ANY_RESOURCE, Challenge, Proof
 from pypow_server import passes, problems
 from pypow_server.call import Call
@@ -18,7 +19,7 @@ from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource
 
-from . import Absent, Admit, Claim, Offer, Refuse, Verdict
+from . import Absent, Admit, Claim, Offer, Paid, Refuse, Verdict
 from .work_credential import read_credential
 from .work_offer import RAIL, OfferForm
 
@@ -42,6 +43,10 @@ _LONGEST_REMEMBERED: Final = 256
 """Characters of the longest names that are remembered: callers must not fill the memory."""
 
 _ABSENT: Final = Absent()
+_UNNAMED: Final = (
+    "prices follow use here, so a proof is charged to the call that it was made for: expected "
+    'that call as "resource"'
+)
 
 Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
 
@@ -56,6 +61,7 @@ class Exchange:
 
     spend: Claim
     bought: Pass
+    paid: Paid
 
 
 class WorkRail:
@@ -99,6 +105,7 @@ class WorkRail:
         puzzles: int | None,
         now_ms: int,
         epoch: int,
+        quote: Quote | None = None,
     ) -> Challenge:
         """A challenge for ``resource``, or (None) for any call of the price's weight.
 
@@ -109,8 +116,10 @@ class WorkRail:
                 counts zeros, who gets one puzzle of a whole number of hex digits.
             now_ms: Unix milliseconds.
             epoch: the ledger's.
+            quote: what it costs this caller; None where that is what it costs everybody.
         """
-        issuer = self._issuer(resource, price, puzzles)
+        surcharge = 0 if quote is None else quote.overdraft
+        issuer = self._issuer(resource, price, puzzles, surcharge)
         identity = self._fresh_id()
         return wire.challenge_of_octets(issuer.issue(now_ms=now_ms, epoch=epoch, identity=identity))
 
@@ -136,23 +145,40 @@ class WorkRail:
             case _:
                 assert_never(credential)
 
-    async def offer(self, call: Call, price: Price, *, now_ms: int, epoch: int) -> Offer:
+    async def offer(
+        self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None = None
+    ) -> Offer:
         """A fresh challenge for exactly this call, and how to solve it and send the proof."""
+        surcharge, free_in_s = 0, None
+        if quote is not None:
+            surcharge = quote.overdraft
+            free_in_s = None if price.free is None else -(-quote.free_in_ms // 1000)
         resource, puzzles = call.resource, None if call.accepts is None else call.accepts.puzzles
         form_of = self._form if _may_be_remembered(resource) else self._make_form
-        form = form_of(resource, price, puzzles)
+        form = form_of(resource, price, puzzles, surcharge)
         octets = form.issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
         expires_at_ms = now_ms + 1000 * self._lifetime_s
-        return form.filled_in(wire.text_of_octets(octets), expires_at_ms=expires_at_ms)
+        text = wire.text_of_octets(octets)
+        return form.filled_in(text, expires_at_ms=expires_at_ms, free_in_s=free_in_s)
 
-    def _make_form(self, resource: Resource, price: Price, puzzles: int | None) -> OfferForm:
-        return OfferForm.of(self._issuer(resource, price, puzzles), price, resource)
+    def _make_form(
+        self, resource: Resource, price: Price, puzzles: int | None, surcharge: int
+    ) -> OfferForm:
+        return OfferForm.of(self._issuer(resource, price, puzzles, surcharge), price, resource)
 
-    def _issuer(self, resource: Resource | None, price: Price, puzzles: int | None) -> Issuer:
+    def _issuer(
+        self, resource: Resource | None, price: Price, puzzles: int | None, surcharge: int
+    ) -> Issuer:
+        """Makes challenges of a price, and of a surcharge in 1/8 bit."""
         key = self._keyring.signing
+        asked = price.q + surcharge * OVERDRAFT_STEP_Q
+        q = difficulty.to_whole_hex_zeros(asked) if puzzles is None else asked
+        # What a price in whole zeros was rounded down by, nobody pays for.
+        unpaid = -(-max(0, asked - q) // OVERDRAFT_STEP_Q)
         return Issuer(
             key,
-            q=difficulty.to_whole_hex_zeros(price.q) if puzzles is None else price.q,
+            q=q,
+            overdraft=max(0, surcharge - unpaid),
             puzzles=puzzles or 1,
             weight=price.weight,
             lifetime_s=self._lifetime_s,
@@ -160,7 +186,13 @@ class WorkRail:
         )
 
     def exchange(
-        self, proof: Proof, resource: Resource | None, price: Price, *, now_ms: int
+        self,
+        proof: Proof,
+        resource: Resource | None,
+        price: Price,
+        *,
+        now_ms: int,
+        metered: bool = False,
     ) -> Exchange | Refuse:
         """Turn a proof into a pass.
 
@@ -173,11 +205,15 @@ class WorkRail:
                 it a challenge that is for one call buys that call only.
             price: of ``resource``; the default price without one.
             now_ms: Unix milliseconds.
+            metered: whether prices follow use. Then the proof is charged by ``price``, so that a
+                pass must be for nothing else: the call has to be named, or is one of that price.
         """
         try:
             terms = wire.decode_challenge(proof.challenge or "")
         except WireError as error:
             return Refuse(problems.malformed_proof(str(error)))
+        if metered and resource is None and terms.resource != ANY_RESOURCE:
+            return Refuse(problems.bad_request(_UNNAMED))
         if resource is None:
             expected = Expected(now_ms=now_ms, epoch=terms.epoch, resource=terms.resource)
         else:
@@ -188,17 +224,19 @@ class WorkRail:
         if resource is not None or terms.resource == ANY_RESOURCE:
             sold = self._sell(price, now_ms=now_ms, used=0)
             if sold is not None:
-                return Exchange(_claim(terms), sold)
+                return Exchange(_claim(terms), sold, _paid(terms, price))
+        # The key of the challenge made its resource digest, so it signs the pass as well.
+        key = self._keyring.find(terms.key) or self._keyring.signing
+        any_of_price = metered and terms.resource == ANY_RESOURCE
         bought = passes.issue(
-            # The key of the challenge made its resource digest, so it signs the pass as well.
-            self._keyring.find(terms.key) or self._keyring.signing,
+            key,
             identity=self._fresh_id(),
             calls=1,
             weight=terms.weight,
             expires_at_ms=now_ms + 1000 * self._lifetime_s,
-            resource=terms.resource,
+            resource=self._entry_digest(key, price) if any_of_price else terms.resource,
         )
-        return Exchange(_claim(terms), bought)
+        return Exchange(_claim(terms), bought, Paid(terms.overdraft, terms.issued_at_ms))
 
     def _judge_proof(self, proof: Proof, call: Call, price: Price, *, now_ms: int) -> Verdict:
         expected = self._expected(proof, call.resource, price, now_ms=now_ms)
@@ -216,6 +254,7 @@ class WorkRail:
             solved.q,
             # Clocks of gates that share keys may differ a little.
             max(0, now_ms - solved.issued_at_ms),
+            _paid(solved, price),
         )
 
     def _expected(self, proof: Proof, resource: Resource, price: Price, *, now_ms: int) -> Expected:
@@ -297,3 +336,9 @@ def problem_of(refusal: Refusal) -> Problem:
 
 def _claim(solved: Challenge) -> Claim:
     return Claim(solved.id, solved.epoch, solved.expires_at_ms)
+
+
+def _paid(solved: Challenge, price: Price) -> Paid:
+    """What a challenge paid for that buys what the price sells: calls are charged as bought."""
+    calls = 1 if price.sells is None else max(1, price.sells.calls)
+    return Paid(solved.overdraft, solved.issued_at_ms, calls)

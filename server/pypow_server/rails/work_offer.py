@@ -65,9 +65,20 @@ class OfferForm:
         )
         return cls(issuer, line.split(cut), (until.split(cut), since.split(cut)), ask.split(cut))
 
-    def filled_in(self, challenge: str, *, expires_at_ms: int) -> Offer:
-        """The offer of one challenge."""
+    def filled_in(
+        self, challenge: str, *, expires_at_ms: int, free_in_s: int | None = None
+    ) -> Offer:
+        """The offer of one challenge.
+
+        Args:
+            challenge: as text.
+            expires_at_ms: Unix milliseconds.
+            free_in_s: after how many seconds the call is free, if nobody calls meanwhile; None
+                where it never is.
+        """
         until, since = map(challenge.join, self.json)
+        if free_in_s is not None:
+            since = f'"free_in":{free_in_s},{since}'
         return Offer(
             RAIL,
             challenge.join(self.www_authenticate),

@@ -9,9 +9,10 @@ import enum
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pypow.errors import InvalidInputError
+from pypow.pricing import Offered, Tariff
 from pypow_server.fixable import FixableError
 
 SKEW_MS: Final = 10 * 60 * 1000
@@ -132,8 +133,8 @@ class Allowance:
 class Limiter(Protocol):
     """Counts what principals use of a quota (the generic cell rate algorithm, GCRA).
 
-    A limiter holds back a nuisance, and no money: a gate whose limiter fails lets the call on to
-    its price or its quota, and counts that. What it forgets costs a few free calls.
+    A limiter holds back a nuisance, and no money: a gate whose limiter fails lets the call
+    pass that costs nothing, and counts that. What it forgets costs a few free calls.
     """
 
     async def take(self, key: bytes, *, quota: Quota, now_ms: int, calls: int = 1) -> Allowance:
@@ -152,6 +153,91 @@ class Limiter(Protocol):
 
     async def aclose(self) -> None:
         """Forget, or close the store."""
+        ...
+
+
+class Charge(NamedTuple):
+    """Whom a call is charged to, and how much; a tuple, because each call with a price makes one.
+
+    Attributes:
+        keys: of the accounts: the caller's own network first, then the networks around it.
+        shares: of the networks around it: how many callers' allowance each has.
+        weight: of the call, 1 to 65535 units.
+        tariff: by what it is charged.
+        overdraft: what was paid for besides, in 1/8 bit.
+    """
+
+    keys: tuple[bytes, ...]
+    shares: tuple[int, ...]
+    weight: int
+    tariff: Tariff
+    overdraft: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """A proof that paid for less overdraft than there is now. It stays good.
+
+    Attributes:
+        retry_after_ms: when it will do, if nobody calls meanwhile.
+    """
+
+    retry_after_ms: int
+
+
+class Credits(Protocol):
+    """A ledger that charges as well: it keeps the accounts that `pypow.pricing` reckons with.
+
+    What it forgets, or cannot tell, is never to a caller's gain: nothing is given away, and only
+    what `Ledger.spend` would have won is charged.
+    """
+
+    async def redeem(
+        self,
+        key: bytes,
+        *,
+        epoch: int | None,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int = 1,
+        charge: Charge,
+    ) -> Spend | Early:
+        """Spend, and charge the call, both or neither, in one transaction.
+
+        Returns:
+            What `Ledger.spend` would. Where that is `Spend.WON`, and the charge's overdraft pays
+            for less than there is, `Early`: nothing was spent, and nothing charged.
+
+        Raises:
+            InvalidInputError: as `Ledger.spend`.
+        """
+        ...
+
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
+        """What such a call costs now. Changes nothing.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        """Charge a call that presents nothing, if its caller owes nothing for it.
+
+        Returns:
+            None when it was charged; else what it costs, and nothing was changed.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def give_back(self, key: bytes, charge: Charge) -> None:
+        """Undo one `redeem` that won and bought nothing: the use, and what was charged.
+
+        Raises:
+            StoreError: They could not be given back.
+        """
         ...
 
 
@@ -179,11 +265,14 @@ class Revocations(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
+    `credits` are the ledger's own, and closed with it.
+
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
     """
 
     ledger: Ledger
+    credits: Credits
     limiter: Limiter
     revocations: Revocations
     entries: Callable[[], int] | None = None

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the durable stores have in common: ledger and limiter over a connection that blocks."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pypow.pricing import Beyond, Offered, Quote
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
+    Charge,
+    Early,
     Limiter,
     Quota,
     Spend,
@@ -19,6 +21,7 @@ from pypow_server.stores import (
 )
 from pypow_server.stores.batches import Batches, Connection
 from pypow_server.stores.operations import (
+    Ask,
     Claim,
     LedgerOperation,
     LedgerOutcome,
@@ -52,7 +55,7 @@ def wall_clock_ms() -> int:
 
 
 class BatchedLedger:
-    """A `Ledger` and its `Revocations`. A fault is answered with `UNKNOWN`."""
+    """A `Ledger`, its `Credits` and `Revocations`. A fault is answered with `UNKNOWN`."""
 
     def __init__(
         self,
@@ -90,14 +93,50 @@ class BatchedLedger:
         self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
     ) -> Spend:
         """Uses `key` once; see `Ledger.spend`. It is carried through, whoever still waits."""
-        check_spend(key, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit)
-        claim = Claim(key=key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit)
-        try:
-            outcome = await self._batches.submit(claim)
-        except StoreError:
-            return Spend.UNKNOWN
+        outcome = await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit))
         assert isinstance(outcome, Spend)
         return outcome
+
+    async def redeem(
+        self,
+        key: bytes,
+        *,
+        epoch: int | None,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int = 1,
+        charge: Charge,
+    ) -> Spend | Early:
+        """Uses `key` once and charges for it; see `Credits.redeem`."""
+        return await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit, charge))
+
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
+        """What a call costs; see `Credits.quote`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(Ask(charge, now_ms, take=False))
+        assert isinstance(found, Quote | Beyond)
+        return found
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        """Charges a call that is free; see `Credits.take_free`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(Ask(charge, now_ms, take=True))
+        assert found is None or isinstance(found, Quote | Beyond)
+        return found
+
+    async def give_back(self, key: bytes, charge: Charge) -> None:
+        """Gives one use of `key` back, and what was charged for it.
+
+        Raises:
+            StoreError: They could not be given back.
+        """
+        await self._batches.submit(Release(key, charge))
 
     async def release(self, key: bytes) -> None:
         """Gives one use of `key` back.
@@ -142,11 +181,22 @@ class BatchedLedger:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the records and ends the thread."""
-        await asyncio.to_thread(self.close)
+        await self._batches.aclose()
 
     def close(self) -> None:
         """The same, while no event loop runs."""
         self._batches.close()
+
+    async def _claim(self, claim: Claim) -> Spend | Early:
+        check_spend(
+            claim.key, expires_at_ms=claim.expires_at_ms, now_ms=claim.now_ms, limit=claim.limit
+        )
+        try:
+            outcome = await self._batches.submit(claim)
+        except StoreError:
+            return Spend.UNKNOWN
+        assert isinstance(outcome, Spend | Early)
+        return outcome
 
     def _opened_again(self) -> Records:
         self._records = self._reopen(self._records.high_water_ms)
@@ -182,7 +232,7 @@ class BatchedLimiter:
 
     async def aclose(self) -> None:
         """Completes what was submitted, closes the store and ends the thread."""
-        await asyncio.to_thread(self._batches.close)
+        await self._batches.aclose()
 
 
 def store_of(
@@ -196,7 +246,7 @@ def store_of(
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, open_limiter(), ledger, entries)
+        return Store(ledger, ledger, open_limiter(), ledger, entries)
     except BaseException:
         ledger.close()
         raise

@@ -108,8 +108,14 @@ class Batches(Generic[_Operation, _Outcome]):
             loop.call_soon(self._ring)
         return future
 
+    async def aclose(self) -> None:
+        """Completes what was submitted, closes the store and ends the thread."""
+        # Here already: what is submitted while another thread closes might never be settled.
+        self._closed = True
+        await asyncio.to_thread(self.close)
+
     def close(self) -> None:
-        """Completes what was submitted, closes the store and ends the thread; it blocks."""
+        """The same, while no event loop runs; it blocks."""
         self._closed = True
         self._bell.put(None)
         self._thread.join()

@@ -7,31 +7,30 @@ values are integers below 2**53, which Lua's doubles hold exactly, and for such 
 from the next one, further than any rounding goes. What needs tables or larger numbers (a climate's
 rate and burst, the logarithm of a weight) is worked out by the gate and passed in.
 
-KEYS are the accounts: the leaf, then the networks around it. An account is seven numbers in a
-string; what is not there is new.
-
-`REDEEM` does so in the transaction that spends the proof: a call that has to wait spends nothing,
-and one whose proof was spent before is not charged.
+An account is seven numbers in a string; what is not there is new. `redis_scripts.CLAIM` charges in
+the run that spends the proofs: a call that has to wait spends nothing, and one whose proof was
+spent before is not charged.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL, Account
-from pypow.errors import InvalidInputError, shown
 from pypow.pricing import OVERDRAFT_STEP_Q, UNIT, Tariff
-from pypow_server.stores.redis_scripts import CLAIM, WON
+from pypow_server.stores.accounts import KEPT_MS
 
 WAIT: Final = 0
 CHARGED: Final = 1
 
-_RULES: Final = f"""
+RULES: Final = f"""
 local function div(a, b) return math.floor(a / b) end
 local decay = {{{",".join(map(str, DECAY))}}}
 
+local function call_of(keys, figures)
+local at = 0
 local function number()
-  argument = argument + 1
-  return tonumber(ARGV[argument])
+  at = at + 1
+  return tonumber(figures[at])
 end
 
 local now, cost, served = number(), number(), number()
@@ -77,10 +76,10 @@ local function lacking(account)
   return needed - earned(account[1], rate, burst, math.max(0, now - account[7]))
 end
 
-local leaf = read(KEYS[first_key], minutes, last_minute, first)
+local leaf = read(keys[1], minutes, last_minute, first)
 local networks, shares = {{}}, {{}}
-for index = 1, #KEYS - first_key do
-  networks[index], shares[index] = read(KEYS[first_key + index], 0, 0, now), number()
+for index = 1, #keys - 1 do
+  networks[index], shares[index] = read(keys[1 + index], 0, 0, now), number()
 end
 local known = leaf[4] >= known_minutes and now - leaf[6] >= known_age
 local standing = known and identified == 1 and leaf[4] >= standing_minutes
@@ -96,80 +95,67 @@ for index, account in ipairs(networks) do
   end
 end
 local overdraft = -div(-missing * 1024, credit_per_bit)
-"""
 
-_ALONE: Final = "local first_key, argument = 1, 0"
-_AFTER_A_CLAIM: Final = "local first_key, argument = 3, 4"
-
-ASK: Final = f"""#!lua flags=no-writes
-{_ALONE}
-{_RULES}
-return {{missing, level, overdraft, known and 1 or 0}}
-"""
-"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known.
-
-ARGV: `terms`.
-"""
-
-_CHARGING: Final = f"""
-local allowed, keep = number(), number()
-if overdraft > allowed then
-  return {{{WAIT}, level, -div(-(missing - div(allowed * credit_per_bit, 1024)) * 1000, rate)}}
-end
-local newcomer = leaf[4] == 0
-
-local function keep_account(key, account)
+local function keep_account(key, account, keep)
   local owing = -div(-(burst_new - account[1]) * 1000, rate_min)
   local kept = string.format('%.0f', math.max(keep, owing))
   for index, figure in ipairs(account) do account[index] = string.format('%.0f', figure) end
   redis.call('SET', key, table.concat(account, ' '), 'PX', kept)
 end
 
-local function charge()
+local function charge(keep)
   local minute = div(now, 60000)
   touch(leaf, cost)
   if assured then leaf[2] = leaf[2] - cost end
   leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
   if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
-  keep_account(KEYS[first_key], leaf)
+  keep_account(keys[1], leaf, keep)
   for index, account in ipairs(networks) do
     if charged(index) then
       touch(account, div(cost, shares[index]))
-      keep_account(KEYS[first_key + index], account)
+      keep_account(keys[1 + index], account, keep)
     end
   end
 end
+
+local function wait()
+  local allowed, allowed_new, keep = number(), number(), number()
+  if not known then allowed = allowed_new end
+  if overdraft <= allowed then
+    charge(keep)
+    return nil
+  end
+  return -div(-(missing - div(math.max(0, allowed) * credit_per_bit, 1024)) * 1000, rate)
+end
+return {{missing = missing, level = level, overdraft = overdraft, known = known,
+  newcomer = leaf[4] == 0, wait = wait}}
+end
+"""
+"""Defines ``call_of``: a call, by the keys of its accounts and the figures that `terms` makes."""
+
+ASK: Final = f"""#!lua flags=no-writes
+{RULES}
+local call = call_of(KEYS, ARGV)
+return {{call.missing, call.level, call.overdraft, call.known and 1 or 0}}
+"""
+"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known.
+
+KEYS: the accounts, the leaf first, then the networks around it. ARGV: `terms`.
 """
 
 CHARGE: Final = f"""#!lua
-{_ALONE}
-{_RULES}{_CHARGING}
-charge()
-return {{{CHARGED}, level, newcomer and 1 or 0}}
+{RULES}
+local call = call_of(KEYS, ARGV)
+local wait = call.wait()
+if wait then
+  return {{{WAIT}, call.level, wait, call.missing, call.known and 1 or 0}}
+end
+return {{{CHARGED}, call.level, call.newcomer and 1 or 0}}
 """
 """Charges a call whose surcharge is no higher than what was paid for, or says how long to wait.
 
-ARGV: `terms`, then what is `allowed`, and for how many ms an unused account is kept at least; one
-that owes is kept for longer (`pypow.accounts.owing_ms`), so that nobody gains by being forgotten.
-Answers `CHARGED`, the level and whether the leaf is a newcomer; or `WAIT`, the level, and ms.
-"""
-
-REDEEM: Final = f"""#!lua
-local function claim()
-{CLAIM.removeprefix("#!lua")}
-end
-{_AFTER_A_CLAIM}
-{_RULES}{_CHARGING}
-local claimed = claim()
-if claimed.err then return claimed end
-if claimed[1] == '{WON}' then charge() end
-return {{{CHARGED}, level, newcomer and 1 or 0, claimed[1], claimed[2], claimed[3]}}
-"""
-"""Spends a proof and charges the call, both or neither.
-
-KEYS and ARGV: those of `redis_scripts.CLAIM` for one claim, then those of `CHARGE`. Answers as
-`CHARGE` does; where nothing has to wait, what the claim answered comes after, and only if it was
-won is anything charged.
+KEYS and ARGV: those of `ASK`, and of `paid`. Answers `CHARGED`, the level and whether the leaf is a
+newcomer; or `WAIT`, the level, ms, and as `ASK` does what is missing and whether the leaf is known.
 """
 
 
@@ -182,7 +168,7 @@ def terms(
     identified: bool,
     unseen: Account,
 ) -> list[int]:
-    """The arguments that both scripts begin with.
+    """The figures that a call is charged by.
 
     Args:
         weight: of the call, in units.
@@ -215,28 +201,12 @@ def terms(
     ]
 
 
-def allowed(overdraft: int, tariff: Tariff) -> int:
-    """What surcharge now a challenge pays for that was issued with this overdraft (1/8 bit)."""
-    return overdraft * OVERDRAFT_STEP_Q + tariff.constants.slack_q
+def paid(overdraft: int, tariff: Tariff) -> list[int]:
+    """The figures that follow `terms` where a proof paid for so much overdraft (1/8 bit)."""
+    allowed = overdraft * OVERDRAFT_STEP_Q + tariff.constants.slack_q
+    return [allowed, allowed, KEPT_MS]
 
 
-def stored(account: Account) -> str:
-    """An account as the scripts keep it."""
-    return (
-        f"{account.credit} {account.assured} {account.served} {account.minutes} "
-        f"{account.last_minute} {account.first_ms} {account.at_ms}"
-    )
-
-
-def read(text: str) -> Account:
-    """An account out of what the scripts keep.
-
-    Raises:
-        InvalidInputError: the text is none.
-    """
-    try:
-        return Account(*map(int, text.split(" ")))
-    except (TypeError, ValueError):
-        raise InvalidInputError(
-            f"expected seven numbers of an account, got {shown(text)}"
-        ) from None
+def unpaid(tariff: Tariff) -> list[int]:
+    """The figures that follow `terms` where nothing was paid, so that nothing may be owed."""
+    return [0, -1 if tariff.entry_q else 0, KEPT_MS]

@@ -11,9 +11,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from pypow.accounts import Account
+from pypow.pricing import Constants, Offered
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
+    Charge,
+    Early,
     Quota,
     Spend,
     Store,
@@ -21,6 +25,7 @@ from pypow_server.stores import (
     check_calls,
     check_spend,
 )
+from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.gcra import Level, take
 
 _DROPS_PER_SPEND: Final = 64
@@ -33,15 +38,23 @@ class _Record:
 
 
 class MemoryLedger:
-    """A `Ledger` in a dictionary. No method awaits, so one event loop makes each atomic."""
+    """A `Ledger` with `Credits` in dictionaries.
 
-    def __init__(self, *, max_entries: int = 1_000_000) -> None:
+    No method awaits, so one event loop makes each atomic.
+    """
+
+    def __init__(self, *, max_entries: int = 1_000_000, max_accounts: int = 200_000) -> None:
         """Starts empty, with a random epoch.
 
         Args:
             max_entries: Records kept at most, about 250 octets each. A full ledger answers
                 `UNKNOWN` to new keys; it never forgets a live one to make room.
+            max_accounts: Accounts kept at most, about 500 octets each. One more, and the one that
+                was charged longest ago is forgotten.
         """
+        self._max_accounts = max_accounts
+        self._kept: OrderedDict[bytes, Account] = OrderedDict()
+        self._accounts = Accounts(self._kept.get, self._keep)
         self._epoch = secrets.randbits(32)
         self._max_entries = max_entries
         self._high_water_ms = 0
@@ -71,9 +84,42 @@ class MemoryLedger:
 
     async def release(self, key: bytes) -> None:
         """Gives one use of `key` back."""
-        record = self._records.get(key)
-        if record is not None and record.uses > 0:
-            record.uses -= 1
+        self._unuse(key)
+
+    async def redeem(
+        self,
+        key: bytes,
+        *,
+        epoch: int | None,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int = 1,
+        charge: Charge,
+    ) -> Spend | Early:
+        """Uses `key` once and charges for it; see `Credits.redeem`."""
+        spent = await self.spend(
+            key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
+        )
+        if spent is not Spend.WON:
+            return spent
+        early = self._accounts.redeem(charge, now_ms)
+        if early is None:
+            return spent
+        self._unuse(key)
+        return early
+
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
+        """What a call costs; see `Credits.quote`."""
+        return self._accounts.quote(charge, now_ms)
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        """Charges a call that is free; see `Credits.take_free`."""
+        return self._accounts.take_free(charge, now_ms)
+
+    async def give_back(self, key: bytes, charge: Charge) -> None:
+        """Gives one use of `key` back, and what was charged for it."""
+        if self._unuse(key):
+            self._accounts.give_back(charge)
 
     async def probe(self) -> None:
         """Returns when there is room for one more record.
@@ -110,6 +156,19 @@ class MemoryLedger:
         record.uses += 1
         record.drop_at_ms = max(record.drop_at_ms, drop_at_ms)
         return Spend.WON
+
+    def _unuse(self, key: bytes) -> bool:
+        record = self._records.get(key)
+        if record is None or record.uses == 0:
+            return False
+        record.uses -= 1
+        return True
+
+    def _keep(self, key: bytes, account: Account, _constants: Constants) -> None:
+        if key not in self._kept and len(self._kept) >= self._max_accounts:
+            self._kept.popitem(last=False)
+        self._kept[key] = account
+        self._kept.move_to_end(key)
 
     def _drop_expired(self) -> None:
         # A bounded number: after a quiet hour no single caller pays for all that has expired.
@@ -179,4 +238,4 @@ def open_store(rest: str) -> Store:
     if rest:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
-    return Store(ledger, MemoryLimiter(), MemoryRevocations(), ledger.__len__)
+    return Store(ledger, ledger, MemoryLimiter(), MemoryRevocations(), ledger.__len__)

@@ -4,24 +4,39 @@
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from pypow_server.stores import Quota, Spend
+from pypow.pricing import Beyond, Quote
+from pypow_server.stores import Charge, Early, Quota, Spend
 
 
 class Claim(NamedTuple):
-    """One spend, as `Ledger.spend` describes it; a tuple, because each admitted call makes one."""
+    """One spend, as `Ledger.spend` describes it; a tuple, because each admitted call makes one.
+
+    With a charge it is what `Credits.redeem` describes.
+    """
 
     key: bytes
     epoch: int | None
     expires_at_ms: int
     now_ms: int
     limit: int
+    charge: Charge | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One use of a key to give back."""
+    """One use of a key to give back, and what was charged for it."""
 
     key: bytes
+    charge: Charge | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Asks what a call costs, as `Credits.quote` and `Credits.take_free` describe it."""
+
+    charge: Charge
+    now_ms: int
+    take: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,8 @@ class Take:
     calls: int
 
 
-LedgerOperation: TypeAlias = Claim | Release | Probe | Revoke | ListRevoked
+LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked
 
-LedgerOutcome: TypeAlias = Spend | frozenset[bytes] | None
-"""How a `Claim` went, what a `ListRevoked` found; None where there is nothing to tell."""
+LedgerOutcome: TypeAlias = Spend | Early | Quote | Beyond | frozenset[bytes] | None
+"""How a `Claim` went, what an `Ask` or a `ListRevoked` found; None where there is nothing to tell,
+as of a call that was free and taken."""

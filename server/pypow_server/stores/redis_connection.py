@@ -45,7 +45,7 @@ class ScriptCall:
     """
 
     source: str
-    keys: Sequence[str]
+    keys: Sequence[bytes | str]
     values: Sequence[bytes | str | int]
 
 

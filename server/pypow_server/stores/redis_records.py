@@ -3,12 +3,15 @@
 
 import secrets
 from collections.abc import Sequence
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
-from pypow_server.stores import SKEW_MS, Allowance, Spend, StoreError
+from pypow.accounts import Account
+from pypow.pricing import UNIT, Offered, offered
+from pypow_server.stores import SKEW_MS, Allowance, Charge, Early, Spend, StoreError, credit_script
 from pypow_server.stores import redis_scripts as scripts
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
+    Ask,
     Claim,
     LedgerOperation,
     LedgerOutcome,
@@ -37,7 +40,14 @@ _LEDGER_SCRIPTS: Final = (
     scripts.RELEASE,
     scripts.REVOKE,
     scripts.REVOKED,
+    credit_script.ASK,
+    credit_script.CHARGE,
 )
+
+
+_EARLY: Final = ord(str(scripts.EARLY))
+
+_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked
 
 
 class RedisRecords:
@@ -56,6 +66,7 @@ class RedisRecords:
         self.epoch = 0
         self.high_water_ms = high_water_ms
         self._keys = (address.key("spends"), address.key("expiries"))
+        self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
@@ -78,7 +89,9 @@ class RedisRecords:
         replies = self._connection.run([self._claim(claims), *calls] if claims else calls)
         spends = iter(self._spends_in(replies.pop(0), claims) if claims else ())
         outcomes = iter([self._read(*each) for each in zip(others, replies, strict=True)])
-        found = [next(spends) if isinstance(each, Claim) else next(outcomes) for each in operations]
+        found: list[LedgerOutcome | StoreError] = [
+            next(spends) if isinstance(each, Claim) else next(outcomes) for each in operations
+        ]
         for outcome in outcomes:  # of the heartbeat's own probe
             if isinstance(outcome, StoreError):
                 raise outcome
@@ -90,30 +103,47 @@ class RedisRecords:
 
     def _claim(self, claims: Sequence[Claim]) -> ScriptCall:
         """One run that decides over all of them."""
-        asked = b"".join(
-            [
-                b"%d %d %d %d %b"
-                % (len(key), -1 if epoch is None else epoch, expires_at_ms, limit, key)
-                for key, epoch, expires_at_ms, _, limit in claims
-            ]
-        )
+        accounts: list[bytes] = []
+        asked = []
+        for key, epoch, expires_at_ms, now_ms, limit, charge in claims:
+            keys: Sequence[bytes] = ()
+            figures = b""
+            if charge is not None:
+                keys = self._accounts(charge)
+                paid = credit_script.paid(charge.overdraft, charge.tariff)
+                figures = b" ".join(b"%d" % one for one in (*_terms(charge, now_ms), *paid))
+                accounts += keys
+            head = (len(key), -1 if epoch is None else epoch, expires_at_ms, limit)
+            asked.append(b"%d %d %d %d %d %d %b%b" % (*head, len(keys), len(figures), key, figures))
         latest_ms = max(claim.now_ms for claim in claims)
-        return ScriptCall(scripts.CLAIM, self._keys, (*self._seen(), latest_ms, asked))
+        values = (*self._seen(), latest_ms, b"".join(asked))
+        return ScriptCall(scripts.CLAIM, (*self._keys, *accounts), values)
 
     def _spends_in(
         self, reply: Reply | StoreError, claims: Sequence[Claim]
-    ) -> list[Spend | StoreError]:
+    ) -> list[Spend | Early | StoreError]:
         if isinstance(reply, StoreError):
             return [reply] * len(claims)
-        return [_SPENDS[digit] for digit in self._settled(reply)]
+        waits = iter(reply.pop())
+        return [
+            Early(next(waits)) if digit == _EARLY else _SPENDS[digit]
+            for digit in self._settled(reply)
+        ]
+
+    def _accounts(self, charge: Charge) -> list[bytes]:
+        return [self._account + key for key in charge.keys]
 
     def _seen(self) -> tuple[str, int]:
         return secrets.token_hex(16), self.high_water_ms
 
-    def _call(self, operation: Release | Probe | Revoke | ListRevoked) -> ScriptCall:
+    def _call(self, operation: _Other) -> ScriptCall:
         match operation:
-            case Release(key):
-                return ScriptCall(scripts.RELEASE, self._keys, (key,))
+            case Release(key, charge):
+                return self._release(key, charge)
+            case Ask(charge, now_ms, take):
+                script = credit_script.CHARGE if take else credit_script.ASK
+                figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
+                return ScriptCall(script, self._accounts(charge), figures)
             case Probe():
                 return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
@@ -124,9 +154,18 @@ class RedisRecords:
             case _:
                 assert_never(operation)
 
+    def _release(self, key: bytes, charge: Charge | None) -> ScriptCall:
+        if charge is None:
+            return ScriptCall(scripts.RELEASE, self._keys[:1], (key,))
+        cost = charge.weight * UNIT * charge.tariff.constants.replicas
+        costs = [cost // share for share in (1, *charge.shares)]
+        keys: list[bytes | str] = [self._keys[0], *self._accounts(charge)]
+        values: list[bytes | int] = [key, *costs]
+        return ScriptCall(scripts.RELEASE, keys, values)
+
     def _read(
-        self, operation: Release | Probe | Revoke | ListRevoked, reply: Reply | StoreError
-    ) -> frozenset[bytes] | StoreError | None:
+        self, operation: _Other, reply: Reply | StoreError
+    ) -> Offered | frozenset[bytes] | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -135,6 +174,14 @@ class RedisRecords:
                 return None
             case Release() | Revoke():
                 return None
+            case Ask(charge, _, take):
+                if take and reply[0] == credit_script.CHARGED:
+                    return None
+                if take:
+                    _, level, _, missing, known = reply
+                else:
+                    missing, level, _, known = reply
+                return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
             case ListRevoked():
                 return frozenset(reply)
             case _:
@@ -145,6 +192,17 @@ class RedisRecords:
         answer, self.epoch, high_water = reply
         self.high_water_ms = max(self.high_water_ms, int(high_water))
         return answer
+
+
+def _terms(charge: Charge, now_ms: int) -> list[int]:
+    return credit_script.terms(
+        charge.weight,
+        charge.tariff,
+        now_ms,
+        shares=charge.shares,
+        identified=False,
+        unseen=Account.new(charge.tariff.constants, now_ms),
+    )
 
 
 class RedisLevels:

@@ -26,6 +26,7 @@ milliseconds some 285,000 years from now.
 from typing import Final
 
 from pypow_server.stores import SKEW_MS
+from pypow_server.stores.credit_script import RULES
 
 FRESH_MS: Final = 5_000
 _BEAT_MS: Final = 500
@@ -35,6 +36,7 @@ WON: Final = 1
 LOST: Final = 2
 STALE: Final = 3
 UNKNOWN: Final = 4
+EARLY: Final = 5
 
 # KEYS: spends, expiries. ARGV: a new seed, should one be needed; the ledger's clock as the gate
 # last saw it; the latest time of the spends, 0 for none.
@@ -67,33 +69,50 @@ end
 return {{0, epoch, high}}
 """
 
-# ARGV besides: the spends, in one argument, because each argument costs the client a microsecond:
-# for each the key's length, the challenge's epoch or -1, its expiry, the limit and the key. The
-# answer has one digit for each. What expired is dropped after the spends, so that nothing is
-# dropped that was just used again.
+# KEYS besides: the accounts of all charges. ARGV besides: the spends, in one argument, because each
+# argument costs the client a microsecond: for each the key's length, the challenge's epoch or -1,
+# its expiry, the limit, how many accounts are charged, how long the figures are by which they are,
+# the key and the figures. The answer has one digit for each, and how long each of those has to wait
+# that came early. What expired is dropped after the spends, so that nothing is dropped that was
+# just used again.
 CLAIM: Final = f"""{_SETTLE}
-local claims, fields, asked, at = {{}}, {{}}, ARGV[4], 1
+{RULES}
+local claims, fields, asked, at, first = {{}}, {{}}, ARGV[4], 1, 3
 while at <= #asked do
-  local _, stop, length, of, expiry, limit = string.find(
-    asked, '^(%d+) (%-?%d+) (%d+) (%d+) ', at)
+  local _, stop, length, of, expiry, limit, accounts, figures = string.find(
+    asked, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) ', at)
   at = stop + 1 + length
   local key = string.sub(asked, stop + 1, at - 1)
   claims[#claims + 1] = {{
-    key = key, epoch = tonumber(of), expiry = expiry, limit = tonumber(limit)}}
+    key = key, epoch = tonumber(of), expiry = expiry, limit = tonumber(limit), first = first,
+    accounts = tonumber(accounts), figures = string.sub(asked, at, at + figures - 1)}}
   fields[#fields + 1] = ':' .. key
+  at, first = at + figures, first + accounts
+end
+local function wait(claim)
+  if claim.accounts == 0 then return nil end
+  local keys, figures = {{}}, {{}}
+  for n = 1, claim.accounts do keys[n] = KEYS[claim.first + n - 1] end
+  for figure in string.gmatch(claim.figures, '%-?%d+') do figures[#figures + 1] = figure end
+  return call_of(keys, figures).wait()
 end
 local dropped = tonumber(high) - {SKEW_MS}
 local recorded = redis.call('HMGET', KEYS[1], unpack(fields))
-local uses, answers, used, ends = {{}}, {{}}, {{}}, {{}}
+local uses, answers, used, ends, waits = {{}}, {{}}, {{}}, {{}}, {{}}
 for n, claim in ipairs(claims) do
   local before = uses[claim.key] or tonumber(recorded[n] or 0)
   if claim.epoch ~= -1 and claim.epoch ~= epoch then answers[n] = {STALE}
   elseif tonumber(claim.expiry) <= dropped then answers[n] = {UNKNOWN}
   elseif before >= claim.limit then answers[n] = {LOST}
   else
-    answers[n], uses[claim.key] = {WON}, before + 1
-    used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
-    ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
+    local early = wait(claim)
+    if early then
+      answers[n], waits[#waits + 1] = {EARLY}, early
+    else
+      answers[n], uses[claim.key] = {WON}, before + 1
+      used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
+      ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
+    end
   end
 end
 if #used > 0 then
@@ -107,14 +126,21 @@ if #used > 0 then
     redis.call('HDEL', KEYS[1], unpack(due))
   end
 end
-return {{table.concat(answers), epoch, high}}
+return {{table.concat(answers), epoch, high, waits}}
 """
 
-# KEYS: spends. ARGV: the key.
+# KEYS: spends, and the accounts charged. ARGV: the key, and what each of them was charged.
 RELEASE: Final = """#!lua
 local field = ':' .. ARGV[1]
 if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
   redis.call('HINCRBY', KEYS[1], field, -1)
+  for n = 2, #KEYS do
+    local credit, rest = string.match(redis.call('GET', KEYS[n]) or '', '^(%-?%d+)( .*)$')
+    if credit then
+      local after = string.format('%.0f', tonumber(credit) + tonumber(ARGV[n]))
+      redis.call('SET', KEYS[n], after .. rest, 'KEEPTTL')
+    end
+  end
 end
 return 0
 """

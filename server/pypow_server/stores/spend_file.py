@@ -16,8 +16,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
-from pypow_server.stores import SKEW_MS, StoreError, spend_rows
+from pypow_server.stores import SKEW_MS, StoreError, account_rows, spend_rows
+from pypow_server.stores.account_rows import AccountRows
+from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.operations import (
+    Ask,
     Claim,
     LedgerOperation,
     LedgerOutcome,
@@ -32,6 +35,7 @@ from pypow_server.stores.uses import Uses
 
 SCHEMA_VERSION: Final = 1
 FRESH_MS: Final = 5_000
+_BEAT_MS: Final = 1_000
 
 # Rows swept for each spend, so that what has expired is a quarter of the file at most; and swept at
 # once, so that a sweep is rare and no batch waits for a long one. A heartbeat sweeps that many too.
@@ -43,7 +47,8 @@ _SCHEMA: Final = (
     " epoch INTEGER NOT NULL, heartbeat_ms INTEGER NOT NULL, high_water_ms INTEGER NOT NULL)",
     spend_rows.SCHEMA,
 )
-# Beside the schema's version, because a file without this table is one that revoked nothing.
+# Beside the schema's version, because a file without these tables is one that revoked nothing and
+# charged nobody.
 _REVOCATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
     " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
@@ -83,6 +88,7 @@ class SpendFile:
         self._clock = clock
         self.epoch = 0
         self.high_water_ms = high_water_ms
+        self._beat_at_ms = 0
         self._file = SqliteFile(
             path, kind="ledger", synchronous="FULL", busy_timeout_ms=busy_timeout_ms
         )
@@ -92,7 +98,8 @@ class SpendFile:
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
-                self._db.execute(_REVOCATIONS)
+                for statement in (_REVOCATIONS, *account_rows.SCHEMA):
+                    self._db.execute(statement)
         except BaseException:
             self.close()
             raise
@@ -108,13 +115,21 @@ class SpendFile:
         """
         with self._file.explaining():
             self._file.require_unreplaced()
+            asks = [each for each in operations if isinstance(each, Ask) and not each.take]
+            if 0 < len(asks) == len(operations) and self._clock() - self._beat_at_ms < _BEAT_MS:
+                _, accounts = self._accounts_of(asks)  # refusals alone: nothing to write
+                return [accounts.quote(ask.charge, ask.now_ms) for ask in asks]
             with self._file.transaction():
                 claims = [each for each in operations if isinstance(each, Claim)]
                 epoch, high_water_ms = self._beat(max((c.now_ms for c in claims), default=0))
                 keys = [each.key for each in operations if isinstance(each, Claim | Release)]
-                uses = Uses(self._rows.read(keys), epoch=epoch, high_water_ms=high_water_ms)
-                outcomes = [self._perform(operation, uses) for operation in operations]
+                account_rows, accounts = self._accounts_of(operations)
+                uses = Uses(
+                    self._rows.read(keys), accounts, epoch=epoch, high_water_ms=high_water_ms
+                )
+                outcomes = [self._perform(each, uses, accounts) for each in operations]
                 self._rows.write(uses.changed)
+                account_rows.write(now_ms=high_water_ms)
                 self._sweep(len(claims), expired_at_ms=high_water_ms - SKEW_MS)
             self.epoch, self.high_water_ms = epoch, high_water_ms
         return outcomes
@@ -156,7 +171,8 @@ class SpendFile:
             # The file's clock never moves back: an older copy was put in place while this was open.
             epoch, high_water_ms = secrets.randbits(32), self.high_water_ms
         high_water_ms = max(high_water_ms, latest_ms)
-        self._db.execute(_BEAT, (epoch, self._clock(), high_water_ms))
+        self._beat_at_ms = self._clock()
+        self._db.execute(_BEAT, (epoch, self._beat_at_ms, high_water_ms))
         return epoch, high_water_ms
 
     def _read_meta(self) -> tuple[int, int, int, int]:
@@ -171,13 +187,22 @@ class SpendFile:
             raise self._file.fault("no clock in it", sqlite3.SQLITE_CORRUPT)
         return version, epoch, heartbeat_ms, high_water_ms
 
-    def _perform(self, operation: LedgerOperation, uses: Uses) -> LedgerOutcome:
+    def _accounts_of(self, operations: Sequence[LedgerOperation]) -> tuple[AccountRows, Accounts]:
+        charges = [each.charge for each in operations if isinstance(each, Claim | Release | Ask)]
+        keys = {key for charge in charges if charge is not None for key in charge.keys}
+        rows = AccountRows(self._db, list(keys))
+        return rows, Accounts(rows.find, rows.keep)
+
+    def _perform(self, operation: LedgerOperation, uses: Uses, accounts: Accounts) -> LedgerOutcome:
         match operation:
             case Claim():
                 return uses.claim(operation)
-            case Release(key):
-                uses.release(key)
+            case Release():
+                uses.release(operation)
                 return None
+            case Ask(charge, now_ms, take):
+                ask = accounts.take_free if take else accounts.quote
+                return ask(charge, now_ms)
             case Probe():
                 return None
             case Revoke(identity, expires_at_ms, now_ms):

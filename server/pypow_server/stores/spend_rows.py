@@ -26,7 +26,7 @@ _DROP: Final = "DELETE FROM spends WHERE key > ? AND key <= ? AND expires_at_ms 
 
 # A statement is prepared once for each number of rows, so there are few such numbers; its last row
 # is repeated to fill it up, which changes nothing.
-_ROWS_AT_MOST: Final = 64
+ROWS_AT_MOST: Final = 64
 _ROWS_STEP: Final = 8
 
 _T = TypeVar("_T")
@@ -42,8 +42,8 @@ class SpendRows:
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Use]:
         """The rows that there are of these keys."""
         found: dict[bytes, Use] = {}
-        for first in range(0, len(keys), _ROWS_AT_MOST):
-            part = _filled_up(keys[first : first + _ROWS_AT_MOST])
+        for first in range(0, len(keys), ROWS_AT_MOST):
+            part = filled_up(keys[first : first + ROWS_AT_MOST])
             for key, uses, expires_at_ms in self._db.execute(_read(len(part)), part):
                 found[key] = Use(uses, expires_at_ms)
         return found
@@ -51,8 +51,8 @@ class SpendRows:
     def write(self, rows: Mapping[bytes, Use]) -> None:
         """Put these rows in the place of what there is of their keys."""
         values = [(key, *row) for key, row in rows.items()]
-        for first in range(0, len(values), _ROWS_AT_MOST):
-            part = _filled_up(values[first : first + _ROWS_AT_MOST])
+        for first in range(0, len(values), ROWS_AT_MOST):
+            part = filled_up(values[first : first + ROWS_AT_MOST])
             self._db.execute(_write(len(part)), [value for row in part for value in row])
 
     def sweep(self, count: int, *, expired_at_ms: int) -> None:
@@ -66,7 +66,8 @@ class SpendRows:
         self._swept_up_to = end
 
 
-def _filled_up(values: Sequence[_T]) -> list[_T]:
+def filled_up(values: Sequence[_T]) -> list[_T]:
+    """At most `ROWS_AT_MOST` values as one of the few numbers that there are statements for."""
     return [*values, *[values[-1]] * (-len(values) % _ROWS_STEP)]
 
 

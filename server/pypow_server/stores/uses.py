@@ -4,8 +4,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pypow_server.stores import SKEW_MS, Spend
-from pypow_server.stores.operations import Claim
+from pypow_server.stores import SKEW_MS, Early, Spend
+from pypow_server.stores.accounts import Accounts
+from pypow_server.stores.operations import Claim, Release
 
 
 class Use(NamedTuple):
@@ -30,20 +31,29 @@ class Uses:
         changed: what must be recorded for the answers given to hold.
     """
 
-    def __init__(self, recorded: Mapping[bytes, Use], *, epoch: int, high_water_ms: int) -> None:
+    def __init__(
+        self,
+        recorded: Mapping[bytes, Use],
+        accounts: Accounts,
+        *,
+        epoch: int,
+        high_water_ms: int,
+    ) -> None:
         """Begins with what is recorded.
 
         Args:
             recorded: of every key that the batch names, unless it was never spent.
+            accounts: what is charged.
             epoch: the ledger's.
             high_water_ms: the ledger's clock.
         """
         self.changed: dict[bytes, Use] = {}
         self._known = dict(recorded)
+        self._accounts = accounts
         self._epoch = epoch
         self._dropped_ms = high_water_ms - SKEW_MS
 
-    def claim(self, claim: Claim) -> Spend:
+    def claim(self, claim: Claim) -> Spend | Early:
         """Decides over one spend, after those before it."""
         if claim.epoch is not None and claim.epoch != self._epoch:
             return Spend.STALE
@@ -52,14 +62,20 @@ class Uses:
         uses, expires_at_ms = self._known.get(claim.key, _UNUSED)
         if uses >= claim.limit:
             return Spend.LOST
+        if claim.charge is not None:
+            early = self._accounts.redeem(claim.charge, claim.now_ms)
+            if early is not None:
+                return early
         self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
         return Spend.WON
 
-    def release(self, key: bytes) -> None:
-        """Gives one use back, if there is one."""
-        uses, expires_at_ms = self._known.get(key, _UNUSED)
+    def release(self, release: Release) -> None:
+        """Gives one use back, if there is one, and what it was charged."""
+        uses, expires_at_ms = self._known.get(release.key, _UNUSED)
         if uses > 0:
-            self._record(key, Use(uses - 1, expires_at_ms))
+            self._record(release.key, Use(uses - 1, expires_at_ms))
+            if release.charge is not None:
+                self._accounts.give_back(release.charge)
 
     def _record(self, key: bytes, use: Use) -> None:
         self._known[key] = self.changed[key] = use

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from . import Ledger, Spend
+from pypow.pricing import Offered
+
+from . import Charge, Credits, Early, Ledger, Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +16,11 @@ class StoreCall:
     """One operation of a ledger, after it ended.
 
     Attributes:
-        operation: ``epoch``, ``spend``, ``release`` or ``probe``.
+        operation: ``epoch``, ``spend``, ``release``, ``probe`` or ``quote``.
         started_ns: Unix nanoseconds.
         ended_ns: Unix nanoseconds.
-        answer: what a spend answered; None for other operations, and when it raised.
+        answer: what a spend answered; None for other operations, for a proof that came early, and
+            when it raised.
         failed: whether it raised, or could not tell.
     """
 
@@ -34,15 +37,27 @@ Watcher = Callable[[StoreCall], None]
 SPEND: Final = "spend"
 
 
-class WatchedLedger:
+class _Telling:
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = tuple(watchers)
+
+    def _tell(
+        self, operation: str, started_ns: int, *, failed: bool, answer: Spend | None = None
+    ) -> None:
+        call = StoreCall(operation, started_ns, time.time_ns(), answer, failed)
+        for watcher in self._watchers:
+            watcher(call)
+
+
+class WatchedLedger(_Telling):
     """A ledger, and who is told of its spends, releases and failures."""
 
     def __init__(self, inner: Ledger, watchers: Sequence[Watcher]) -> None:
+        super().__init__(watchers)
         self._inner = inner
-        self._watchers = tuple(watchers)
 
     async def epoch(self) -> int:
-        """The inner ledger's; asked for every request, so only its failures are told."""
+        """The inner ledger's; what it has in mind, so only its failures are told."""
         try:
             return await self._inner.epoch()
         except Exception:
@@ -52,16 +67,17 @@ class WatchedLedger:
     async def spend(
         self, key: bytes, *, epoch: int | None, expires_at_ms: int, now_ms: int, limit: int = 1
     ) -> Spend:
-        """The inner ledger's."""
-        started_ns, answer = time.time_ns(), None
+        """The inner ledger's; not told where its caller goes away and does not hear how it ends."""
+        started_ns = time.time_ns()
         try:
             answer = await self._inner.spend(
                 key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
             )
-            return answer
-        finally:
-            failed = answer is None or answer is Spend.UNKNOWN
-            self._tell(SPEND, started_ns, answer=answer, failed=failed)
+        except Exception:
+            self._tell(SPEND, started_ns, failed=True)
+            raise
+        self._tell(SPEND, started_ns, answer=answer, failed=answer is Spend.UNKNOWN)
+        return answer
 
     async def release(self, key: bytes) -> None:
         """The inner ledger's."""
@@ -85,9 +101,64 @@ class WatchedLedger:
         """The inner ledger's; not told."""
         await self._inner.aclose()
 
-    def _tell(
-        self, operation: str, started_ns: int, *, failed: bool, answer: Spend | None = None
-    ) -> None:
-        call = StoreCall(operation, started_ns, time.time_ns(), answer, failed)
-        for watcher in self._watchers:
-            watcher(call)
+
+class WatchedCredits(_Telling):
+    """A ledger's credits, and who is told of its spends, releases and failures."""
+
+    def __init__(self, inner: Credits, watchers: Sequence[Watcher]) -> None:
+        super().__init__(watchers)
+        self._inner = inner
+
+    async def redeem(
+        self,
+        key: bytes,
+        *,
+        epoch: int | None,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int = 1,
+        charge: Charge,
+    ) -> Spend | Early:
+        """The inner credits'."""
+        started_ns, answer = time.time_ns(), None
+        found: Spend | Early = Spend.UNKNOWN
+        try:
+            found = await self._inner.redeem(
+                key,
+                epoch=epoch,
+                expires_at_ms=expires_at_ms,
+                now_ms=now_ms,
+                limit=limit,
+                charge=charge,
+            )
+            answer = found if isinstance(found, Spend) else None
+            return found
+        finally:
+            self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
+
+    async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
+        """The inner credits'; asked for every refusal, so only its failures are told."""
+        started_ns = time.time_ns()
+        try:
+            return await self._inner.quote(charge, now_ms=now_ms)
+        except Exception:
+            self._tell("quote", started_ns, failed=True)
+            raise
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+        """The inner credits'; only its failures are told."""
+        started_ns = time.time_ns()
+        try:
+            return await self._inner.take_free(charge, now_ms=now_ms)
+        except Exception:
+            self._tell("quote", started_ns, failed=True)
+            raise
+
+    async def give_back(self, key: bytes, charge: Charge) -> None:
+        """The inner credits'."""
+        started_ns, failed = time.time_ns(), True
+        try:
+            await self._inner.give_back(key, charge)
+            failed = False
+        finally:
+            self._tell("release", started_ns, failed=failed)

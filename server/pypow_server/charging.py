@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call costs the caller who makes it, and what a caller hears who used too much."""
+
+import logging
+from typing import Final
+
+from pypow.pricing import Beyond, Offered, Quote
+
+from . import problems
+from .meter import Meter
+from .policy import Price
+from .problems import Problem
+from .stores import Credits, Early
+
+_LOG: Final = logging.getLogger("pypow_server.gate")
+
+
+async def quote(
+    credit: Credits, meter: Meter, client: str, *, now_ms: int, take_free: bool = False
+) -> Offered | None:
+    """What a call costs now.
+
+    Args:
+        credit: keeps the accounts.
+        meter: of the call's price.
+        client: the caller's network.
+        now_ms: Unix milliseconds.
+        take_free: charge it at once, if its caller owes nothing for it.
+
+    Returns:
+        What it costs; None when it was free, and is charged.
+
+    Raises:
+        Exception: whatever a store raises that cannot tell.
+    """
+    charge = meter.charge(client)
+    if take_free:
+        return await credit.take_free(charge, now_ms=now_ms)
+    return await credit.quote(charge, now_ms=now_ms)
+
+
+def untold(price: Price, error: Exception) -> Quote:
+    """What a call costs while the store cannot tell: nothing is given away, and nobody kept out."""
+    _LOG.warning("what callers used cannot be told, each pays the price: %s", type(error).__name__)
+    return Quote(price.q, 0, 0, 0, 0, 0)
+
+
+def overdrawn(found: Beyond) -> Problem:
+    """What the caller hears of a call that is not sold now."""
+    wait_s = _seconds(found.retry_after_ms)
+    return problems.overdrawn(
+        f"you or your network used more than a proof can pay for; wait {wait_s} s",
+        retry_after_s=wait_s,
+    )
+
+
+def early(found: Early) -> Problem:
+    """What the caller hears of a proof that has to wait."""
+    wait_s = _seconds(found.retry_after_ms)
+    return problems.early(
+        "calls since this challenge was issued have raised the price; send the proof again in "
+        f"{wait_s} s, or solve a fresh one",
+        retry_after_s=wait_s,
+    )
+
+
+def _seconds(milliseconds: int) -> int:
+    return max(1, -(-milliseconds // 1000))

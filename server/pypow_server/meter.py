@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How prices follow what their callers use: by what each price charges whom.
+
+A price with free calls has accounts of its own, in which a call is a call. All others share one
+account for each network, in which a call counts by its weight, if the operator says so.
+"""
+
+import functools
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pypow import difficulty, powers
+from pypow.errors import InvalidInputError
+from pypow.networks import Network, networks
+from pypow.tariff import MAX_WEIGHT, Constants, Tariff
+
+from .stores import Charge, Quota
+
+MAX_BITS: Final = 40.0
+"""Nothing harder is offered."""
+
+MAX_CALLS: Final = 250_000
+MAX_CALLS_A_SECOND: Final = 2_000
+"""What accounts can be reckoned with."""
+
+_USUAL: Final = Constants()
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """What an operator decides of prices that follow use.
+
+    Attributes:
+        quota: what each caller may use, in calls of the default price, before calls cost more;
+            None where only prices with free calls follow use.
+        max_q: no call costs more, in 1/1024 bit.
+        max_overdraft_q: how far use may raise a price; beyond, callers have to wait.
+        replicas: gates that share callers and no store; each gives out its part alone.
+    """
+
+    quota: Quota | None = None
+    max_q: int = _USUAL.max_q
+    max_overdraft_q: int = _USUAL.max_overdraft_q
+    replicas: int = 1
+
+    def constants(self, quota: Quota, base_q: int) -> Constants:
+        """What follows from a quota at a price.
+
+        Raises:
+            InvalidInputError: a price so high that it could not rise.
+        """
+        if quota.calls > MAX_CALLS or quota.calls * 1000 > MAX_CALLS_A_SECOND * quota.period_ms:
+            raise InvalidInputError(
+                f"expected at most {MAX_CALLS} calls, and {MAX_CALLS_A_SECOND} in a second; got "
+                f"{quota.calls} in {quota.period_ms / 1000:g} s"
+            )
+        highest_q = self.max_q - _USUAL.max_entry_q
+        if base_q > highest_q:
+            raise InvalidInputError(
+                f"expected at most {difficulty.bits(highest_q):g} bits where the price follows "
+                f"use: it may rise to {difficulty.bits(self.max_q):g}; got "
+                f"{difficulty.bits(base_q):g}"
+            )
+        return replace(
+            Constants.of_quota(quota.calls, quota.period_ms, base_q),
+            max_q=self.max_q,
+            max_overdraft_q=self.max_overdraft_q,
+            replicas=self.replicas,
+        )
+
+
+STATIC: Final = Pricing()
+"""Prices stay as they are, but for those with free calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What calls of one price charge.
+
+    Attributes:
+        pool: names the accounts that they are charged to.
+        weight: of one call.
+        tariff: by what they are charged.
+    """
+
+    pool: bytes
+    weight: int
+    tariff: Tariff
+
+    def charge(self, client: str, *, calls: int = 1, overdraft: int = 0) -> Charge:
+        """What so many calls charge the networks of a caller.
+
+        Args:
+            client: the caller's own network, as `client_network` has it.
+            calls: how many.
+            overdraft: what was paid for besides, in 1/8 bit.
+        """
+        keys, shares = _accounts(self.pool, client)
+        return Charge(keys, shares, min(MAX_WEIGHT, calls * self.weight), self.tariff, overdraft)
+
+
+def meter_of(
+    name: str, q: int, weight: int, *, free: Quota | None, pricing: Pricing
+) -> Meter | None:
+    """The meter of a price; None where it is the same whatever its callers use.
+
+    Args:
+        name: of the price.
+        q: difficulty, in 1/1024 bit.
+        weight: of its calls, in units of the default price's work.
+        free: what each caller has free of it.
+        pricing: what the operator decided.
+
+    Raises:
+        InvalidInputError: a quota or a price that no meter fits.
+    """
+    if free is not None:
+        pool = f"free {name} ".encode("utf-8", "surrogatepass")
+        return Meter(pool, 1, Tariff(pricing.constants(free, q)))
+    if pricing.quota is not None:
+        # The weight is in the price already, and what is left of it is everybody's base.
+        base_q = max(difficulty.MIN_Q, q - powers.log2_q(weight))
+        return Meter(b"all ", weight, Tariff(pricing.constants(pricing.quota, base_q)))
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _accounts(pool: bytes, client: str) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
+    address = client.partition("/")[0]
+    found = networks(address) if "/" in client else (Network(client, 1),)
+    keys = tuple(pool + network.prefix.encode() for network in found)
+    return keys, tuple(network.share for network in found[1:])

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is charged to whom, within one step of a store that keeps accounts as Python has them."""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pypow.accounts import Account, Level, Principal, owing_ms, refund
+from pypow.errors import InvalidInputError, shown
+from pypow.pricing import UNIT, Constants, Offered, Quote, Wait, admit, quote, redeem
+from pypow_server.stores import Charge, Early
+
+Keep: TypeAlias = Callable[[bytes, Account, Constants], None]
+"""Has a store keep an account; the constants say for how long (`forgotten_at_ms`)."""
+
+KEPT_MS: Final = 3_600_000
+"""How long an account is kept that nobody uses; one that owes is kept until it does not."""
+
+
+class Accounts:
+    """The accounts of a store, in one transaction of its."""
+
+    def __init__(self, find: Callable[[bytes], Account | None], keep: Keep) -> None:
+        """Work on a store.
+
+        Args:
+            find: what it has under a key; None for nothing.
+            keep: has it keep an account.
+        """
+        self._find = find
+        self._keep = keep
+
+    def redeem(self, charge: Charge, now_ms: int) -> Early | None:
+        """Charge a call that was paid for; or when that will be possible."""
+        principal = self._principal(charge, now_ms)
+        found = redeem(charge.overdraft, principal, charge.weight, charge.tariff, now_ms)
+        if isinstance(found, Wait):
+            return Early(found.retry_after_ms)
+        self._write(charge, found.principal)
+        return None
+
+    def quote(self, charge: Charge, now_ms: int) -> Offered:
+        """What a call costs."""
+        return quote(self._principal(charge, now_ms), charge.weight, charge.tariff, now_ms)
+
+    def take_free(self, charge: Charge, now_ms: int) -> Offered | None:
+        """Charge a call to a caller who owes nothing for it (None); else what it costs."""
+        principal = self._principal(charge, now_ms)
+        found = quote(principal, charge.weight, charge.tariff, now_ms)
+        if not (isinstance(found, Quote) and found.is_base):
+            return found
+        self._write(charge, admit(principal, charge.weight, charge.tariff, now_ms).principal)
+        return None
+
+    def give_back(self, charge: Charge) -> None:
+        """Undo a charge. Accounts that were forgotten meanwhile have nothing to get back."""
+        cost = charge.weight * UNIT * charge.tariff.constants.replicas
+        for key, share in zip(charge.keys, (1, *charge.shares), strict=True):
+            account = self._find(key)
+            if account is not None:
+                self._keep(key, refund(account, cost // share), charge.tariff.constants)
+
+    def _principal(self, charge: Charge, now_ms: int) -> Principal:
+        find, constants = self._find, charge.tariff.constants
+        leaf, *around = [find(key) or Account.new(constants, now_ms) for key in charge.keys]
+        return Principal(leaf, tuple(map(Level, around, charge.shares)))
+
+    def _write(self, charge: Charge, principal: Principal) -> None:
+        keep, constants = self._keep, charge.tariff.constants
+        leaf, *around = charge.keys
+        keep(leaf, principal.leaf, constants)
+        for key, level in zip(around, principal.networks, strict=True):
+            keep(key, level.account, constants)
+
+
+def forgotten_at_ms(account: Account, constants: Constants) -> int:
+    """When an account may be forgotten, if nobody uses it meanwhile."""
+    return account.at_ms + max(KEPT_MS, owing_ms(account, constants))
+
+
+def stored(account: Account) -> str:
+    """An account as stores keep it."""
+    return (
+        f"{account.credit} {account.assured} {account.served} {account.minutes} "
+        f"{account.last_minute} {account.first_ms} {account.at_ms}"
+    )
+
+
+def read(text: str) -> Account:
+    """An account out of what a store keeps.
+
+    Raises:
+        InvalidInputError: the text is none.
+    """
+    try:
+        return Account(*map(int, text.split(" ")))
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"expected seven numbers of an account, got {shown(text)}"
+        ) from None

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every ledger that charges must do, as checks that take a way to open one."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from random import Random
+from typing import Final, Protocol, TypeAlias
+
+from pypow.accounts import Account, refund
+from pypow.pricing import (
+    UNIT,
+    Admission,
+    Beyond,
+    Constants,
+    Level,
+    Offered,
+    Principal,
+    Quote,
+    Tariff,
+    Wait,
+    admit,
+    quote,
+    redeem,
+)
+from pypow_server.stores import Charge, Credits, Early, Ledger, Spend
+from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
+from support.pricing_laws import any_climate, any_constants
+
+TARIFF: Final = Tariff(Constants.of_quota(60, 60_000, base_q=4 * 1024))
+CHARGE: Final = Charge((b"leaf", b"around"), (16,), 1, TARIFF)
+
+
+class ChargingLedger(Ledger, Credits, Protocol):
+    """What stores open."""
+
+
+OpenCredits: TypeAlias = Callable[[], ChargingLedger]
+Check: TypeAlias = Callable[[OpenCredits], Coroutine[None, None, None]]
+
+
+async def pay(
+    ledger: ChargingLedger,
+    key: bytes = KEY,
+    charge: Charge = CHARGE,
+    *,
+    epoch: int | None = None,
+    now_ms: int = NOW_MS,
+    expires_at_ms: int = EXPIRES_AT_MS,
+    limit: int = 1,
+) -> Spend | Early:
+    """A redemption with the usual arguments."""
+    return await ledger.redeem(
+        key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit, charge=charge
+    )
+
+
+async def free_in_ms(ledger: Credits, charge: Charge = CHARGE) -> int:
+    """How long it takes until such a call is free."""
+    found = await ledger.quote(charge, now_ms=NOW_MS)
+    return found.quote.free_in_ms if isinstance(found, Beyond) else found.free_in_ms
+
+
+async def what_is_won_is_charged_once(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    answers = Counter(await asyncio.gather(*(pay(ledger) for _ in range(40))))
+    owed = [await free_in_ms(ledger)]
+    for number in range(4):
+        assert await pay(ledger, b"%d" % number) is Spend.WON
+        owed.append(await free_in_ms(ledger))
+    await ledger.aclose()
+    assert answers == {Spend.WON: 1, Spend.LOST: 39}
+    assert owed == [0, 0, 0, 1000, 2000]
+
+
+async def what_is_not_won_is_not_charged(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    epoch = await ledger.epoch()
+    await spend(ledger)
+    answers = [await pay(ledger), await pay(ledger, b"stale", epoch=epoch ^ 1)]
+    late_ms = NOW_MS - 10**9
+    answers.append(await pay(ledger, b"forgotten", expires_at_ms=late_ms))
+    for number in range(4):
+        await pay(ledger, b"%d" % number)
+    owed = await free_in_ms(ledger)
+    await ledger.aclose()
+    assert answers == [Spend.LOST, Spend.STALE, Spend.UNKNOWN]
+    assert owed == 1000
+
+
+async def who_used_too_much_has_to_wait_and_loses_nothing(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    answers = [await pay(ledger, b"%d" % number) for number in range(12)]
+    early = [await pay(ledger, b"early") for _ in range(3)]
+    owed = await free_in_ms(ledger)
+    paid_for_it = await pay(ledger, b"early", CHARGE._replace(overdraft=2))
+    again = await pay(ledger, b"early", CHARGE._replace(overdraft=2))
+    await ledger.aclose()
+    assert set(answers) == {Spend.WON}  # the slack is two bits, of four calls each
+    assert early == [Early(1000)] * 3
+    assert owed == 9_000
+    assert (paid_for_it, again) == (Spend.WON, Spend.LOST)
+
+
+async def of_many_at_once_only_so_many_are_in_time(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    answers = await asyncio.gather(*(pay(ledger, b"%d" % number) for number in range(40)))
+    owed = await free_in_ms(ledger)
+    await ledger.aclose()
+    assert answers.count(Spend.WON) == 12
+    assert sum(isinstance(answer, Early) for answer in answers) == 28
+    assert owed == 9_000
+
+
+async def a_proof_that_came_early_is_good_later(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for number in range(12):
+        await pay(ledger, b"%d" % number)
+    early = await pay(ledger)
+    assert isinstance(early, Early)
+    later_ms = NOW_MS + early.retry_after_ms
+    sooner, later = [await pay(ledger, now_ms=now_ms) for now_ms in (later_ms - 1, later_ms)]
+    await ledger.aclose()
+    assert (sooner, later) == (Early(1), Spend.WON)
+
+
+async def asking_changes_nothing(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    dear = CHARGE._replace(weight=50)
+    first = await asyncio.gather(*(ledger.quote(dear, now_ms=NOW_MS) for _ in range(100)))
+    taken = [await ledger.take_free(CHARGE, now_ms=NOW_MS) for _ in range(4)]
+    refused = [await ledger.take_free(CHARGE, now_ms=NOW_MS) for _ in range(50)]
+    owed = await free_in_ms(ledger)
+    await ledger.aclose()
+    assert set(first) == {quote(fresh(), 50, TARIFF, NOW_MS)}
+    assert taken == [None] * 4
+    assert owed == 1000
+    assert set(refused) == {Quote(4 * 1024, 0, 256, 0, 0, 1000)}
+
+
+async def what_is_free_is_taken_as_it_grows_back(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for _ in range(4):
+        await ledger.take_free(CHARGE, now_ms=NOW_MS)
+    times = [NOW_MS + after for after in (999, 1000, 1000, 3_600_000)]
+    found = [await ledger.take_free(CHARGE, now_ms=now_ms) for now_ms in times]
+    hour_ms = times[-1]
+    burst = [await ledger.take_free(CHARGE, now_ms=hour_ms) is None for _ in range(61)]
+    await ledger.aclose()
+    assert [one is None for one in found] == [False, True, False, True]
+    assert burst.count(True) == 59
+
+
+async def a_newcomer_pays_what_newcomers_pay_in_a_crowd(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    crowd = Tariff(TARIFF.constants, replace(TARIFF.climate, entry_excess=100 * UNIT))
+    newcomer = CHARGE._replace(tariff=crowd)
+    found = await ledger.take_free(newcomer, now_ms=NOW_MS)
+    await ledger.aclose()
+    assert found == Quote(4 * 1024, 0, 0, 2 * 1024, 0, 0)
+
+
+async def what_is_given_back_is_given_back_whole_and_once(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for number in range(8):
+        await pay(ledger, b"%d" % number)
+    owed = [await free_in_ms(ledger)]
+    for _ in range(3):
+        await ledger.give_back(b"7", CHARGE)
+        owed.append(await free_in_ms(ledger))
+    again = await pay(ledger, b"7")
+    owed.append(await free_in_ms(ledger))
+    await ledger.give_back(b"never", CHARGE)
+    owed.append(await free_in_ms(ledger))
+    await ledger.aclose()
+    assert again is Spend.WON
+    assert owed == [5000, 4000, 4000, 4000, 5000, 5000]
+
+
+async def a_network_pays_for_all_its_addresses(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    taken = 0
+    for number in range(64):
+        charge = CHARGE._replace(keys=(b"leaf %d" % number, b"around"))
+        for _ in range(4):
+            taken += await ledger.take_free(charge, now_ms=NOW_MS) is None
+    await ledger.aclose()
+    # 4 to begin with, of which one must be left for the last of them; each takes a sixteenth.
+    assert taken == 3 * 16 + 1
+
+
+async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
+    draw = Random(4711)
+    ledger = open_ledger()
+    kept: dict[bytes, Account] = {}
+    now_ms = NOW_MS
+    for number in range(300):
+        now_ms += draw.choice((0, 1, -300, draw.randint(0, 10**4)))
+        constants = any_constants(draw)
+        tariff = Tariff(constants, any_climate(draw, constants))
+        shares = (16, 64)[: draw.randint(0, 2)]
+        keys = [b"%d %d" % (draw.randrange(3), share) for share in (1, *shares)]
+        weight = draw.choice((1, 1, 2, 7))
+        charge = Charge(tuple(keys), shares, weight, tariff, draw.choice((0, draw.randint(0, 255))))
+        before = principal_of(charge, kept, now_ms)
+        after: Principal | None = None
+        match draw.randrange(4):
+            case 0:
+                assert await ledger.quote(charge, now_ms=now_ms) == expected(before, charge, now_ms)
+            case 1:
+                found = expected(before, charge, now_ms)
+                if isinstance(found, Quote) and found.overdraft_q == found.entry_q == 0:
+                    after = admit(before, weight, tariff, now_ms).principal
+                    assert await ledger.take_free(charge, now_ms=now_ms) is None
+                else:
+                    assert await ledger.take_free(charge, now_ms=now_ms) == found
+            case _:
+                presented = redeem(charge.overdraft, before, weight, tariff, now_ms)
+                key = b"proof %d" % number
+                answer = await pay(ledger, key, charge, now_ms=now_ms, expires_at_ms=now_ms + 1000)
+                if isinstance(presented, Wait):
+                    assert answer == Early(presented.retry_after_ms)
+                else:
+                    assert answer is Spend.WON
+                    after = presented.principal
+                    if draw.random() < 0.1:
+                        await ledger.give_back(key, charge)
+                        after = given_back(presented, charge)
+        if after is not None:
+            kept[keys[0]] = after.leaf
+            kept |= zip(keys[1:], (level.account for level in after.networks), strict=True)
+    await ledger.aclose()
+
+
+def fresh() -> Principal:
+    """Somebody whom no store knows yet."""
+    return principal_of(CHARGE, {}, NOW_MS)
+
+
+def principal_of(charge: Charge, kept: dict[bytes, Account], now_ms: int) -> Principal:
+    """Whom a charge is about, by the rules."""
+    blank = Account.new(charge.tariff.constants, now_ms)
+    leaf, *around = [kept.get(key, blank) for key in charge.keys]
+    return Principal(leaf, tuple(map(Level, around, charge.shares)))
+
+
+def expected(principal: Principal, charge: Charge, now_ms: int) -> Offered:
+    """What such a call costs, by the rules."""
+    return quote(principal, charge.weight, charge.tariff, now_ms)
+
+
+def given_back(admission: Admission, charge: Charge) -> Principal:
+    """What a principal has once the call that it was charged came to nothing."""
+    principal = admission.principal
+    cost = charge.weight * UNIT * charge.tariff.constants.replicas
+    return Principal(
+        refund(principal.leaf, cost),
+        tuple(
+            Level(refund(level.account, cost // level.share), level.share)
+            for level in principal.networks
+        ),
+    )
+
+
+CONTRACT: Final[tuple[Check, ...]] = (
+    what_is_won_is_charged_once,
+    what_is_not_won_is_not_charged,
+    who_used_too_much_has_to_wait_and_loses_nothing,
+    of_many_at_once_only_so_many_are_in_time,
+    a_proof_that_came_early_is_good_later,
+    asking_changes_nothing,
+    what_is_free_is_taken_as_it_grows_back,
+    a_newcomer_pays_what_newcomers_pay_in_a_crowd,
+    what_is_given_back_is_given_back_whole_and_once,
+    a_network_pays_for_all_its_addresses,
+    it_answers_as_the_rules_do,
+)
