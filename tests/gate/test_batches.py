@@ -77,6 +77,23 @@ def test_all_that_one_turn_of_the_loop_submits_is_one_batch_in_order() -> None:
     assert (tape.closes, tape.opens) == (1, 0)
 
 
+def test_the_thread_is_woken_once_for_each_turn_of_a_loop() -> None:
+    async def story(tape: Tape, batches: Batches[int, int]) -> None:
+        ring = batches._ring
+
+        def counted() -> None:
+            rings.append(batches._inbox[-1][0])
+            ring()
+
+        batches._ring = counted  # type: ignore[method-assign]
+        for first in (0, 3):
+            await asyncio.gather(*(batches.submit(n) for n in range(first, first + 3)))
+
+    rings: list[int] = []
+    tell(story)
+    assert rings == [2, 5]
+
+
 def test_a_batch_holds_512_operations_and_the_rest_follow_at_once() -> None:
     async def story(tape: Tape, batches: Batches[int, int]) -> None:
         asked = [batches.submit(n) for n in range(1030)]
@@ -174,7 +191,9 @@ def test_each_outage_is_told_anew(caplog: pytest.LogCaptureFixture) -> None:
     ] * 2
 
 
-def test_one_operation_that_fails_takes_its_connection_along_and_no_other_answer() -> None:
+def test_one_operation_that_fails_takes_its_connection_along_and_no_other_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def story(tape: Tape, batches: Batches[int, int]) -> None:
         good, bad = batches.submit(1), batches.submit(-2)
         assert await good == -1
@@ -185,6 +204,7 @@ def test_one_operation_that_fails_takes_its_connection_along_and_no_other_answer
         assert tape.opens == 1
 
     tell(story)
+    assert "the tape fails: no -2" in caplog.text
 
 
 def test_a_caller_that_went_away_keeps_nothing_from_the_others() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pypow_server.stores import SKEW_MS, Spend, Store, StoreError, memory, sqlite
 from pypow_server.stores.batched import wall_clock_ms
 from pypow_server.stores.memory import MemoryLedger, MemoryLimiter
-from pypow_server.stores.sqlite import SqliteLedger
+from pypow_server.stores.sqlite import SqliteLedger, SqliteLimiter
 from pypow_server.stores.watched import StoreCall, WatchedLedger
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
 from support.limiter_contract import TEN
@@ -155,3 +155,25 @@ def test_a_home_that_nobody_has_is_named() -> None:
         StoreError, match=r"^expected a path, got '~nobody-has-it/x': there is no such home$"
     ):
         sqlite.open_store("~nobody-has-it/x")
+
+
+def test_a_full_memory_ledger_says_what_to_do() -> None:
+    async def story() -> None:
+        with pytest.raises(StoreError) as caught:
+            await MemoryLedger(max_entries=0).probe()
+        assert str(caught.value) == (
+            "the memory ledger is full: it keeps 0 records at most; use a sqlite: store, or "
+            "shorten the lifetime of challenges"
+        )
+
+    asyncio.run(story())
+
+
+def test_a_limiter_that_is_closed_says_which(tmp_path: Path) -> None:
+    async def story() -> None:
+        limiter = SqliteLimiter(tmp_path / "limits.db")
+        await limiter.aclose()
+        with pytest.raises(StoreError, match=rf"^the limiter {tmp_path}/limits.db is closed"):
+            await limiter.take(KEY, quota=TEN, now_ms=NOW_MS)
+
+    asyncio.run(story())
