@@ -72,7 +72,7 @@ def run(arguments: list[str], directory: Path) -> subprocess.CompletedProcess[st
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=directory,
-        env=environment | {"HOME": str(directory), "XDG_STATE_HOME": str(directory)},
+        env=environment | {"HOME": str(directory), "XDG_STATE_HOME": str(directory / ".state")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
