@@ -207,6 +207,30 @@ def test_one_operation_that_fails_takes_its_connection_along_and_no_other_answer
     assert "the tape fails: no -2" in caplog.text
 
 
+class Mumbling(Tape):
+    """A store that leaves its last outcome out."""
+
+    def apply(self, operations: Sequence[int]) -> list[int | StoreError]:
+        return super().apply(operations)[:-1]
+
+
+def test_a_store_that_does_not_answer_for_each_operation_is_taken_for_a_fault() -> None:
+    tape = Mumbling()
+
+    async def story() -> None:
+        batches = Batches(tape, tape.reopen, name="the tape", heartbeat_s=None)
+        try:
+            asked = [batches.submit(1), batches.submit(2)]
+            found = await asyncio.wait_for(
+                asyncio.gather(*asked, return_exceptions=True), PATIENCE_S
+            )
+            assert all("no outcome for each" in str(one) for one in found)
+        finally:
+            await batches.aclose()
+
+    asyncio.run(story())
+
+
 def test_a_caller_that_went_away_keeps_nothing_from_the_others() -> None:
     async def story(tape: Tape, batches: Batches[int, int]) -> None:
         gone, stays = batches.submit(1), batches.submit(2)

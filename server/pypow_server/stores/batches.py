@@ -161,6 +161,10 @@ class Batches(Generic[_Operation, _Outcome]):
             )
             self._note_fault(fault)
             return [fault] * len(operations)
+        if len(outcomes) != len(operations):  # and nobody can tell which are missing
+            fault = StoreError(f"{self._name} gave no outcome for each operation")
+            self._note_fault(fault)
+            return [fault] * len(operations)
         for outcome in outcomes:
             if isinstance(outcome, StoreError):
                 self._note_fault(outcome)
