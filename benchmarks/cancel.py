@@ -10,7 +10,7 @@ them; that is before the clock starts.
 import argparse
 from pathlib import Path
 
-import core_program
+import pool_costs
 from document import measured, save, summary, table
 from pypow.processors import usable_processors
 
@@ -23,7 +23,7 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     for threads in sorted({1, usable_processors()}):
-        rounds = core_program.run("cancel", threads, ROUNDS)
+        rounds = pool_costs.run("cancel", threads, ROUNDS)
         name = "cancel" if threads == 1 else "cancel, all processors"
         note = f"{threads} thread{'s' if threads > 1 else ''}"
         rows.append(summary(name, [us for (us,) in rounds], "us", note))

@@ -2,9 +2,9 @@
 /*
  * What threads, the engine and a stop cost in C, beside bare kernels in the same slices.
  *
- *   core threads N SLICE_MS ROUNDS   a pool's and N pinned bare kernels' hashes a second, in turns
- *   core engine SLICE_MS ROUNDS      one thread's search and its bare kernel, likewise
- *   core cancel N ROUNDS             microseconds from a stop to the return of the run
+ *   pool_costs threads N SLICE_MS ROUNDS   hashes a second of a pool and of N pinned kernels, in turns
+ *   pool_costs engine SLICE_MS ROUNDS      one thread's search and its bare kernel, likewise
+ *   pool_costs cancel N ROUNDS             microseconds from a stop to the return of the run
  *
  * One line for each round.
  */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""core.c, compiled with the sources of the engine it measures as the engine is compiled itself."""
+"""pool_costs.c, compiled with the engine that it measures, as that is compiled itself."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def run(*arguments: object) -> list[list[float]]:
                 [program, *map(str, arguments)], capture_output=True, text=True, check=True
             )
         except subprocess.CalledProcessError as error:
-            sys.exit(f"core {' '.join(map(str, arguments))}: {error.stderr.strip() or error}")
+            sys.exit(f"pool_costs {' '.join(map(str, arguments))}: {error.stderr.strip() or error}")
     return [[float(number) for number in line.split()] for line in ran.stdout.splitlines()]
 
 
@@ -33,9 +33,9 @@ def _compiled(folder: Path) -> Path:
         subprocess.run([*COMPILER, *FLAGS, "-c", str(source), "-o", str(made)], check=True)
         return made
 
-    sources = [*sorted(CSRC.glob("*.c")), Path(__file__).with_name("core.c")]
+    sources = [*sorted(CSRC.glob("*.c")), Path(__file__).with_name("pool_costs.c")]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(compiled, sources))
-    program = folder / "core"
+    program = folder / "pool_costs"
     subprocess.run([*COMPILER, "-pthread", *map(str, parts), "-o", str(program)], check=True)
     return program

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import core_program
+import pool_costs
 import pypow
 from document import Row, measured, save, summary, table
 from pypow import AtMost, Hex, Key, Puzzle
@@ -93,7 +93,7 @@ def main() -> None:
     if given.solves < 100:
         parser.error(f"expected 100 or more solves, got {given.solves}")
     name = f"{SUB_PUZZLES} sub-puzzles p99 / mean"
-    engine = [engine / kernel for engine, kernel in core_program.run("engine", 10, 301)]
+    engine = [engine / kernel for engine, kernel in pool_costs.run("engine", 10, 301)]
     rows = [
         *easy_rows(given.solves),
         spread_row(given.solves, 2, name),

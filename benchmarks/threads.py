@@ -10,7 +10,7 @@ to the moment when the last thread has stopped.
 import argparse
 from pathlib import Path
 
-import core_program
+import pool_costs
 from document import Row, measured, save, summary, table
 from pypow.processors import usable_processors
 
@@ -41,7 +41,7 @@ def main() -> None:
         if count > usable_processors():
             skipped[name] = f"only {usable_processors()} processors may be used here"
             continue
-        rounds = core_program.run("threads", count, SLICE_MS, ROUNDS)
+        rounds = pool_costs.run("threads", count, SLICE_MS, ROUNDS)
         rate = sorted(pooled for pooled, _ in rounds)[ROUNDS // 2]
         note = f"{rate / 1e6:,.0f} MH/s"
         rows.append(summary(name, [pooled / bare for pooled, bare in rounds], "x", note))
