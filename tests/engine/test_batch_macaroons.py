@@ -133,17 +133,17 @@ def test_offsets_that_lead_nowhere_are_refused(offsets: list[int]) -> None:
     data = np.frombuffer(WHOLE.text.encode(), np.uint8)
     texts = data, np.array(offsets, np.int64)
     proofs = ragged([PREIMAGE.hex()] * 2)
-    for columns in ((texts, proofs), (ragged([WHOLE.text] * 2), texts)):
+    for one, other in ((texts, proofs), (ragged([WHOLE.text] * 2), texts)):
         with pytest.raises(InvalidInputError, match="never descend"):
-            check_macaroons(*columns, KEYRING, expected(CALL), now_s=NOW_S)
+            check_macaroons(one, other, KEYRING, expected(CALL), now_s=NOW_S)
 
 
 def test_columns_that_do_not_belong_together_are_refused() -> None:
     texts = ragged([WHOLE.text] * 2)
     whole: Any = PREIMAGE.hex().encode()
-    for columns in ((texts, ragged([""])), (texts, whole), (whole, whole)):
+    for one, other in ((texts, ragged([""])), (texts, whole), (whole, whole)):
         with pytest.raises(InvalidInputError, match="as many macaroons as preimages"):
-            check_macaroons(*columns, KEYRING, expected(CALL), now_s=NOW_S)
+            check_macaroons(one, other, KEYRING, expected(CALL), now_s=NOW_S)
     now: Any = None
     with pytest.raises(InvalidInputError, match="Unix seconds, got None"):
         check_macaroons(texts, texts, KEYRING, expected(CALL), now_s=now)

@@ -312,7 +312,7 @@ def test_terms_that_cannot_be_are_refused_in_words(change: dict[str, Any], says:
     [(bytes(31), bytes(30)), (bytes(32), bytes(32)), ("0" * 32, bytes(30)), (bytes(32), None)],
 )
 def test_what_names_no_payment_is_refused(payment_hash: Any, identity: Any) -> None:
-    with pytest.raises(InvalidInputError, match="expected 3[02] bytes"):
+    with pytest.raises(InvalidInputError, match=r"expected 3[02] bytes"):
         issue(KEY, TERMS, payment_hash=payment_hash, identity=identity)
 
 
