@@ -36,12 +36,25 @@ class Pricing:
         max_q: no call costs more, in 1/1024 bit.
         max_overdraft_q: how far use may raise a price; beyond, callers have to wait.
         replicas: gates that share callers and no store; each gives out its part alone.
+        capacity: weight that the upstream serves in a second, in millionths of a call of the
+            default price; None where calls need not wait for their turn.
+
+    Raises:
+        InvalidInputError: a capacity without a quota.
     """
 
     quota: Quota | None = None
     max_q: int = _USUAL.max_q
     max_overdraft_q: int = _USUAL.max_overdraft_q
     replicas: int = 1
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None and self.quota is None:
+            raise InvalidInputError(
+                'expected pricing.quota beside pricing.capacity, such as "60/60s": what callers '
+                "used says whose turn it is"
+            )
 
     def constants(self, quota: Quota, base_q: int) -> Constants:
         """What follows from a quota at a price.
