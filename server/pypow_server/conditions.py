@@ -95,7 +95,7 @@ class Conditions:
     def admitted(
         self, weight: int, *, newcomer: bool, delay_ms: int | None = None, key: bytes = b""
     ) -> None:
-        """Count a call that is let through.
+        """Count a call that is let through; only where there are `rules`.
 
         Args:
             weight: of the call, in units of the default price's work.
@@ -103,8 +103,6 @@ class Conditions:
             delay_ms: from the issue of its challenge until its proof came; None without one.
             key: of the challenge.
         """
-        if self.rules is None:
-            return
         self._load.admitted(weight, newcomer=newcomer)
         if delay_ms is not None and self._sent_back.pop(key, self) is self:
             self._load.presented(delay_ms)

@@ -78,6 +78,7 @@ class Hearing:
         limiter_failed: whether a limiter was asked and could not tell, or what callers used.
         quote: what the call costs this caller; None where that is what it costs everybody.
         charge: what was charged with the spend; None for nothing.
+        newcomer: whether that, or what was free, was the first that its caller was charged.
     """
 
     scope: Scope = field(repr=False)
@@ -94,6 +95,7 @@ class Hearing:
     limiter_failed: bool = False
     quote: Quote | None = None
     charge: Charge | None = None
+    newcomer: bool = False
 
     @property
     def is_observed(self) -> bool:
