@@ -67,6 +67,7 @@ class Checkout:
                 self._count(hearing, price)
                 return None
             if isinstance(found, Beyond):
+                hearing.quote = found.quote
                 return charging.overdrawn(found) if problem.status == 402 else problem
             hearing.quote = found
         return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)

@@ -148,9 +148,18 @@ def meter_of(
     return None
 
 
+def networks_of(client: str) -> tuple[Network, ...]:
+    """The networks that a caller's calls are charged to, its own first.
+
+    Args:
+        client: the caller's own network, as `client_network` has it.
+    """
+    address = client.partition("/")[0]
+    return networks(address) if "/" in client else (Network(client, 1),)
+
+
 @functools.lru_cache(maxsize=4096)
 def _accounts(pool: bytes, client: str) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
-    address = client.partition("/")[0]
-    found = networks(address) if "/" in client else (Network(client, 1),)
+    found = networks_of(client)
     keys = tuple(pool + network.prefix.encode() for network in found)
     return keys, tuple(network.share for network in found[1:])
