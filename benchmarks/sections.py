@@ -130,7 +130,9 @@ SECTIONS = (
         "time is that of all threads, over the speed that they have just before and after each "
         "solve. By the clock there is in it what else the machine does, and that more threads "
         "than processors wait for each other at the end of each sub-puzzle; a solver starts no "
-        "more than can run, and is made to here.",
+        "more than can run, and is made to here. Where neighbours keep the processors busy, what "
+        "is above the law by the clock is theirs: a thread that shares one is stopped for as long "
+        "as a solve takes.",
         "python benchmarks/spread.py --save benchmarks/results",
     ),
     Section(
