@@ -160,7 +160,7 @@ LAWS = [
     ),
     Law(
         "stores and rails know no web framework",
-        binds=r"pypow_server/(stores|rails|gate|policy|passes|call|mcp_message).*",
+        binds=r"pypow_server/(stores|rails|gate|checkout|policy|passes|call|mcp_message).*",
         forbids=r"fastapi|starlette|uvicorn|aiohttp|pydantic|mcp",
         breach=("pypow_server/gate.py", "from fastapi import FastAPI"),
     ),

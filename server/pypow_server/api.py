@@ -15,10 +15,12 @@ from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
 from pypow.pricing import Beyond, Quote
+from pypow.tariff import Climate
 
 from . import charging, problems
 from .api_decisions import Asked, Deciding, asked_in
 from .call import PASS_COOKIE, read_accepts
+from .conditions import Conditions
 from .decision import Recorder
 from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
@@ -150,6 +152,7 @@ def create_api(
     ledger: Ledger,
     clock: Callable[[], int],
     credit: Credits | None = None,
+    conditions: Conditions | None = None,
     recorders: Sequence[Recorder] = (),
     secure_cookies: bool = False,
 ) -> FastAPI:
@@ -161,9 +164,11 @@ def create_api(
         ledger: where a redeemed proof is spent.
         clock: Unix milliseconds.
         credit: the ledger's; without them prices are the same whatever callers use.
+        conditions: how crowded it is; None where that counts for nothing.
         recorders: are told of every redemption and refusal.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
+    conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
     api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders)
 
@@ -181,7 +186,7 @@ def create_api(
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,
-            quote=await _quote(credit, price, asked, now_ms),
+            quote=await _quote(credit, price, asked, now_ms, conditions.climate),
         )
         return _response(json_reply(200, issued.published()))
 
@@ -211,7 +216,12 @@ def create_api(
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
-            charge = meter.charge(asked.client, calls=paid.calls, overdraft=paid.overdraft)
+            charge = meter.charge(
+                asked.client,
+                calls=paid.calls,
+                overdraft=paid.overdraft,
+                climate=conditions.climate,
+            )
             problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
         if problem is not None:
             raise RefusedError(problem)
@@ -250,12 +260,16 @@ async def _epoch(ledger: Ledger) -> int:
         raise RefusedError(store_unavailable()) from error
 
 
-async def _quote(credit: Credits | None, price: Price, asked: Asked, now_ms: int) -> Quote | None:
+async def _quote(
+    credit: Credits | None, price: Price, asked: Asked, now_ms: int, climate: Climate
+) -> Quote | None:
     """What a call of this price costs this caller; None where that is what it costs everybody."""
     if credit is None or price.meter is None:
         return None
     try:
-        found = await charging.quote(credit, price.meter, asked.client, now_ms=now_ms)
+        found = await charging.quote(
+            credit, price.meter, asked.client, now_ms=now_ms, climate=climate
+        )
     except Exception as error:  # noqa: BLE001 - any store's fault
         asked.limiter_failed = True
         found = charging.untold(price, error)
