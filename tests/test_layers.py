@@ -101,8 +101,22 @@ LAWS = [
         breach=("pypow/wire.py", "import os.path"),
     ),
     Law(
+        "only signatures of Lightning nodes know their library",
+        binds=r".*",
+        spares=r"pypow/secp256k1\.py",
+        forbids=r"coincurve",
+        breach=("pypow/bolt11.py", "def f():\n    import coincurve"),
+    ),
+    Law(
+        "signatures load their library when one is looked at",
+        binds=r"pypow/secp256k1\.py",
+        forbids=r"coincurve",
+        allows_in_functions=True,
+        breach=("pypow/secp256k1.py", "import coincurve"),
+    ),
+    Law(
         "numbers and octets know nothing of kernels",
-        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise)\.py",
+        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise|bech32|secp256k1|bolt11)\.py",
         forbids=r"pypow\.(_bridge|engine|puzzle|challenge|wire)",
         breach=("pypow/difficulty.py", "from .puzzle import AtMost"),
     ),
@@ -160,7 +174,7 @@ LAWS = [
     ),
     Law(
         "stores and rails know no web framework",
-        binds=r"pypow_server/(stores|rails|gate|policy|passes|call|mcp_message).*",
+        binds=r"pypow_server/(stores|rails|gate|checkout|policy|passes|call|mcp_message).*",
         forbids=r"fastapi|starlette|uvicorn|aiohttp|pydantic|mcp",
         breach=("pypow_server/gate.py", "from fastapi import FastAPI"),
     ),

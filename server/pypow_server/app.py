@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,7 +16,9 @@ from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
-from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .climate_figures import ClimateFigures
+from .conditions import Conditions, rules_of
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -32,6 +35,7 @@ from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, witho
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
+_LOG: Final = logging.getLogger("pypow_server.gate")
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
@@ -99,11 +103,17 @@ class App:
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
+        self._conditions = Conditions(store.climates)
         self._rules = self._rules_of(settings, keys)
+        self._follow()
+        self.telemetry.metrics.show(
+            ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
+        )
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
         self._entrance = self.telemetry.gate(self._entrance_of(settings))
+        self._api = self.telemetry.gate(self._answer_api)
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -128,9 +138,7 @@ class App:
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            rules = self._rules
-            answer = turned_away(scope, rules.policy) or rules.api
-            await answer(scope, receive, send)
+            await self._api(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
 
@@ -144,7 +152,18 @@ class App:
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
         self._rules = rules
+        self._follow()
         self.telemetry.metrics.reloaded()
+
+    def _follow(self) -> None:
+        pricing = self._rules.settings.rows.pricing
+        self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        if pricing.replicas > 1:
+            _LOG.warning(
+                "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
+                "allowance, and of the capacity, since the others share no store with it",
+                pricing.replicas,
+            )
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(
@@ -153,6 +172,7 @@ class App:
             ledger=self._store.ledger,
             policy=policy,
             credit=self._store.credits,
+            conditions=self._conditions,
             limiter=self._store.limiter,
             recorders=self.telemetry.recorders,
         )
@@ -183,17 +203,24 @@ class App:
             ledger=self._store.ledger,
             clock=wall_clock_ms,
             credit=self._store.credits,
+            conditions=self._conditions,
+            recorders=self.telemetry.recorders,
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)
 
+    async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._rules.api(scope, receive, send)
+
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
         self._revoked.start()
+        self._conditions.start()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
         await self._revoked.aclose()
+        await self._conditions.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()

@@ -5,19 +5,25 @@ import logging
 from typing import Final
 
 from pypow.pricing import Beyond, Offered, Quote
+from pypow.tariff import CALM, Climate
 
 from . import problems
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .stores import Credits, Early
+from .stores import Charged, Credits, Early
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
 
 async def quote(
-    credit: Credits, meter: Meter, client: str, *, now_ms: int, take_free: bool = False
-) -> Offered | None:
+    credit: Credits,
+    meter: Meter,
+    client: str,
+    *,
+    now_ms: int,
+    climate: Climate = CALM,
+) -> Offered:
     """What a call costs now.
 
     Args:
@@ -25,18 +31,19 @@ async def quote(
         meter: of the call's price.
         client: the caller's network.
         now_ms: Unix milliseconds.
-        take_free: charge it at once, if its caller owes nothing for it.
-
-    Returns:
-        What it costs; None when it was free, and is charged.
+        climate: of the moment.
 
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
-    charge = meter.charge(client)
-    if take_free:
-        return await credit.take_free(charge, now_ms=now_ms)
-    return await credit.quote(charge, now_ms=now_ms)
+    return await credit.quote(meter.charge(client, climate=climate), now_ms=now_ms)
+
+
+async def take_free(
+    credit: Credits, meter: Meter, client: str, *, now_ms: int, climate: Climate
+) -> Charged | Offered:
+    """Charge a call at once, if its caller owes nothing for it; else what it costs. As `quote`."""
+    return await credit.take_free(meter.charge(client, climate=climate), now_ms=now_ms)
 
 
 def untold(price: Price, error: Exception) -> Quote:

@@ -13,25 +13,23 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, assert_never
 
-from pypow.pricing import Beyond, Offered
-
-from . import charging, problems
+from . import problems
 from .allowance import over_limit
 from .call import Call, read_call
-from .decision import Recorder
+from .checkout import Checkout
+from .conditions import Conditions
+from .decision import Recorder, tell
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
 from .mcp_message import Fault
-from .meter import Meter
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Absent, Admit, Claim, Rail, Refuse
+from .rails import Admit, Rail
 from .reply import Reply
 from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
-from .settlement import redeem, release, settle, store_unavailable
+from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
 
 BODY_LIMIT = 4 * 1024 * 1024
@@ -40,7 +38,6 @@ BODY_LIMIT = 4 * 1024 * 1024
 BODY_DEADLINE_S = 30.0
 """How long an MCP message may take to come in."""
 
-_NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
 _FIELD_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]*")
 
@@ -61,6 +58,7 @@ class Gate:
         ledger: Ledger,
         policy: Policy,
         credit: Credits | None = None,
+        conditions: Conditions | None = None,
         limiter: Limiter | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
@@ -76,6 +74,7 @@ class Gate:
             policy: what is asked of whom.
             credit: the ledger's; without them every price is the same whatever its callers use,
                 and no priced call is free.
+            conditions: how crowded it is; None where that counts for nothing.
             limiter: counts calls that cost nothing; without one none is held back.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
@@ -84,8 +83,7 @@ class Gate:
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
-        self._ledger = ledger
-        self._credit = credit
+        self._checkout = Checkout(ledger, credit, conditions or Conditions())
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -106,11 +104,12 @@ class Gate:
         gate = Gate(
             app,
             rails=rulebook.rails,
-            ledger=self._ledger,
+            ledger=self._checkout.ledger,
             policy=replace(
                 rulebook.policy, default=price, entries=(Entry("*", price),), mcp_paths=()
             ),
-            credit=self._credit,
+            credit=self._checkout.credit,
+            conditions=self._checkout.conditions,
             limiter=self._limiter,
             recorders=self._recorders,
             clock=self._clock,
@@ -156,7 +155,7 @@ class Gate:
         """Call the app; give back what was spent when the upstream was not reached."""
         answering: _Answering | None = None
         if admission is not None and (admission.spend or admission.bought):
-            give_back = partial(self._give_back, admission.spend, charge)
+            give_back = partial(self._checkout.give_back, admission.spend, charge)
             answering = _Answering(give_back, scope, send, admission)
         try:
             await self._app(scope, receive, answering or send)
@@ -166,12 +165,7 @@ class Gate:
 
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         identity = decision_id() if problem is None else problem.decision
-        decision = hearing.decision(identity, problem, seconds=seconds)
-        for record in self._recorders:
-            try:
-                record(decision)
-            except Exception:  # noqa: BLE001 - who counts must not keep anybody waiting or out
-                _LOG.exception("decision=%s was not recorded", identity)
+        tell(self._recorders, hearing.decision(identity, problem, seconds=seconds))
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
@@ -193,7 +187,7 @@ class Gate:
         terms = policy.terms(call)
         if isinstance(terms, Price):
             hearing.entry, hearing.price = terms.name, terms
-            return await self._earn(hearing, call, terms)
+            return await self._checkout.admit(hearing, call, terms)
         hearing.entry = terms.entry
         if terms is Unpriced.DENIED:
             return problems.denied(problems.NOT_TAKEN)
@@ -217,95 +211,6 @@ class Gate:
         hearing.call = call._replace(mcp=message)
         hearing.receive = replay(message.body, hearing.receive)
         return None
-
-    async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        judged = await self._judge(hearing, call, price)
-        if isinstance(judged, Admit):
-            problem = None
-            if judged.spend is not None:
-                problem = await self._spend(hearing, call, price, judged, judged.spend)
-            if problem is None:
-                hearing.admission = judged
-                return None
-        else:
-            problem = judged or problems.work_required(_NOTHING_CAME)
-        if problem.status not in (402, 429):
-            return problem
-        if price.meter is not None and self._credit is not None:
-            take_free = price.free is not None and not isinstance(judged, Admit)
-            found = await self._quote(
-                self._credit, price.meter, hearing, call, price, take_free=take_free
-            )
-            if found is None:
-                return None
-            if isinstance(found, Beyond):
-                return charging.overdrawn(found) if problem.status == 402 else problem
-            hearing.quote = found
-        return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
-
-    async def _spend(
-        self, hearing: Hearing, call: Call, price: Price, judged: Admit, claim: Claim
-    ) -> Problem | None:
-        paid, now_ms = judged.paid, hearing.now_ms
-        if paid is not None and price.meter is not None and self._credit is not None:
-            meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
-            if meter is not None:
-                charge = meter.charge(call.client, calls=paid.calls, overdraft=paid.overdraft)
-                problem = await redeem(self._credit, claim, charge, now_ms=now_ms)
-                hearing.charge = charge if problem is None else None
-                return problem
-        return await settle(self._ledger, claim, now_ms=now_ms)
-
-    async def _quote(
-        self,
-        credit: Credits,
-        meter: Meter,
-        hearing: Hearing,
-        call: Call,
-        price: Price,
-        *,
-        take_free: bool,
-    ) -> Offered | None:
-        """What the call costs its caller; None when it was free, and is charged."""
-        try:
-            return await charging.quote(
-                credit, meter, call.client, now_ms=hearing.now_ms, take_free=take_free
-            )
-        except Exception as error:  # noqa: BLE001 - any store's fault
-            hearing.limiter_failed = True
-            return charging.untold(price, error)
-
-    async def _give_back(self, claim: Claim | None, charge: Charge | None) -> None:
-        if claim is not None and charge is not None and self._credit is not None:
-            await self._credit.give_back(claim.key, charge)
-        elif claim is not None:
-            await self._ledger.release(claim.key)
-
-    async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:
-        try:
-            epoch = await self._ledger.epoch()
-        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
-            _LOG.exception("the ledger does not tell its epoch")
-            return store_unavailable()
-        hearing.offers = [
-            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch, quote=hearing.quote)
-            for rail in hearing.rulebook.rails
-        ]
-        return problem
-
-    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
-        """What the rails say of what was presented; None where nothing was."""
-        admission: Admit | None = None
-        for rail in hearing.rulebook.rails:
-            verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
-            if isinstance(verdict, Admit):
-                if admission is None:
-                    admission, hearing.rail = verdict, rail.name
-            elif isinstance(verdict, Refuse):
-                return verdict.problem
-            elif not isinstance(verdict, Absent):
-                assert_never(verdict)
-        return admission
 
 
 class _Answering:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from pypow.pricing import Quote
 from pypow_server.call import Call
+from pypow_server.checkout import Checkout
 from pypow_server.client_address import TrustedProxies
+from pypow_server.conditions import Conditions
 from pypow_server.gate import Gate
 from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
@@ -84,12 +86,20 @@ class GateThatFailsOpen(Gate):
         return None if problem is not None and problem.status == 503 else problem
 
 
+class CheckoutThatForgetsToSpend(Checkout):
+    async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        judged = await self._judge(hearing, call, price)
+        return None if isinstance(judged, Admit) else await super().admit(hearing, call, price)
+
+
 class GateThatForgetsToSpend(Gate):
     """A wrong twin: judges, and never asks the ledger."""
 
-    async def _earn(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
-        judged = await self._judge(hearing, call, price)
-        return None if isinstance(judged, Admit) else await super()._earn(hearing, call, price)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._checkout = CheckoutThatForgetsToSpend(
+            kwargs["ledger"], kwargs["credit"], Conditions()
+        )
 
 
 def admits_only_what_won(gate: type[Gate]) -> bool:

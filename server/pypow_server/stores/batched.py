@@ -10,6 +10,7 @@ from pypow_server.stores import (
     SKEW_MS,
     Allowance,
     Charge,
+    Charged,
     Early,
     Limiter,
     Quota,
@@ -26,8 +27,10 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
+    Replace,
     Revoke,
     Take,
 )
@@ -55,7 +58,7 @@ def wall_clock_ms() -> int:
 
 
 class BatchedLedger:
-    """A `Ledger`, its `Credits` and `Revocations`. A fault is answered with `UNKNOWN`."""
+    """A `Ledger`, its `Credits`, `Revocations` and `Climates`. A fault is an `UNKNOWN` spend."""
 
     def __init__(
         self,
@@ -106,7 +109,7 @@ class BatchedLedger:
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Uses `key` once and charges for it; see `Credits.redeem`."""
         return await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit, charge))
 
@@ -120,14 +123,14 @@ class BatchedLedger:
         assert isinstance(found, Quote | Beyond)
         return found
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`.
 
         Raises:
             StoreError: It cannot tell.
         """
         found = await self._batches.submit(Ask(charge, now_ms, take=True))
-        assert found is None or isinstance(found, Quote | Beyond)
+        assert isinstance(found, Charged | Quote | Beyond)
         return found
 
     async def give_back(self, key: bytes, charge: Charge) -> None:
@@ -164,6 +167,26 @@ class BatchedLedger:
         assert isinstance(found, frozenset)
         return found
 
+    async def look(self) -> tuple[bytes, int]:
+        """The record of the climate, and the time; see `Climates.look`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        found = await self._batches.submit(Look())
+        assert isinstance(found, tuple)
+        return found
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+
+        Raises:
+            StoreError: It is unknown which is recorded.
+        """
+        replaced = await self._batches.submit(Replace(before, after))
+        assert isinstance(replaced, bool)
+        return replaced
+
     async def probe(self) -> None:
         """Returns when a write has just succeeded and the clock is sane.
 
@@ -187,7 +210,7 @@ class BatchedLedger:
         """The same, while no event loop runs."""
         self._batches.close()
 
-    async def _claim(self, claim: Claim) -> Spend | Early:
+    async def _claim(self, claim: Claim) -> Charged | Spend | Early:
         check_spend(
             claim.key, expires_at_ms=claim.expires_at_ms, now_ms=claim.now_ms, limit=claim.limit
         )
@@ -195,7 +218,7 @@ class BatchedLedger:
             outcome = await self._batches.submit(claim)
         except StoreError:
             return Spend.UNKNOWN
-        assert isinstance(outcome, Spend | Early)
+        assert isinstance(outcome, Charged | Spend | Early)
         return outcome
 
     def _opened_again(self) -> Records:
@@ -246,7 +269,7 @@ def store_of(
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, ledger, open_limiter(), ledger, entries)
+        return Store(ledger, ledger, open_limiter(), ledger, ledger, entries)
     except BaseException:
         ledger.close()
         raise

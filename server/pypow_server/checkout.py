@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a call that has a price is let in: what it brings is judged, spent and charged.
+
+One that brings nothing, or nothing that will do, hears what it costs its caller now.
+"""
+
+import logging
+from typing import Final, assert_never
+
+from pypow.pricing import Beyond, Offered
+
+from . import charging, problems
+from .call import Call
+from .conditions import Conditions
+from .hearing import Hearing
+from .meter import Meter
+from .policy import Price
+from .problems import Problem
+from .rails import Absent, Admit, Claim, Refuse
+from .settlement import redeem, settle, store_unavailable
+from .stores import Charge, Charged, Credits, Ledger
+
+_NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
+_LOG = logging.getLogger("pypow_server.gate")
+
+
+class Checkout:
+    """Lets priced calls in, for one gate.
+
+    Attributes:
+        ledger: remembers what is spent.
+        credit: the ledger's; without them every price is the same whatever its callers use, and
+            no priced call is free.
+        conditions: the climate that calls are charged under, and who counts them.
+    """
+
+    def __init__(self, ledger: Ledger, credit: Credits | None, conditions: Conditions) -> None:
+        """Let calls in by what these remember."""
+        self.ledger = ledger
+        self.credit = credit
+        self.conditions = conditions
+
+    async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
+        """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
+        judged = await self._judge(hearing, call, price)
+        if isinstance(judged, Admit):
+            problem = None
+            if judged.spend is not None:
+                problem = await self._spend(hearing, call, price, judged, judged.spend)
+            if problem is None:
+                hearing.admission = judged
+                self._count(hearing, price, judged)
+                return None
+            if judged.spend is not None and problem.status in (429, 503):
+                self.conditions.sent_back(judged.spend.key, judged.solve_ms)
+        else:
+            problem = judged or problems.work_required(_NOTHING_CAME)
+        if problem.status not in (402, 429):
+            return problem
+        if price.meter is not None and self.credit is not None:
+            take_free = price.free is not None and not isinstance(judged, Admit)
+            found = await self._quote(
+                self.credit, price.meter, hearing, call, price, take_free=take_free
+            )
+            if isinstance(found, Charged):
+                hearing.newcomer = found is Charged.FIRST
+                self._count(hearing, price)
+                return None
+            if isinstance(found, Beyond):
+                hearing.quote = found.quote
+                return charging.overdrawn(found) if problem.status == 402 else problem
+            hearing.quote = found
+        return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
+
+    async def _spend(
+        self, hearing: Hearing, call: Call, price: Price, judged: Admit, claim: Claim
+    ) -> Problem | None:
+        paid, now_ms = judged.paid, hearing.now_ms
+        if paid is not None and price.meter is not None and self.credit is not None:
+            meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
+            if meter is not None:
+                charge = meter.charge(
+                    call.client,
+                    calls=paid.calls,
+                    overdraft=paid.overdraft,
+                    climate=self.conditions.climate,
+                )
+                found = await redeem(self.credit, claim, charge, now_ms=now_ms)
+                if not isinstance(found, Charged):
+                    return found
+                hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
+                return None
+        return await settle(self.ledger, claim, now_ms=now_ms)
+
+    async def _quote(
+        self,
+        credit: Credits,
+        meter: Meter,
+        hearing: Hearing,
+        call: Call,
+        price: Price,
+        *,
+        take_free: bool,
+    ) -> Charged | Offered:
+        """What the call costs its caller, or that it was free, and is charged."""
+        try:
+            ask = charging.take_free if take_free else charging.quote
+            return await ask(
+                credit,
+                meter,
+                call.client,
+                now_ms=hearing.now_ms,
+                climate=self.conditions.climate,
+            )
+        except Exception as error:  # noqa: BLE001 - any store's fault
+            hearing.limiter_failed = True
+            return charging.untold(price, error)
+
+    def _count(self, hearing: Hearing, price: Price, admit: Admit | None = None) -> None:
+        conditions = self.conditions
+        if conditions.rules is None:
+            return
+        delay_ms, key = None, b""
+        if admit is not None and admit.spend is not None:
+            delay_ms, key = admit.solve_ms, admit.spend.key
+        conditions.admitted(price.weight, newcomer=hearing.newcomer, delay_ms=delay_ms, key=key)
+
+    async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
+        """Undo a spend that bought nothing."""
+        if claim is not None and charge is not None and self.credit is not None:
+            await self.credit.give_back(claim.key, charge)
+        elif claim is not None:
+            await self.ledger.release(claim.key)
+
+    async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:
+        try:
+            epoch = await self.ledger.epoch()
+        except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
+            _LOG.exception("the ledger does not tell its epoch")
+            return store_unavailable()
+        hearing.offers = [
+            await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch, quote=hearing.quote)
+            for rail in hearing.rulebook.rails
+        ]
+        return problem
+
+    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
+        """What the rails say of what was presented; None where nothing was."""
+        admission: Admit | None = None
+        for rail in hearing.rulebook.rails:
+            verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
+            if isinstance(verdict, Admit):
+                if admission is None:
+                    admission, hearing.rail = verdict, rail.name
+            elif isinstance(verdict, Refuse):
+                return verdict.problem
+            elif not isinstance(verdict, Absent):
+                assert_never(verdict)
+        return admission
