@@ -257,8 +257,8 @@ static size_t write_hex(uint8_t *text, const struct bytes *octets, bool upper)
     return 2 * octets->len;
 }
 
-/* One octet or character is another, or some are missing, or there is one more. */
-static size_t take_change(uint8_t *bytes, size_t len, struct input *in)
+/* One octet or character is another, or some are missing, or there is one more if it has room. */
+static size_t take_change(uint8_t *bytes, size_t len, size_t room, struct input *in)
 {
     const uint32_t how = take_below(in, 64), at = take_below(in, 65536);
     if (how == 63 && len > 0)
@@ -267,7 +267,7 @@ static size_t take_change(uint8_t *bytes, size_t len, struct input *in)
         bytes[at % len] ^= (uint8_t)(1 << at % 8);
     if (how == 61)
         return at % (len + 1);
-    if (how == 60)
+    if (how == 60 && len < room)
         bytes[len++] = (uint8_t)take(in, 1);
     return len;
 }
@@ -284,11 +284,11 @@ static size_t take_text(uint8_t *text, struct input *in, const struct wanted *wa
     memset(macaroon.signature.at, 0, REFERENCE_DIGEST);
     credential_sign(macaroon.signature.at, &macaroon, wanted);
     credential_write(&octets, &macaroon);
-    octets.len = take_change(octets.at, octets.len, in);
+    octets.len = take_change(octets.at, octets.len, sizeof octets.at, in);
     const uint32_t form = take_below(in, 8);
     const size_t len = form < 6 ? write_base64(text, &octets, form % 4)
                                 : write_hex(text, &octets, form == 7);
-    return take_change(text, len, in);
+    return take_change(text, len, LONGEST_TEXT, in);
 }
 
 static size_t take_preimage(uint8_t *text, struct input *in)
@@ -300,7 +300,7 @@ static size_t take_preimage(uint8_t *text, struct input *in)
     if (how == 6)
         for (int i = 0; i < PREIMAGE_TEXT; i++)
             text[i] = text[i] >= 'a' ? text[i] - 'a' + 'A' : text[i];
-    return take_change(text, PREIMAGE_TEXT, in);
+    return take_change(text, PREIMAGE_TEXT, MAX_PART, in);
 }
 
 static struct pypow_text text_of(const struct bytes *bytes)
