@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -17,7 +18,9 @@ from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
 from .calibrating import Calibrating
-from .conditions import Conditions
+from .calibration_figures import CalibrationFigures
+from .climate_figures import ClimateFigures
+from .conditions import Conditions, rules_of
 from .decision import Recorder
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
@@ -36,6 +39,7 @@ from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, witho
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
+_LOG: Final = logging.getLogger("pypow_server.gate")
 _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
 """What the key is derived for, by HKDF, under which samples have their names."""
 
@@ -107,13 +111,15 @@ class App:
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
-        secret = hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE)
-        self._samples = Samples(secret)
-        self._calibrating = Calibrating(store.calibrations, self._samples)
+        self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
+        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
-        self._calibrating.moved = self._moved
-        self.telemetry.metrics.watch_calibration(self._calibrating)
         self._rules = self._rules_of(settings, self._rail(settings, keys))
+        self._follow()
+        self.telemetry.metrics.show(
+            ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
+        )
+        self.telemetry.metrics.show(CalibrationFigures(self._calibrating))
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
@@ -161,6 +167,7 @@ class App:
         rules = self._rules_of(settings, rail)
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
+        self._follow()
         self.telemetry.metrics.reloaded()
 
     def _moved(self) -> None:
@@ -180,6 +187,16 @@ class App:
         """Who is told of decisions; samples only where something comes of them."""
         told = self.telemetry.recorders
         return told if settings.calibration is None else (*told, self._samples.record)
+
+    def _follow(self) -> None:
+        pricing = self._rules.settings.rows.pricing
+        self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        if pricing.replicas > 1:
+            _LOG.warning(
+                "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
+                "allowance, and of the capacity, since the others share no store with it",
+                pricing.replicas,
+            )
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(

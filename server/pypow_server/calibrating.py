@@ -39,7 +39,6 @@ class Calibrating:
         calibration: by what they move; None where they stay what was said.
         offset_q: how far they are moved now, in 1/1024 bit.
         sampled: how many networks were timed today, by all gates of the store.
-        moved: is called when they have moved.
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class Calibrating:
         record: Climates,
         samples: Samples,
         *,
+        moved: Callable[[], None],
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
         """Begin with prices as they were said.
@@ -54,12 +54,13 @@ class Calibrating:
         Args:
             record: the store's, for this.
             samples: what this gate times.
+            moved: called when prices are to be moved.
             pause: returns when it is time to tell and learn again.
         """
         self.calibration: Calibration | None = None
         self.offset_q = 0
         self.sampled = 0
-        self.moved: Callable[[], None] = lambda: None
+        self._moved = moved
         self._record = record
         self._samples = samples
         self._pause = pause
@@ -145,7 +146,7 @@ class Calibrating:
         offset_q = found.offset_q(anchor_q)
         if offset_q != self.offset_q:
             self.offset_q = offset_q
-            self.moved()
+            self._moved()
 
 
 def _log_step(

@@ -23,7 +23,6 @@ from prometheus_client.utils import floatToGoString
 
 from pypow import difficulty
 
-from .calibrating import Calibrating
 from .decision import Decision, Outcome
 from .scope import ASGIApp, Message, Receive, Scope, Send
 from .stores.watched import SPEND, StoreCall, Watcher
@@ -168,16 +167,6 @@ class Metrics:
             ("store",),
             registry=registry,
         )
-        self._moved_bits = Gauge(
-            "pypow_calibration_bits",
-            "How far prices said as times are moved from what was said, in bits.",
-            registry=registry,
-        )
-        self._timed = Gauge(
-            "pypow_calibration_samples",
-            "Known networks that were timed today, by all gates of the store.",
-            registry=registry,
-        )
         self._reloaded = Gauge(
             "pypow_config_reload_timestamp_seconds",
             "When the configuration in use was read.",
@@ -191,6 +180,10 @@ class Metrics:
         ).labels(version, kernel).set(1)
         ProcessCollector(registry=registry)
         self.reloaded()
+
+    def show(self, figures: Collector) -> None:
+        """Show these figures, too."""
+        self._registry.register(figures)
 
     def record(self, decision: Decision) -> None:
         """Count a decision. A `Recorder`."""
@@ -235,11 +228,6 @@ class Metrics:
     def spent_entries(self, store: str, entries: float) -> None:
         """Note how many spends a store of this kind keeps."""
         self._spent_entries.labels(store).set(entries)
-
-    def watch_calibration(self, calibrating: Calibrating) -> None:
-        """Tell how far prices are moved, whenever that is asked."""
-        self._moved_bits.set_function(lambda: difficulty.bits(calibrating.offset_q))
-        self._timed.set_function(lambda: calibrating.sampled)
 
     def lost_audit_lines(self, lines: int) -> None:
         """Count lines that the audit log could not take."""
