@@ -16,7 +16,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
-from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .climate_figures import ClimateFigures
 from .conditions import Conditions, rules_of
 from .fronts.dialects import DIALECTS
@@ -113,6 +113,7 @@ class App:
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
         self._entrance = self.telemetry.gate(self._entrance_of(settings))
+        self._api = self.telemetry.gate(self._answer_api)
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -137,9 +138,7 @@ class App:
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            rules = self._rules
-            answer = turned_away(scope, rules.policy) or rules.api
-            await answer(scope, receive, send)
+            await self._api(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
 
@@ -205,9 +204,13 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
+            recorders=self.telemetry.recorders,
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)
+
+    async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._rules.api(scope, receive, send)
 
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""

@@ -19,7 +19,7 @@ from .allowance import over_limit
 from .call import Call, read_call
 from .checkout import Checkout
 from .conditions import Conditions
-from .decision import Recorder
+from .decision import Recorder, tell
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
 from .mcp_message import Fault
@@ -165,12 +165,7 @@ class Gate:
 
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         identity = decision_id() if problem is None else problem.decision
-        decision = hearing.decision(identity, problem, seconds=seconds)
-        for record in self._recorders:
-            try:
-                record(decision)
-            except Exception:  # noqa: BLE001 - who counts must not keep anybody waiting or out
-                _LOG.exception("decision=%s was not recorded", identity)
+        tell(self._recorders, hearing.decision(identity, problem, seconds=seconds))
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
