@@ -47,7 +47,7 @@ LAWS = [
     Law(
         "only the bridge touches the C core",
         binds=".*",
-        spares=r"pypow/_bridge(_checks|_search)?\.py",
+        spares=r"pypow/_bridge(_checks|_macaroons|_search)?\.py",
         forbids=r"pypow\._native",
         breach=("pypow/engine.py", "from . import _native"),
     ),
@@ -101,8 +101,22 @@ LAWS = [
         breach=("pypow/wire.py", "import os.path"),
     ),
     Law(
+        "only signatures of Lightning nodes know their library",
+        binds=r".*",
+        spares=r"pypow/secp256k1\.py",
+        forbids=r"coincurve",
+        breach=("pypow/bolt11.py", "def f():\n    import coincurve"),
+    ),
+    Law(
+        "signatures load their library when one is looked at",
+        binds=r"pypow/secp256k1\.py",
+        forbids=r"coincurve",
+        allows_in_functions=True,
+        breach=("pypow/secp256k1.py", "import coincurve"),
+    ),
+    Law(
         "numbers and octets know nothing of kernels",
-        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise)\.py",
+        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise|bech32|secp256k1|bolt11)\.py",
         forbids=r"pypow\.(_bridge|engine|puzzle|challenge|wire)",
         breach=("pypow/difficulty.py", "from .puzzle import AtMost"),
     ),

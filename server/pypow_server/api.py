@@ -29,7 +29,7 @@ from .rails import Refuse
 from .reply import Reply, json_reply
 from .resource import Resource
 from .settlement import redeem, settle, store_unavailable
-from .stores import Credits, Ledger
+from .stores import Charged, Credits, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -213,6 +213,7 @@ def create_api(
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
         paid, meter = exchange.paid, price.meter
+        problem: Problem | None
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
@@ -222,7 +223,10 @@ def create_api(
                 overdraft=paid.overdraft,
                 climate=conditions.climate,
             )
-            problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
+            found = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
+            problem = found if isinstance(found, Problem) else None
+            if found is Charged.FIRST and conditions.rules is not None:
+                conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
         if problem is not None:
             raise RefusedError(problem)
         response = _sold(exchange.bought, query, now_ms=now_ms, secure=secure_cookies)

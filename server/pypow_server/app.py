@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,7 +17,8 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
-from .conditions import Conditions
+from .climate_figures import ClimateFigures
+from .conditions import Conditions, rules_of
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -33,6 +35,7 @@ from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, witho
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
+_LOG: Final = logging.getLogger("pypow_server.gate")
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
@@ -102,6 +105,10 @@ class App:
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
         self._rules = self._rules_of(settings, keys)
+        self._follow()
+        self.telemetry.metrics.show(
+            ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
+        )
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
@@ -145,7 +152,18 @@ class App:
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
         self._rules = rules
+        self._follow()
         self.telemetry.metrics.reloaded()
+
+    def _follow(self) -> None:
+        pricing = self._rules.settings.rows.pricing
+        self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        if pricing.replicas > 1:
+            _LOG.warning(
+                "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
+                "allowance, and of the capacity, since the others share no store with it",
+                pricing.replicas,
+            )
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(

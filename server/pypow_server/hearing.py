@@ -79,6 +79,7 @@ class Hearing:
         quote: what the call costs this caller, or would if it were sold now; None where that is
             what it costs everybody.
         charge: what was charged with the spend; None for nothing.
+        newcomer: whether that, or what was free, was the first that its caller was charged.
     """
 
     scope: Scope = field(repr=False)
@@ -95,6 +96,7 @@ class Hearing:
     limiter_failed: bool = False
     quote: Quote | None = None
     charge: Charge | None = None
+    newcomer: bool = False
 
     @property
     def is_observed(self) -> bool:

@@ -10,6 +10,7 @@ from pypow_server.stores import (
     SKEW_MS,
     Allowance,
     Charge,
+    Charged,
     Early,
     Limiter,
     Quota,
@@ -108,7 +109,7 @@ class BatchedLedger:
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Uses `key` once and charges for it; see `Credits.redeem`."""
         return await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit, charge))
 
@@ -122,14 +123,14 @@ class BatchedLedger:
         assert isinstance(found, Quote | Beyond)
         return found
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`.
 
         Raises:
             StoreError: It cannot tell.
         """
         found = await self._batches.submit(Ask(charge, now_ms, take=True))
-        assert found is None or isinstance(found, Quote | Beyond)
+        assert isinstance(found, Charged | Quote | Beyond)
         return found
 
     async def give_back(self, key: bytes, charge: Charge) -> None:
@@ -209,7 +210,7 @@ class BatchedLedger:
         """The same, while no event loop runs."""
         self._batches.close()
 
-    async def _claim(self, claim: Claim) -> Spend | Early:
+    async def _claim(self, claim: Claim) -> Charged | Spend | Early:
         check_spend(
             claim.key, expires_at_ms=claim.expires_at_ms, now_ms=claim.now_ms, limit=claim.limit
         )
@@ -217,7 +218,7 @@ class BatchedLedger:
             outcome = await self._batches.submit(claim)
         except StoreError:
             return Spend.UNKNOWN
-        assert isinstance(outcome, Spend | Early)
+        assert isinstance(outcome, Charged | Spend | Early)
         return outcome
 
     def _opened_again(self) -> Records:

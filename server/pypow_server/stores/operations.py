@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pypow.pricing import Beyond, Quote
-from pypow_server.stores import Charge, Early, Quota, Spend
+from pypow_server.stores import Charge, Charged, Early, Quota, Spend
 
 
 class Claim(NamedTuple):
@@ -86,7 +86,7 @@ class Take:
 LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
 
 LedgerOutcome: TypeAlias = (
-    Spend | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
+    Spend | Charged | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
 )
 """How a `Claim` went, what an `Ask`, a `ListRevoked` or a `Look` found, whether a `Replace` did;
-None where there is nothing to tell, as of a call that was free and taken."""
+None where there is nothing to tell."""

@@ -2,12 +2,21 @@
 """A ledger's and a limiter's operations as runs of scripts in Redis."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, assert_never
 
 from pypow.accounts import Account
 from pypow.pricing import UNIT, Offered, offered
-from pypow_server.stores import SKEW_MS, Allowance, Charge, Early, Spend, StoreError, credit_script
+from pypow_server.stores import (
+    SKEW_MS,
+    Allowance,
+    Charge,
+    Charged,
+    Early,
+    Spend,
+    StoreError,
+    credit_script,
+)
 from pypow_server.stores import redis_scripts as scripts
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
@@ -29,11 +38,13 @@ from pypow_server.stores.redis_connection import RedisConnection, Reply, ScriptC
 MAX_LEVELS: Final = 1_000_000
 """Principals that the limiter remembers, about 300 octets each."""
 
-_SPENDS: Final = {
+_SPENDS: Final[Mapping[int, Spend | Charged]] = {
     ord(str(scripts.WON)): Spend.WON,
     ord(str(scripts.LOST)): Spend.LOST,
     ord(str(scripts.STALE)): Spend.STALE,
     ord(str(scripts.UNKNOWN)): Spend.UNKNOWN,
+    ord(str(scripts.CHARGED)): Charged.AGAIN,
+    ord(str(scripts.CHARGED_FIRST)): Charged.FIRST,
 }
 """By the digit that stands for it in an answer."""
 _LEDGER_SCRIPTS: Final = (
@@ -126,7 +137,7 @@ class RedisRecords:
 
     def _spends_in(
         self, reply: Reply | StoreError, claims: Sequence[Claim]
-    ) -> list[Spend | Early | StoreError]:
+    ) -> list[Charged | Spend | Early | StoreError]:
         if isinstance(reply, StoreError):
             return [reply] * len(claims)
         waits = iter(reply.pop())
@@ -174,7 +185,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Offered | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
+    ) -> Charged | Offered | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -185,7 +196,7 @@ class RedisRecords:
                 return None
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
-                    return None
+                    return Charged.FIRST if reply[2] else Charged.AGAIN
                 if take:
                     _, level, _, missing, known = reply
                 else:
