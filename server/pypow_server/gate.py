@@ -89,8 +89,12 @@ class Gate:
         self._clock = clock
         self._messages = MessageReader(limit=body_limit, deadline_s=body_deadline_s)
 
-    def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
-        """Judge requests that begin from now on by these."""
+    def decide_by(
+        self, *, policy: Policy, rails: Sequence[Rail], recorders: Sequence[Recorder] | None = None
+    ) -> None:
+        """Judge requests that begin from now on by these, and tell these; None for who is told."""
+        if recorders is not None:
+            self._recorders = tuple(recorders)
         self._rulebook = self._rulebook.followed_by(policy, tuple(rails), now_ms=self._clock())
 
     @property

@@ -297,7 +297,8 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it.
+    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
@@ -308,6 +309,7 @@ class Store:
     limiter: Limiter
     revocations: Revocations
     climates: Climates
+    calibrations: Climates
     entries: Callable[[], int] | None = None
 
 

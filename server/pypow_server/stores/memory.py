@@ -265,5 +265,11 @@ def open_store(rest: str) -> Store:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
     return Store(
-        ledger, ledger, MemoryLimiter(), MemoryRevocations(), MemoryClimates(), ledger.__len__
+        ledger,
+        ledger,
+        MemoryLimiter(),
+        MemoryRevocations(),
+        MemoryClimates(),
+        MemoryClimates(),
+        ledger.__len__,
     )

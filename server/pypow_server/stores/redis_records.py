@@ -80,10 +80,10 @@ class RedisRecords:
         """
         self.epoch = 0
         self.high_water_ms = high_water_ms
+        self._address = address
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
-        self._climate = (address.key("climate"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
             self.apply(())
@@ -167,10 +167,10 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
-            case Look():
-                return ScriptCall(scripts.LOOK, self._climate, ())
-            case Replace(before, after):
-                return ScriptCall(scripts.REPLACE, self._climate, (before, after))
+            case Look(record):
+                return ScriptCall(scripts.LOOK, (self._address.key(record),), ())
+            case Replace(record, before, after):
+                return ScriptCall(scripts.REPLACE, (self._address.key(record),), (before, after))
             case _:
                 assert_never(operation)
 
