@@ -195,6 +195,13 @@ class Queue:
         """How full it is, in 1/1024."""
         return len(self) * _WHOLE // self._places
 
+    @property
+    def late_at_ms(self) -> int | None:
+        """When somebody will have waited too long; None when nobody waits."""
+        for call in self._by_ticket.values():
+            return call.since_ms + self._sojourn_ms + 1
+        return None
+
     def join(self, call: Waiting) -> Waiting | None:
         """Let a call wait.
 
@@ -282,7 +289,10 @@ class Queue:
 
     def _drop(self, call: Waiting) -> Waiting:
         party = self._withdraw((call.lane, call.principal))
-        party.calls.remove(call)
+        if party.calls[-1] is call:  # as who is sent away always is
+            party.calls.pop()
+        else:
+            party.calls.remove(call)
         del self._by_ticket[call.ticket]
         if party.calls:
             self._restore(party)

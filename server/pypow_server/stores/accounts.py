@@ -6,8 +6,20 @@ from typing import Final, TypeAlias
 
 from pypow.accounts import Account, Level, Principal, owing_ms, refund
 from pypow.errors import InvalidInputError, shown
-from pypow.pricing import UNIT, Constants, Offered, Quote, Wait, admit, quote, redeem
-from pypow_server.stores import Charge, Early
+from pypow.pricing import (
+    UNIT,
+    Constants,
+    Offered,
+    Quote,
+    Wait,
+    admit,
+    is_known,
+    missing_credit,
+    quote,
+    redeem,
+    score,
+)
+from pypow_server.stores import Charge, Early, Rank
 
 Keep: TypeAlias = Callable[[bytes, Account, Constants], None]
 """Has a store keep an account; the constants say for how long (`forgotten_at_ms`)."""
@@ -41,6 +53,14 @@ class Accounts:
     def quote(self, charge: Charge, now_ms: int) -> Offered:
         """What a call costs."""
         return quote(self._principal(charge, now_ms), charge.weight, charge.tariff, now_ms)
+
+    def rank(self, charge: Charge, now_ms: int) -> Rank:
+        """How a caller stands among those who wait."""
+        principal, constants = self._principal(charge, now_ms), charge.tariff.constants
+        missing, _ = missing_credit(principal, charge.weight, charge.tariff, now_ms)
+        leaf = principal.leaf
+        known = is_known(leaf, constants, now_ms)
+        return Rank(known, score(leaf, constants, now_ms), missing)
 
     def take_free(self, charge: Charge, now_ms: int) -> Offered | None:
         """Charge a call to a caller who owes nothing for it (None); else what it costs."""

@@ -13,6 +13,7 @@ from pypow_server.stores import (
     Early,
     Limiter,
     Quota,
+    Rank,
     Spend,
     Store,
     StoreError,
@@ -26,6 +27,7 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
     Revoke,
@@ -118,6 +120,16 @@ class BatchedLedger:
         """
         found = await self._batches.submit(Ask(charge, now_ms, take=False))
         assert isinstance(found, Quote | Beyond)
+        return found
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How a caller stands; see `Credits.rank`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(Look(charge, now_ms))
+        assert isinstance(found, Rank)
         return found
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:

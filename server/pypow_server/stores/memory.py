@@ -19,6 +19,7 @@ from pypow_server.stores import (
     Charge,
     Early,
     Quota,
+    Rank,
     Spend,
     Store,
     StoreError,
@@ -111,6 +112,10 @@ class MemoryLedger:
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`."""
         return self._accounts.quote(charge, now_ms)
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How a caller stands; see `Credits.rank`."""
+        return self._accounts.rank(charge, now_ms)
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
         """Charges a call that is free; see `Credits.take_free`."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pypow.pricing import Beyond, Quote
-from pypow_server.stores import Charge, Early, Quota, Spend
+from pypow_server.stores import Charge, Early, Quota, Rank, Spend
 
 
 class Claim(NamedTuple):
@@ -40,6 +40,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Asks how a caller stands, as `Credits.rank` describes it."""
+
+    charge: Charge
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Asks only that the store takes a write."""
 
@@ -70,8 +78,8 @@ class Take:
     calls: int
 
 
-LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked
+LedgerOperation: TypeAlias = Claim | Release | Ask | Look | Probe | Revoke | ListRevoked
 
-LedgerOutcome: TypeAlias = Spend | Early | Quote | Beyond | frozenset[bytes] | None
-"""How a `Claim` went, what an `Ask` or a `ListRevoked` found; None where there is nothing to tell,
-as of a call that was free and taken."""
+LedgerOutcome: TypeAlias = Spend | Early | Quote | Beyond | Rank | frozenset[bytes] | None
+"""How a `Claim` went, what an `Ask`, a `Look` or a `ListRevoked` found; None where there is nothing
+to tell, as of a call that was free and taken."""

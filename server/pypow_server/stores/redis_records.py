@@ -3,11 +3,21 @@
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
 
 from pypow.accounts import Account
-from pypow.pricing import UNIT, Offered, offered
-from pypow_server.stores import SKEW_MS, Allowance, Charge, Early, Spend, StoreError, credit_script
+from pypow.pricing import UNIT, Constants, Offered, offered, score
+from pypow_server.stores import (
+    SKEW_MS,
+    Allowance,
+    Charge,
+    Early,
+    Rank,
+    Spend,
+    StoreError,
+    credit_script,
+)
 from pypow_server.stores import redis_scripts as scripts
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
@@ -16,6 +26,7 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
     Revoke,
@@ -47,7 +58,7 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked
+_Other: TypeAlias = Release | Ask | Look | Probe | Revoke | ListRevoked
 
 
 class RedisRecords:
@@ -144,6 +155,9 @@ class RedisRecords:
                 script = credit_script.CHARGE if take else credit_script.ASK
                 figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
                 return ScriptCall(script, self._accounts(charge), figures)
+            case Look(charge, now_ms):
+                keys = self._accounts(charge)
+                return ScriptCall(credit_script.ASK, keys, _terms(charge, now_ms))
             case Probe():
                 return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
@@ -165,7 +179,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Offered | frozenset[bytes] | StoreError | None:
+    ) -> Offered | Rank | frozenset[bytes] | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -180,8 +194,10 @@ class RedisRecords:
                 if take:
                     _, level, _, missing, known = reply
                 else:
-                    missing, level, _, known = reply
+                    missing, level, _, known, *_ = reply
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
+            case Look(charge, now_ms):
+                return _rank(reply, charge.tariff.constants, now_ms)
             case ListRevoked():
                 return frozenset(reply)
             case _:
@@ -203,6 +219,12 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
         identified=False,
         unseen=Account.new(charge.tariff.constants, now_ms),
     )
+
+
+def _rank(reply: Reply, constants: Constants, now_ms: int) -> Rank:
+    missing, _, _, known, served, minutes, at_ms = reply
+    leaf = replace(Account.new(constants, at_ms), served=served, minutes=minutes)
+    return Rank(bool(known), score(leaf, constants, now_ms), missing)
 
 
 class RedisLevels:
