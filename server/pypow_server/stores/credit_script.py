@@ -139,8 +139,8 @@ local call = call_of(KEYS, ARGV)
 return {{call.missing, call.level, call.overdraft, call.known and 1 or 0,
   call.served, call.minutes, call.at}}
 """
-"""Answers what credit a call lacks, at which level, the surcharge, whether the leaf is known, and of
-the leaf what was served, in how many minutes, and when these figures held.
+"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known;
+then what the leaf was served, in how many minutes, and when these figures held.
 
 KEYS: the accounts, the leaf first, then the networks around it. ARGV: `terms`.
 """

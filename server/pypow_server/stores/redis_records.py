@@ -23,12 +23,14 @@ from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
     Look,
     Probe,
     Release,
+    Replace,
     Revoke,
     Take,
 )
@@ -51,6 +53,8 @@ _LEDGER_SCRIPTS: Final = (
     scripts.RELEASE,
     scripts.REVOKE,
     scripts.REVOKED,
+    scripts.LOOK,
+    scripts.REPLACE,
     credit_script.ASK,
     credit_script.CHARGE,
 )
@@ -58,7 +62,7 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | Look | Probe | Revoke | ListRevoked
+_Other: TypeAlias = Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
 
 
 class RedisRecords:
@@ -79,6 +83,7 @@ class RedisRecords:
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
+        self._climate = (address.key("climate"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
             self.apply(())
@@ -155,7 +160,7 @@ class RedisRecords:
                 script = credit_script.CHARGE if take else credit_script.ASK
                 figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
                 return ScriptCall(script, self._accounts(charge), figures)
-            case Look(charge, now_ms):
+            case FindRank(charge, now_ms):
                 keys = self._accounts(charge)
                 return ScriptCall(credit_script.ASK, keys, _terms(charge, now_ms))
             case Probe():
@@ -165,6 +170,10 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
+            case Look():
+                return ScriptCall(scripts.LOOK, self._climate, ())
+            case Replace(before, after):
+                return ScriptCall(scripts.REPLACE, self._climate, (before, after))
             case _:
                 assert_never(operation)
 
@@ -179,7 +188,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Offered | Rank | frozenset[bytes] | StoreError | None:
+    ) -> Offered | Rank | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -196,10 +205,15 @@ class RedisRecords:
                 else:
                     missing, level, _, known, *_ = reply
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
-            case Look(charge, now_ms):
+            case FindRank(charge, now_ms):
                 return _rank(reply, charge.tariff.constants, now_ms)
             case ListRevoked():
                 return frozenset(reply)
+            case Look():
+                record, now_ms = reply
+                return record, int(now_ms)
+            case Replace():
+                return bool(reply)
             case _:
                 assert_never(operation)
 
