@@ -32,6 +32,7 @@ from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+from .turns import Turns
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
@@ -74,7 +75,8 @@ class App:
 
     Attributes:
         gate: what callers go through, but for the API.
-        readiness: to be told when the gate is to stop.
+        readiness: whether new callers should come.
+        turns: of the upstream.
         telemetry: to be told when log files were moved away.
     """
 
@@ -101,7 +103,10 @@ class App:
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
+        self.turns = Turns(gates=lambda: self._conditions.gates)
+        self._conditions.fill = self.turns.mean_fill
         self._rules = self._rules_of(settings, keys)
+        self.turns.serve(self._rules.policy.default.pricing.capacity)
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
@@ -146,6 +151,7 @@ class App:
         self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
         self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
         self._rules = rules
+        self.turns.serve(rules.policy.default.pricing.capacity)
         self.telemetry.metrics.reloaded()
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
@@ -156,6 +162,7 @@ class App:
             policy=policy,
             credit=self._store.credits,
             conditions=self._conditions,
+            turns=self.turns,
             limiter=self._store.limiter,
             recorders=self.telemetry.recorders,
         )
@@ -195,6 +202,11 @@ class App:
         """Begin what goes on beside requests; in the event loop that serves them."""
         self._revoked.start()
         self._conditions.start()
+
+    def drain(self) -> None:
+        """The gate is to stop: who waits for a turn is sent to another one."""
+        self.readiness.drain()
+        self.turns.close()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
