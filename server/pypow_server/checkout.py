@@ -20,13 +20,13 @@ from .policy import Price
 from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
-from .stores import Charge, Credits, Ledger
+from .stores import Charge, Charged, Credits, Ledger
 from .turns import Turns
 
 _NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
 
-_Refused = TypeVar("_Refused")
+_Found = TypeVar("_Found")
 
 
 class Checkout:
@@ -56,7 +56,10 @@ class Checkout:
             problem = await self._let_in(hearing, call, price, judged)
             if problem is None:
                 hearing.admission = judged
+                self._count(hearing, price, judged)
                 return None
+            if judged.spend is not None and problem.status in (429, 503):
+                self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
             problem = judged or problems.work_required(_NOTHING_CAME)
         if problem.status not in (402, 429):
@@ -66,7 +69,9 @@ class Checkout:
             found = await (self._free if take_free else self._quote)(
                 self.credit, price.meter, hearing, call, price
             )
-            if found is None:
+            if isinstance(found, Charged):
+                hearing.newcomer = found is Charged.FIRST
+                self._count(hearing, price)
                 return None
             if isinstance(found, Problem):
                 return found
@@ -102,13 +107,13 @@ class Checkout:
     def _has_turns(self, hearing: Hearing) -> bool:
         return self.turns.capacity is not None and not hearing.is_observed
 
-    async def _using(self, price: Price, use: Awaitable[_Refused | None]) -> _Refused | None:
+    async def _using(self, price: Price, use: Awaitable[_Found]) -> _Found:
         """Use a turn; one that comes to nothing is given back."""
         admitted = False
         try:
-            refused = await use
-            admitted = refused is None
-            return refused
+            found = await use
+            admitted = found is None or isinstance(found, Charged)
+            return found
         finally:
             if not admitted:
                 self.turns.give_back(price.weight)
@@ -135,13 +140,15 @@ class Checkout:
             return None
         if charge is None or self.credit is None:
             return await settle(self.ledger, claim, now_ms=hearing.now_ms)
-        problem = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
-        hearing.charge = charge if problem is None else None
-        return problem
+        found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
+        if not isinstance(found, Charged):
+            return found
+        hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
+        return None
 
     async def _free(
         self, credit: Credits, meter: Meter, hearing: Hearing, call: Call, price: Price
-    ) -> Offered | Problem | None:
+    ) -> Charged | Offered | Problem:
         """As `_quote`, of a call that may be free; a problem when it would be, and has no turn."""
         taking = partial(self._quote, credit, meter, hearing, call, price)
         if not self._has_turns(hearing):
@@ -158,7 +165,9 @@ class Checkout:
         )
         if problem is owes:
             return await taking()
-        return problem or await self._using(price, taking(take_free=True))
+        if problem is not None:
+            return problem
+        return await self._using(price, taking(take_free=True))
 
     async def _quote(
         self,
@@ -169,20 +178,29 @@ class Checkout:
         price: Price,
         *,
         take_free: bool = False,
-    ) -> Offered | None:
-        """What the call costs its caller; None when it was free, and is charged."""
+    ) -> Charged | Offered:
+        """What the call costs its caller, or that it was free, and is charged."""
         try:
-            return await charging.quote(
+            ask = charging.take_free if take_free else charging.quote
+            return await ask(
                 credit,
                 meter,
                 call.client,
                 now_ms=hearing.now_ms,
                 climate=self.conditions.climate,
-                take_free=take_free,
             )
         except Exception as error:  # noqa: BLE001 - any store's fault
             hearing.limiter_failed = True
             return charging.untold(price, error)
+
+    def _count(self, hearing: Hearing, price: Price, admit: Admit | None = None) -> None:
+        conditions = self.conditions
+        if conditions.rules is None:
+            return
+        delay_ms, key = None, b""
+        if admit is not None and admit.spend is not None:
+            delay_ms, key = admit.solve_ms, admit.spend.key
+        conditions.admitted(price.weight, newcomer=hearing.newcomer, delay_ms=delay_ms, key=key)
 
     async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
         """Undo a spend that bought nothing."""

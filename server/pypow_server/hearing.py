@@ -82,6 +82,7 @@ class Hearing:
         charge: what was charged with the spend; None for nothing.
         lane: where the call waited for its turn; None where it did not have to.
         waited_ms: how long.
+        newcomer: whether that, or what was free, was the first that its caller was charged.
     """
 
     scope: Scope = field(repr=False)
@@ -100,6 +101,7 @@ class Hearing:
     charge: Charge | None = None
     lane: Lane | None = None
     waited_ms: int = 0
+    newcomer: bool = False
 
     @property
     def is_observed(self) -> bool:
