@@ -11,7 +11,7 @@ from . import problems
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .stores import Credits, Early
+from .stores import Charged, Credits, Early
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -23,8 +23,7 @@ async def quote(
     *,
     now_ms: int,
     climate: Climate = CALM,
-    take_free: bool = False,
-) -> Offered | None:
+) -> Offered:
     """What a call costs now.
 
     Args:
@@ -33,18 +32,18 @@ async def quote(
         client: the caller's network.
         now_ms: Unix milliseconds.
         climate: of the moment.
-        take_free: charge it at once, if its caller owes nothing for it.
-
-    Returns:
-        What it costs; None when it was free, and is charged.
 
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
-    charge = meter.charge(client, climate=climate)
-    if take_free:
-        return await credit.take_free(charge, now_ms=now_ms)
-    return await credit.quote(charge, now_ms=now_ms)
+    return await credit.quote(meter.charge(client, climate=climate), now_ms=now_ms)
+
+
+async def take_free(
+    credit: Credits, meter: Meter, client: str, *, now_ms: int, climate: Climate
+) -> Charged | Offered:
+    """Charge a call at once, if its caller owes nothing for it; else what it costs. As `quote`."""
+    return await credit.take_free(meter.charge(client, climate=climate), now_ms=now_ms)
 
 
 def untold(price: Price, error: Exception) -> Quote:

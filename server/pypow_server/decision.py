@@ -2,12 +2,16 @@
 """What the gate decided about one request: what metrics, logs, audit and traces are made from."""
 
 import enum
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pypow.pricing import Quote
 
 from .meter import networks_of
+
+_LOG: Final = logging.getLogger("pypow_server.gate")
 
 
 class Outcome(enum.Enum):
@@ -34,7 +38,8 @@ class Decision:
         at_ms: Unix milliseconds.
         seconds: how long the decision took.
         entry: the price list's entry, ``default``, ``dearest``, ``free``, ``allow`` or
-            ``deny``; ``none`` for what was refused before anybody asked for its price.
+            ``deny``; ``none`` for what was refused before anybody asked for its price, and for a
+            proof that bought a pass for a call that nobody named.
         rail: by which it was admitted; None for what was free or refused.
         problem: the name of the refusal's type; None without one.
         status: of the refusal; None without one.
@@ -53,6 +58,8 @@ class Decision:
         quote: what the call cost this caller, where that follows use and was not free; None of
             all else. Work may be asked for in coarser steps than it was reckoned in.
         retry_after_s: what a refused caller was told to wait; None for nothing.
+        lane: where the call waited for its turn, ``known`` or ``new``; None where it had not to.
+        waited_ms: how long; `seconds` are without it.
     """
 
     id: str
@@ -73,6 +80,8 @@ class Decision:
     solve_ms: int | None = None
     quote: Quote | None = None
     retry_after_s: int | None = None
+    lane: str | None = None
+    waited_ms: int = 0
 
     @property
     def overdrawn(self) -> str | None:
@@ -85,3 +94,12 @@ class Decision:
 
 Recorder = Callable[[Decision], None]
 """Takes each decision; is called in the event loop, so it must be quick, and must not raise."""
+
+
+def tell(recorders: Sequence[Recorder], decision: Decision) -> None:
+    """Tell all of a decision; who counts must not keep anybody waiting or out."""
+    for record in recorders:
+        try:
+            record(decision)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller still gets its answer
+            _LOG.exception("decision=%s was not recorded", decision.id)

@@ -174,6 +174,14 @@ class Charge(NamedTuple):
     overdraft: int = 0
 
 
+class Charged(enum.Enum):
+    """What credits answer of a call that was charged. Where there was a proof, it was spent too."""
+
+    FIRST = enum.auto()
+    """The first that this caller was charged, as far as the store remembers."""
+    AGAIN = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Early:
     """A proof that paid for less overdraft than there is now. It stays good.
@@ -183,6 +191,21 @@ class Early:
     """
 
     retry_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How a caller stands among those who wait.
+
+    Attributes:
+        known: whether it is no newcomer.
+        score: `pypow.pricing.score` of its own account; the lowest goes first.
+        missing: how much credit its call lacks most, in micro-credits.
+    """
+
+    known: bool
+    score: int
+    missing: int
 
 
 class Credits(Protocol):
@@ -201,12 +224,13 @@ class Credits(Protocol):
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Spend, and charge the call, both or neither, in one transaction.
 
         Returns:
-            What `Ledger.spend` would. Where that is `Spend.WON`, and the charge's overdraft pays
-            for less than there is, `Early`: nothing was spent, and nothing charged.
+            What `Ledger.spend` would; but where that is `Spend.WON`, `Charged`. Or, where the
+            charge's overdraft pays for less than there is, `Early`: nothing was spent, and nothing
+            charged.
 
         Raises:
             InvalidInputError: as `Ledger.spend`.
@@ -221,11 +245,19 @@ class Credits(Protocol):
         """
         ...
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How whoever would be charged stands among those who wait. Changes nothing.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charge a call that presents nothing, if its caller owes nothing for it.
 
         Returns:
-            None when it was charged; else what it costs, and nothing was changed.
+            Whether it was its caller's first; or what it costs, and nothing was changed.
 
         Raises:
             StoreError: It cannot tell.
@@ -288,7 +320,8 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it.
+    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
@@ -299,6 +332,7 @@ class Store:
     limiter: Limiter
     revocations: Revocations
     climates: Climates
+    calibrations: Climates
     entries: Callable[[], int] | None = None
 
 

@@ -6,8 +6,21 @@ from typing import Final, TypeAlias
 
 from pypow.accounts import Account, Level, Principal, owing_ms, refund
 from pypow.errors import InvalidInputError, shown
-from pypow.pricing import UNIT, Constants, Offered, Quote, Wait, admit, quote, redeem
-from pypow_server.stores import Charge, Early
+from pypow.pricing import (
+    UNIT,
+    Admission,
+    Constants,
+    Offered,
+    Quote,
+    Wait,
+    admit,
+    is_known,
+    missing_credit,
+    quote,
+    redeem,
+    score,
+)
+from pypow_server.stores import Charge, Charged, Early, Rank
 
 Keep: TypeAlias = Callable[[bytes, Account, Constants], None]
 """Has a store keep an account; the constants say for how long (`forgotten_at_ms`)."""
@@ -29,27 +42,33 @@ class Accounts:
         self._find = find
         self._keep = keep
 
-    def redeem(self, charge: Charge, now_ms: int) -> Early | None:
+    def redeem(self, charge: Charge, now_ms: int) -> Charged | Early:
         """Charge a call that was paid for; or when that will be possible."""
         principal = self._principal(charge, now_ms)
         found = redeem(charge.overdraft, principal, charge.weight, charge.tariff, now_ms)
         if isinstance(found, Wait):
             return Early(found.retry_after_ms)
-        self._write(charge, found.principal)
-        return None
+        return self._write(charge, found)
 
     def quote(self, charge: Charge, now_ms: int) -> Offered:
         """What a call costs."""
         return quote(self._principal(charge, now_ms), charge.weight, charge.tariff, now_ms)
 
-    def take_free(self, charge: Charge, now_ms: int) -> Offered | None:
-        """Charge a call to a caller who owes nothing for it (None); else what it costs."""
+    def rank(self, charge: Charge, now_ms: int) -> Rank:
+        """How a caller stands among those who wait."""
+        principal, constants = self._principal(charge, now_ms), charge.tariff.constants
+        missing, _ = missing_credit(principal, charge.weight, charge.tariff, now_ms)
+        leaf = principal.leaf
+        known = is_known(leaf, constants, now_ms)
+        return Rank(known, score(leaf, constants, now_ms), missing)
+
+    def take_free(self, charge: Charge, now_ms: int) -> Charged | Offered:
+        """Charge a call to a caller who owes nothing for it; else what it costs."""
         principal = self._principal(charge, now_ms)
         found = quote(principal, charge.weight, charge.tariff, now_ms)
         if not (isinstance(found, Quote) and found.is_base):
             return found
-        self._write(charge, admit(principal, charge.weight, charge.tariff, now_ms).principal)
-        return None
+        return self._write(charge, admit(principal, charge.weight, charge.tariff, now_ms))
 
     def give_back(self, charge: Charge) -> None:
         """Undo a charge. Accounts that were forgotten meanwhile have nothing to get back."""
@@ -64,12 +83,13 @@ class Accounts:
         leaf, *around = [find(key) or Account.new(constants, now_ms) for key in charge.keys]
         return Principal(leaf, tuple(map(Level, around, charge.shares)))
 
-    def _write(self, charge: Charge, principal: Principal) -> None:
-        keep, constants = self._keep, charge.tariff.constants
+    def _write(self, charge: Charge, admission: Admission) -> Charged:
+        keep, constants, principal = self._keep, charge.tariff.constants, admission.principal
         leaf, *around = charge.keys
         keep(leaf, principal.leaf, constants)
         for key, level in zip(around, principal.networks, strict=True):
             keep(key, level.account, constants)
+        return Charged.FIRST if admission.newcomer else Charged.AGAIN
 
 
 def forgotten_at_ms(account: Account, constants: Constants) -> int:

@@ -2,17 +2,29 @@
 """A ledger's and a limiter's operations as runs of scripts in Redis."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
 
 from pypow.accounts import Account
-from pypow.pricing import UNIT, Offered, offered
-from pypow_server.stores import SKEW_MS, Allowance, Charge, Early, Spend, StoreError, credit_script
+from pypow.pricing import UNIT, Constants, Offered, offered, score
+from pypow_server.stores import (
+    SKEW_MS,
+    Allowance,
+    Charge,
+    Charged,
+    Early,
+    Rank,
+    Spend,
+    StoreError,
+    credit_script,
+)
 from pypow_server.stores import redis_scripts as scripts
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -29,11 +41,13 @@ from pypow_server.stores.redis_connection import RedisConnection, Reply, ScriptC
 MAX_LEVELS: Final = 1_000_000
 """Principals that the limiter remembers, about 300 octets each."""
 
-_SPENDS: Final = {
+_SPENDS: Final[Mapping[int, Spend | Charged]] = {
     ord(str(scripts.WON)): Spend.WON,
     ord(str(scripts.LOST)): Spend.LOST,
     ord(str(scripts.STALE)): Spend.STALE,
     ord(str(scripts.UNKNOWN)): Spend.UNKNOWN,
+    ord(str(scripts.CHARGED)): Charged.AGAIN,
+    ord(str(scripts.CHARGED_FIRST)): Charged.FIRST,
 }
 """By the digit that stands for it in an answer."""
 _LEDGER_SCRIPTS: Final = (
@@ -51,7 +65,7 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
+_Other: TypeAlias = Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
 
 
 class RedisRecords:
@@ -69,10 +83,10 @@ class RedisRecords:
         """
         self.epoch = 0
         self.high_water_ms = high_water_ms
+        self._address = address
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
-        self._climate = (address.key("climate"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
             self.apply(())
@@ -126,7 +140,7 @@ class RedisRecords:
 
     def _spends_in(
         self, reply: Reply | StoreError, claims: Sequence[Claim]
-    ) -> list[Spend | Early | StoreError]:
+    ) -> list[Charged | Spend | Early | StoreError]:
         if isinstance(reply, StoreError):
             return [reply] * len(claims)
         waits = iter(reply.pop())
@@ -149,6 +163,9 @@ class RedisRecords:
                 script = credit_script.CHARGE if take else credit_script.ASK
                 figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
                 return ScriptCall(script, self._accounts(charge), figures)
+            case FindRank(charge, now_ms):
+                keys = self._accounts(charge)
+                return ScriptCall(credit_script.ASK, keys, _terms(charge, now_ms))
             case Probe():
                 return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
@@ -156,10 +173,10 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
-            case Look():
-                return ScriptCall(scripts.LOOK, self._climate, ())
-            case Replace(before, after):
-                return ScriptCall(scripts.REPLACE, self._climate, (before, after))
+            case Look(record):
+                return ScriptCall(scripts.LOOK, (self._address.key(record),), ())
+            case Replace(record, before, after):
+                return ScriptCall(scripts.REPLACE, (self._address.key(record),), (before, after))
             case _:
                 assert_never(operation)
 
@@ -174,7 +191,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Offered | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
+    ) -> Charged | Offered | Rank | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -185,12 +202,14 @@ class RedisRecords:
                 return None
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
-                    return None
+                    return Charged.FIRST if reply[2] else Charged.AGAIN
                 if take:
                     _, level, _, missing, known = reply
                 else:
-                    missing, level, _, known = reply
+                    missing, level, _, known, *_ = reply
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
+            case FindRank(charge, now_ms):
+                return _rank(reply, charge.tariff.constants, now_ms)
             case ListRevoked():
                 return frozenset(reply)
             case Look():
@@ -217,6 +236,12 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
         identified=False,
         unseen=Account.new(charge.tariff.constants, now_ms),
     )
+
+
+def _rank(reply: Reply, constants: Constants, now_ms: int) -> Rank:
+    missing, _, _, known, served, minutes, at_ms = reply
+    leaf = replace(Account.new(constants, at_ms), served=served, minutes=minutes)
+    return Rank(bool(known), score(leaf, constants, now_ms), missing)
 
 
 class RedisLevels:
