@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pypow import difficulty
-from pypow.pricing import Account, Beyond, Principal, admit, quote
+from pypow.pricing import UNIT, Account, Beyond, Principal, admit, quote
 from pypow.profiles import Device, device_of
 from pypow.solve_times import solve_times
 
@@ -18,6 +18,7 @@ from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
+from .stores import Quota
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
@@ -82,6 +83,23 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Prices that follow the callers' speed, beginning where they are shown.
+
+    Attributes:
+        entries: which of them.
+        target_ms: what 99 of 100 solves by the slow tenth of known callers shall stay below.
+        most_bits: how far they move at most,
+        most_bits_a_day: and in a day.
+    """
+
+    entries: tuple[str, ...]
+    target_ms: int
+    most_bits: float
+    most_bits_a_day: float
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All that `pypow gate --check` tells.
 
@@ -89,28 +107,40 @@ class Explanation:
         profile: whose speed seconds are reckoned with.
         reference: its speed, and where that is from.
         prices: in the order in which they are tried; the default last.
+        quota: calls of the default price, and in how many milliseconds, that each network may
+            make before all prices without ``free`` rise; None where these do not follow use.
+        capacity_per_s: calls that the upstream serves in a second; more wait for their turn. None
+            where none is said.
         warnings: what is probably not meant.
         hints: what may be meant otherwise, as the upstream may be.
+        calibrated: what follows the callers' speed; None for nothing.
     """
 
     profile: str
     reference: Device
     prices: tuple[PriceLine, ...]
+    quota: tuple[int, int] | None
+    capacity_per_s: float | None
     warnings: tuple[str, ...]
     hints: tuple[str, ...]
+    calibrated: Calibrated | None = None
 
 
 def explain(settings: Settings) -> Explanation:
     """What these settings mean."""
     policy = settings.policy
     profile = settings.rows.profile
+    pricing = settings.rows.pricing
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
         device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
+        _quota(pricing.quota),
+        None if pricing.capacity is None else pricing.capacity / UNIT,
         tuple(_warnings(settings, policy)),
         tuple(_hints(settings, policy)),
+        _calibrated(settings),
     )
 
 
@@ -127,6 +157,19 @@ def cost(settings: Settings, request: str) -> Cost:
     if isinstance(terms, Unpriced):
         return Cost(request, terms.entry, None)
     return Cost(request, terms.name, _line(terms, settings.rows.profile), _burst(terms))
+
+
+def _calibrated(settings: Settings) -> Calibrated | None:
+    rules = settings.calibration
+    if rules is None:
+        return None
+    timed = (row.match for row in settings.rows.prices if row.timed)
+    return Calibrated(
+        (*timed, settings.policy.default.name),
+        rules.target_ms,
+        difficulty.bits(rules.range_q),
+        difficulty.bits(rules.slew_q),
+    )
 
 
 def _burst(price: Price) -> tuple[BurstCall, ...]:
@@ -157,10 +200,14 @@ def _line(price: Price, profile: str) -> PriceLine:
         hashes=difficulty.expected_hashes(price.q),
         seconds=times.mean_s,
         p99_s=times.p99_s,
-        free=None if price.free is None else (price.free.calls, price.free.period_ms),
+        free=_quota(price.free),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
     )
+
+
+def _quota(quota: Quota | None) -> tuple[int, int] | None:
+    return None if quota is None else (quota.calls, quota.period_ms)
 
 
 def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
@@ -194,7 +241,25 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
             "[pricing] replicas is for gates that share no store; with this one, each call counts "
             f"{settings.rows.pricing.replicas} times"
         )
+    yield from _out_of_reach(settings)
     yield from _exposures(settings)
+
+
+def _out_of_reach(settings: Settings) -> Iterator[str]:
+    """Where calibration has further to go than it may, if callers are as the profile has them."""
+    rules = settings.calibration
+    if rules is None:
+        return
+    default = _line(settings.policy.default, settings.rows.profile)
+    apart = rules.target_ms / (1000 * default.p99_s)
+    if abs(math.log2(apart)) > difficulty.bits(rules.range_q):
+        yield (
+            f"[work] calibrate is {rules.target_ms} ms, and the default price has a p99 of "
+            f"{1000 * default.p99_s:.3g} ms on {settings.rows.profile}: "
+            f"{abs(math.log2(apart)):.1f} bits away, of which calibration moves "
+            f"{difficulty.bits(rules.range_q):g} at most; "
+            f'[default] work = "{1000 * default.seconds * apart:.0f}ms" is near'
+        )
 
 
 def _hints(settings: Settings, policy: Policy) -> Iterator[str]:

@@ -2,6 +2,7 @@
 """`pypow gate --check`: what a file means, and what a call would cost, without serving."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,43 @@ def test_what_a_burst_costs_is_told(
     assert ("of a burst" in capsys.readouterr().out) == (costs is not None)
 
 
+def test_a_quota_and_a_capacity_are_told_in_words(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('[pricing]\nquota = "90/30s"\ncapacity = "90/m"\n', encoding="utf-8")
+    assert check(file) == 0
+    told = capsys.readouterr().out
+    assert "each network may make 90 calls of the default price in 30.0 s; past that, " in told
+    assert (
+        "prices rise by 1 bit for every 6 calls\nthe upstream serves 1.5 of these a second; "
+        in told
+    )
+    found = checked(file, capsys)
+    assert (found["quota"], found["capacity_per_s"]) == ([90, 30_000], 1.5)
+    file.write_text('[pricing]\nquota = "3/1h"\n', encoding="utf-8")
+    check(file)
+    told = capsys.readouterr().out
+    assert "prices rise by 1 bit for each call\n" in told
+    assert "serves" not in told
+
+
+@pytest.mark.parametrize(
+    ("capacity", "said"),
+    [("64", "64/s"), ("500000", "500000/s"), ("2.5", "150/m"), ("500001", None), ("0.01", None)],
+)
+def test_what_the_advice_names_is_what_a_policy_file_takes(
+    capacity: str, said: str | None, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["advise", "--bits", "16", "--capacity", capacity, "--burst", "90"]) == 0
+    told = re.findall(r'(quota|capacity) = "([^"]+)"', capsys.readouterr().out)
+    assert told == [("quota", "90/60s"), *([("capacity", said)] if said else [])]
+    rows = "".join(f'{name} = "{text}"\n' for name, text in told)
+    file.write_text(f"[pricing]\n{rows}", encoding="utf-8")
+    found = checked(file, capsys)
+    assert found["quota"] == [90, 60_000]
+    assert found["capacity_per_s"] == (float(capacity) if said else None)
+
+
 def test_replicas_of_a_shared_store_are_warned_of(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,3 +327,36 @@ def test_replicas_of_a_shared_store_are_warned_of(
         '[pricing]\nreplicas = 3\n[store]\nurl = "redis://127.0.0.1"\n', encoding="utf-8"
     )
     assert "each call counts 3 times" in " ".join(checked(file, capsys)["warnings"])
+
+
+def test_what_follows_the_callers_speed_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys)["calibrated"] is None
+    said = FILE.replace("[work]", '[default]\nwork = "299ms"\n[work]\ncalibrate = "500ms"')
+    file.write_text(said, encoding="utf-8")
+    assert checked(file, capsys)["calibrated"] == {
+        "entries": ["tools/call search_*", "default"],
+        "target_ms": 500,
+        "most_bits": 2.0,
+        "most_bits_a_day": 0.25,
+    }
+    assert check(file) == 0
+    assert (
+        "calibrated: tools/call search_*, default; these move by 0.25 bits a day, and 2 in all, "
+        "until 99 of 100 solves of the default price by the slow tenth of known callers take less "
+        "than 500 ms"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("work", "warned"), [("74ms", True), ("76ms", False), ("1190ms", False), ("1210ms", True)]
+)
+def test_a_default_price_from_which_calibration_cannot_get_there_is_warned_of(
+    work: str, warned: bool, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f'[default]\nwork = "{work}"\n[work]\ncalibrate = "500ms"\n', encoding="utf-8")
+    warnings = checked(file, capsys)["warnings"]
+    assert any("bits away" in text and 'work = "299ms" is near' in text for text in warnings) == (
+        warned
+    )
