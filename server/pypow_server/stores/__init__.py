@@ -156,15 +156,38 @@ class Limiter(Protocol):
         ...
 
 
+class Holder(NamedTuple):
+    """Who holds the standing token that came with a call, as far as accounts are concerned.
+
+    What the token says of its holder's past counts where the store remembers less of it.
+
+    Attributes:
+        account: names the holder's account.
+        identified: whether it may come to stand for itself; not where the token was brought from
+            elsewhere than it was issued to.
+        minutes: distinct minutes in which its holder was served, at least 1.
+        last_minute: the last of them, counted from 1970.
+        first_ms: when the token was issued, Unix ms.
+    """
+
+    account: bytes
+    identified: bool
+    minutes: int
+    last_minute: int
+    first_ms: int
+
+
 class Charge(NamedTuple):
     """Whom a call is charged to, and how much; a tuple, because each call with a price makes one.
 
     Attributes:
-        keys: of the accounts: the caller's own network first, then the networks around it.
-        shares: of the networks around it: how many callers' allowance each has.
+        keys: of the accounts: that of the holder of a standing token, if there is one; the
+            caller's own network; the networks around it.
+        shares: of all but the first: how many callers' allowance each has.
         weight: of the call, 1 to 65535 units.
         tariff: by what it is charged.
         overdraft: what was paid for besides, in 1/8 bit.
+        holder: whose account the first is; None where it is a network's.
     """
 
     keys: tuple[bytes, ...]
@@ -172,6 +195,7 @@ class Charge(NamedTuple):
     weight: int
     tariff: Tariff
     overdraft: int = 0
+    holder: Holder | None = None
 
 
 @dataclass(frozen=True, slots=True)
