@@ -237,7 +237,7 @@ async def a_holder_with_standing_leaves_its_network_what_it_has(open_ledger: Ope
 
 async def many_tokens_without_standing_have_what_one_network_has(open_ledger: OpenCredits) -> None:
     ledger = open_ledger()
-    free = [await free_calls(ledger, holders(f"{number}", minutes=9)) for number in range(40)]
+    free = [await free_calls(ledger, holders(f"{number}", minutes=8)) for number in range(40)]
     await ledger.aclose()
     assert free == [4] + [0] * 39
 
