@@ -29,6 +29,12 @@ OVERDRAFT_STEP_Q: Final = STEPS_PER_BIT // 8
 """A challenge holds its surcharge in 1/8 bit."""
 
 
+def require_within(name: str, given: object, low: int, high: int) -> None:
+    """Refuse what is no integer in a range, and say which would do."""
+    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
+        raise InvalidInputError(f"expected {name} from {low} to {high}, got {shown(given)}")
+
+
 @dataclass(frozen=True, slots=True)
 class Constants:
     """What the operator decides of prices.
@@ -142,6 +148,10 @@ class Climate:
         require_within("entry_excess", self.entry_excess, 0, 1 << 42)
 
 
+CALM: Final = Climate()
+"""Room for everybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tariff:
     """The constants under a climate.
@@ -155,7 +165,7 @@ class Tariff:
     """
 
     constants: Constants = field(default_factory=Constants)
-    climate: Climate = field(default_factory=Climate)
+    climate: Climate = CALM
     rate: int = field(init=False)
     burst: int = field(init=False)
     entry_q: int = field(init=False)
@@ -169,9 +179,3 @@ class Tariff:
         object.__setattr__(self, "rate", rate)
         object.__setattr__(self, "burst", burst)
         object.__setattr__(self, "entry_q", min(constants.max_entry_q, entry))
-
-
-def require_within(name: str, given: object, low: int, high: int) -> None:
-    """Refuse what is no integer in a range, and say which would do."""
-    if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
-        raise InvalidInputError(f"expected {name} from {low} to {high}, got {shown(given)}")

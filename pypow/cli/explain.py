@@ -30,6 +30,7 @@ Examples:
 Exit codes: 0 explained, 1 unknown to the gate, or no gate there, 2 wrong use.
 """
 
+_PARTS = ("base_q", "weight_q", "overdraft_q", "entry_q")
 _DECISION = re.compile(r"[0-9a-f]{16}")
 
 
@@ -61,7 +62,7 @@ def explain(
         document = decision(admin, what)
         if document["q"] is not None:
             document |= _amount(document["q"], device)
-        told = _told_decision(document, device)
+        told = _told_decision(document, device, now_ms=time.time_ns() // 1_000_000)
     elif len(what) == wire.CHALLENGE_TEXT:
         challenge, now_ms = wire.decode_challenge(what), time.time_ns() // 1_000_000
         document = _terms(challenge, device, now_ms=now_ms)
@@ -137,7 +138,7 @@ def _told_overdraft(challenge: Challenge) -> str:
     )
 
 
-def _told_decision(document: Mapping[str, Any], device: Device) -> str:
+def _told_decision(document: Mapping[str, Any], device: Device, *, now_ms: int) -> str:
     price = "no work would help" if document["q"] is None else work(document["q"], device)
     problem = f"{plain(document['problem'])} ({document['status']}); docs/errors.md has its fix"
     rows = [
@@ -148,7 +149,51 @@ def _told_decision(document: Mapping[str, Any], device: Device) -> str:
         ("problem", problem),
         ("price", price),
     ]
+    if document.get("quote") is not None:
+        rows += _told_quote(document["quote"], document, now_ms=now_ms)
+    if document.get("retry_after_s") is not None:
+        rows.append(("wait", f"{duration(document['retry_after_s'])}, as the caller was told"))
     return columns(rows, left=2)
+
+
+def _told_quote(
+    quote: Mapping[str, int], document: Mapping[str, Any], *, now_ms: int
+) -> list[tuple[str, str]]:
+    """What a price that follows use is made of."""
+    rows = [("base", f"{_bits(quote['base_q'])}, for anybody")]
+    if quote["weight_q"]:
+        units = difficulty.expected_hashes(min(quote["weight_q"], difficulty.MAX_Q))
+        told = f"{_bits(quote['weight_q'])} more: it costs {units:.3g} times the default price"
+        rows.append(("weight", told))
+    if quote["overdraft_q"]:
+        whose = plain(document.get("overdrawn") or "its network")
+        whose = f"the caller, {whose}," if whose == plain(document["client"]) else whose
+        rows.append(
+            ("overdraft", f"{_bits(quote['overdraft_q'])} more: {whose} used more than its share")
+        )
+    if quote["entry_q"]:
+        told = f"{_bits(quote['entry_q'])} more: there are many newcomers, and this is one"
+        rows.append(("newcomer", told))
+    if document.get("limiter_failed"):
+        rows.append(("overdraft", "not known: the store could not tell what the caller used"))
+    asked, found_q = document["q"], sum(quote[name] for name in _PARTS)
+    if asked is not None and asked != found_q:
+        rows.append(("rounded", f"from {_bits(found_q)}, to the steps that this caller takes"))
+    if quote["overdraft_q"]:
+        left_ms = quote["free_in_ms"] - max(0, now_ms - max(0, document["at_ms"]))
+        rows.append(("base again", _told_return(left_ms)))
+    return rows
+
+
+def _told_return(left_ms: int) -> str:
+    if left_ms > 0:
+        return f"in {duration(left_ms / 1000)}, if nobody calls meanwhile"
+    return f"{duration(-left_ms / 1000)} ago, if nobody has called since"
+
+
+def _bits(q: int) -> str:
+    bits = difficulty.bits(q)
+    return "1 bit" if bits == 1 else f"{bits:.4g} bits"
 
 
 def _moment(unix_ms: int) -> str:

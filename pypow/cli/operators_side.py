@@ -50,11 +50,28 @@ def _is_decision(document: object) -> bool:
         )
         and all(isinstance(document.get(name), int) for name in ("at_ms", "status"))
         and _is_work(document.get("q", ""))
+        and _is_quote(document.get("quote"))
+        and isinstance(document.get("overdrawn"), str | None)
+        and _is_span(document.get("retry_after_s"))
     )
 
 
 def _is_work(q: object) -> bool:
     return q is None or (isinstance(q, int) and 0 <= q <= difficulty.MAX_Q)
+
+
+def _is_span(amount: object) -> bool:
+    """Whether it is a time that fits a clock, or None."""
+    return amount is None or (isinstance(amount, int) and 0 <= amount < 2**53)
+
+
+def _is_quote(quote: object) -> bool:
+    if not isinstance(quote, dict):
+        return quote is None
+    parts = [quote.get(name) for name in ("base_q", "weight_q", "overdraft_q", "entry_q")]
+    return all(
+        isinstance(amount, int) and _is_span(amount) for amount in (*parts, quote.get("free_in_ms"))
+    )
 
 
 def plain(text: str) -> str:

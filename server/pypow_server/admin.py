@@ -150,7 +150,10 @@ def create_admin(
         found = telemetry.recent.find(decision_id)
         if found is None:
             return PlainTextResponse("none of the last refusals has this id\n", status_code=404)
-        return dataclasses.asdict(found) | {"outcome": found.outcome.value}
+        return dataclasses.asdict(found) | {
+            "outcome": found.outcome.value,
+            "overdrawn": found.overdrawn,
+        }
 
     @admin.get("/openapi.json")
     async def openapi() -> dict[str, Any]:

@@ -15,10 +15,12 @@ from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
 from pypow.pricing import Beyond, Quote
+from pypow.tariff import Climate
 
 from . import charging, problems
 from .call import PASS_COOKIE, read_accepts, read_call
 from .client_address import client_network
+from .conditions import Conditions
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
@@ -149,6 +151,7 @@ def create_api(
     ledger: Ledger,
     clock: Callable[[], int],
     credit: Credits | None = None,
+    conditions: Conditions | None = None,
     secure_cookies: bool = False,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
@@ -159,8 +162,10 @@ def create_api(
         ledger: where a redeemed proof is spent.
         clock: Unix milliseconds.
         credit: the ledger's; without them prices are the same whatever callers use.
+        conditions: how crowded it is; None where that counts for nothing.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
+    conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
 
     def client(request: Request) -> str:
@@ -178,7 +183,7 @@ def create_api(
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,
-            quote=await _quote(credit, price, client(request), now_ms),
+            quote=await _quote(credit, price, client(request), now_ms, conditions.climate),
         )
         return _response(json_reply(200, issued.published()))
 
@@ -205,7 +210,12 @@ def create_api(
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
-            charge = meter.charge(client(request), calls=paid.calls, overdraft=paid.overdraft)
+            charge = meter.charge(
+                client(request),
+                calls=paid.calls,
+                overdraft=paid.overdraft,
+                climate=conditions.climate,
+            )
             problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
         if problem is not None:
             raise RefusedError(problem)
@@ -271,12 +281,14 @@ async def _epoch(ledger: Ledger) -> int:
         raise RefusedError(store_unavailable()) from error
 
 
-async def _quote(credit: Credits | None, price: Price, client: str, now_ms: int) -> Quote | None:
+async def _quote(
+    credit: Credits | None, price: Price, client: str, now_ms: int, climate: Climate
+) -> Quote | None:
     """What a call of this price costs this caller; None where that is what it costs everybody."""
     if credit is None or price.meter is None:
         return None
     try:
-        found = await charging.quote(credit, price.meter, client, now_ms=now_ms)
+        found = await charging.quote(credit, price.meter, client, now_ms=now_ms, climate=climate)
     except Exception as error:  # noqa: BLE001 - any store's fault
         found = charging.untold(price, error)
     if isinstance(found, Beyond):

@@ -16,6 +16,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
+from .conditions import Conditions
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -99,6 +100,7 @@ class App:
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
+        self._conditions = Conditions(store.climates)
         self._rules = self._rules_of(settings, keys)
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
@@ -153,6 +155,7 @@ class App:
             ledger=self._store.ledger,
             policy=policy,
             credit=self._store.credits,
+            conditions=self._conditions,
             limiter=self._store.limiter,
             recorders=self.telemetry.recorders,
         )
@@ -183,6 +186,7 @@ class App:
             ledger=self._store.ledger,
             clock=wall_clock_ms,
             credit=self._store.credits,
+            conditions=self._conditions,
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)
@@ -190,10 +194,12 @@ class App:
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
         self._revoked.start()
+        self._conditions.start()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
         await self._revoked.aclose()
+        await self._conditions.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()

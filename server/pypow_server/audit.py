@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pypow import InvalidInputError
+from pypow import InvalidInputError, difficulty
 
 from .decision import Decision, Outcome
 
@@ -141,6 +141,7 @@ class AuditLog:
             "rail": decision.rail,
             "problem": decision.problem,
             "status": decision.status,
+            "bits": None if decision.q is None else difficulty.bits(decision.q),
             "caller": hmac.digest(self._key, caller, "sha256").hex()[:_DIGEST_HEX],
         }
         return json.dumps(line).encode() + b"\n"

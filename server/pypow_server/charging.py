@@ -5,6 +5,7 @@ import logging
 from typing import Final
 
 from pypow.pricing import Beyond, Offered, Quote
+from pypow.tariff import CALM, Climate
 
 from . import problems
 from .meter import Meter
@@ -16,7 +17,13 @@ _LOG: Final = logging.getLogger("pypow_server.gate")
 
 
 async def quote(
-    credit: Credits, meter: Meter, client: str, *, now_ms: int, take_free: bool = False
+    credit: Credits,
+    meter: Meter,
+    client: str,
+    *,
+    now_ms: int,
+    climate: Climate = CALM,
+    take_free: bool = False,
 ) -> Offered | None:
     """What a call costs now.
 
@@ -25,6 +32,7 @@ async def quote(
         meter: of the call's price.
         client: the caller's network.
         now_ms: Unix milliseconds.
+        climate: of the moment.
         take_free: charge it at once, if its caller owes nothing for it.
 
     Returns:
@@ -33,7 +41,7 @@ async def quote(
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
-    charge = meter.charge(client)
+    charge = meter.charge(client, climate=climate)
     if take_free:
         return await credit.take_free(charge, now_ms=now_ms)
     return await credit.quote(charge, now_ms=now_ms)

@@ -11,6 +11,7 @@ from pypow.pricing import Beyond, Offered
 
 from . import charging, problems
 from .call import Call
+from .conditions import Conditions
 from .hearing import Hearing
 from .meter import Meter
 from .policy import Price
@@ -30,12 +31,14 @@ class Checkout:
         ledger: remembers what is spent.
         credit: the ledger's; without them every price is the same whatever its callers use, and
             no priced call is free.
+        conditions: the climate that calls are charged under, and who counts them.
     """
 
-    def __init__(self, ledger: Ledger, credit: Credits | None) -> None:
+    def __init__(self, ledger: Ledger, credit: Credits | None, conditions: Conditions) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
+        self.conditions = conditions
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -59,6 +62,7 @@ class Checkout:
             if found is None:
                 return None
             if isinstance(found, Beyond):
+                hearing.quote = found.quote
                 return charging.overdrawn(found) if problem.status == 402 else problem
             hearing.quote = found
         return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
@@ -70,7 +74,12 @@ class Checkout:
         if paid is not None and price.meter is not None and self.credit is not None:
             meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
             if meter is not None:
-                charge = meter.charge(call.client, calls=paid.calls, overdraft=paid.overdraft)
+                charge = meter.charge(
+                    call.client,
+                    calls=paid.calls,
+                    overdraft=paid.overdraft,
+                    climate=self.conditions.climate,
+                )
                 problem = await redeem(self.credit, claim, charge, now_ms=now_ms)
                 hearing.charge = charge if problem is None else None
                 return problem
@@ -89,7 +98,12 @@ class Checkout:
         """What the call costs its caller; None when it was free, and is charged."""
         try:
             return await charging.quote(
-                credit, meter, call.client, now_ms=hearing.now_ms, take_free=take_free
+                credit,
+                meter,
+                call.client,
+                now_ms=hearing.now_ms,
+                climate=self.conditions.climate,
+                take_free=take_free,
             )
         except Exception as error:  # noqa: BLE001 - any store's fault
             hearing.limiter_failed = True

@@ -5,6 +5,10 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pypow.pricing import Quote
+
+from .meter import networks_of
+
 
 class Outcome(enum.Enum):
     """What became of a request."""
@@ -46,6 +50,9 @@ class Decision:
             want of it; None of all else.
         solve_ms: from the issue of a challenge to its redeeming, by the gate's own clock; None
             without one.
+        quote: what the call cost this caller, where that follows use and was not free; None of
+            all else. Work may be asked for in coarser steps than it was reckoned in.
+        retry_after_s: what a refused caller was told to wait; None for nothing.
     """
 
     id: str
@@ -64,6 +71,16 @@ class Decision:
     traceparent: str | None = None
     q: int | None = None
     solve_ms: int | None = None
+    quote: Quote | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def overdrawn(self) -> str | None:
+        """The network whose use raised the price, the caller's own or one around it."""
+        quote = self.quote
+        if quote is None or not quote.overdraft_q:
+            return None
+        return networks_of(self.client)[quote.level].prefix
 
 
 Recorder = Callable[[Decision], None]

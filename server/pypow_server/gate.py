@@ -18,6 +18,7 @@ from . import problems
 from .allowance import over_limit
 from .call import Call, read_call
 from .checkout import Checkout
+from .conditions import Conditions
 from .decision import Recorder
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
@@ -57,6 +58,7 @@ class Gate:
         ledger: Ledger,
         policy: Policy,
         credit: Credits | None = None,
+        conditions: Conditions | None = None,
         limiter: Limiter | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
@@ -72,6 +74,7 @@ class Gate:
             policy: what is asked of whom.
             credit: the ledger's; without them every price is the same whatever its callers use,
                 and no priced call is free.
+            conditions: how crowded it is; None where that counts for nothing.
             limiter: counts calls that cost nothing; without one none is held back.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
@@ -80,7 +83,7 @@ class Gate:
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
-        self._checkout = Checkout(ledger, credit)
+        self._checkout = Checkout(ledger, credit, conditions or Conditions())
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -106,6 +109,7 @@ class Gate:
                 rulebook.policy, default=price, entries=(Entry("*", price),), mcp_paths=()
             ),
             credit=self._checkout.credit,
+            conditions=self._checkout.conditions,
             limiter=self._limiter,
             recorders=self._recorders,
             clock=self._clock,

@@ -76,7 +76,8 @@ class Hearing:
         offers: what would earn admission.
         fault: what is wrong with the MCP message.
         limiter_failed: whether a limiter was asked and could not tell, or what callers used.
-        quote: what the call costs this caller; None where that is what it costs everybody.
+        quote: what the call costs this caller, or would if it were sold now; None where that is
+            what it costs everybody.
         charge: what was charged with the spend; None for nothing.
     """
 
@@ -142,6 +143,8 @@ class Hearing:
             traceparent=None if call is None or call.mcp is None else call.mcp.traceparent,
             q=_asked(self.offers) if admission is None else admission.q,
             solve_ms=None if admission is None else admission.solve_ms,
+            quote=self.quote,
+            retry_after_s=None if problem is None else problem.retry_after_s,
         )
 
 

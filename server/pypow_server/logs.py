@@ -15,6 +15,8 @@ from typing import Final, TextIO
 
 import structlog
 
+from pypow import difficulty
+
 from .decision import Decision, Outcome
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -75,13 +77,18 @@ class _Line:
         return f"{self.decision.outcome.value} {_pairs(self.fields())}"
 
     def fields(self) -> dict[str, object]:
-        decision = self.decision
+        decision, quote = self.decision, self.decision.quote
+        overdraft_q = 0 if quote is None else quote.overdraft_q
         known = {
             "decision": decision.id,
             "problem": decision.problem,
             "status": decision.status,
             "entry": decision.entry,
             "rail": decision.rail,
+            "bits": None if decision.q is None else difficulty.bits(decision.q),
+            "overdraft_bits": difficulty.bits(overdraft_q) if overdraft_q else None,
+            "overdrawn": decision.overdrawn,
+            "retry_after": decision.retry_after_s,
             "client": decision.client,
             # Callers choose the octets of both, and may choose some that move a cursor.
             "call": ascii(f"{decision.method} {decision.name}"[:_MAX_QUOTED])[1:-1],

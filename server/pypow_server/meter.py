@@ -6,13 +6,13 @@ account for each network, in which a call counts by its weight, if the operator 
 """
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pypow import difficulty, powers
 from pypow.errors import InvalidInputError
 from pypow.networks import Network, networks
-from pypow.tariff import MAX_WEIGHT, Constants, Tariff
+from pypow.tariff import CALM, MAX_WEIGHT, Climate, Constants, Tariff
 
 from .stores import Charge, Quota
 
@@ -36,12 +36,25 @@ class Pricing:
         max_q: no call costs more, in 1/1024 bit.
         max_overdraft_q: how far use may raise a price; beyond, callers have to wait.
         replicas: gates that share callers and no store; each gives out its part alone.
+        capacity: weight that the upstream serves in a second, in millionths of a call of the
+            default price; None where calls need not wait for their turn.
+
+    Raises:
+        InvalidInputError: a capacity without a quota.
     """
 
     quota: Quota | None = None
     max_q: int = _USUAL.max_q
     max_overdraft_q: int = _USUAL.max_overdraft_q
     replicas: int = 1
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None and self.quota is None:
+            raise InvalidInputError(
+                'expected pricing.quota beside pricing.capacity, such as "60/60s": what callers '
+                "used says whose turn it is"
+            )
 
     def constants(self, quota: Quota, base_q: int) -> Constants:
         """What follows from a quota at a price.
@@ -80,23 +93,34 @@ class Meter:
     Attributes:
         pool: names the accounts that they are charged to.
         weight: of one call.
-        tariff: by what they are charged.
+        tariff: by what they are charged while it is calm.
     """
 
     pool: bytes
     weight: int
     tariff: Tariff
+    _latest: list[Tariff] = field(default_factory=list, init=False, repr=False, compare=False)
 
-    def charge(self, client: str, *, calls: int = 1, overdraft: int = 0) -> Charge:
+    def charge(
+        self, client: str, *, calls: int = 1, overdraft: int = 0, climate: Climate = CALM
+    ) -> Charge:
         """What so many calls charge the networks of a caller.
 
         Args:
             client: the caller's own network, as `client_network` has it.
             calls: how many.
             overdraft: what was paid for besides, in 1/8 bit.
+            climate: of the moment.
         """
+        tariff = self.tariff if climate is CALM else self._under(climate)
         keys, shares = _accounts(self.pool, client)
-        return Charge(keys, shares, min(MAX_WEIGHT, calls * self.weight), self.tariff, overdraft)
+        return Charge(keys, shares, min(MAX_WEIGHT, calls * self.weight), tariff, overdraft)
+
+    def _under(self, climate: Climate) -> Tariff:
+        # Many calls are charged under one climate, so the last tariff is kept.
+        if not self._latest or self._latest[0].climate is not climate:
+            self._latest[:] = [Tariff(self.tariff.constants, climate)]
+        return self._latest[0]
 
 
 def meter_of(
@@ -124,9 +148,18 @@ def meter_of(
     return None
 
 
+def networks_of(client: str) -> tuple[Network, ...]:
+    """The networks that a caller's calls are charged to, its own first.
+
+    Args:
+        client: the caller's own network, as `client_network` has it.
+    """
+    address = client.partition("/")[0]
+    return networks(address) if "/" in client else (Network(client, 1),)
+
+
 @functools.lru_cache(maxsize=4096)
 def _accounts(pool: bytes, client: str) -> tuple[tuple[bytes, ...], tuple[int, ...]]:
-    address = client.partition("/")[0]
-    found = networks(address) if "/" in client else (Network(client, 1),)
+    found = networks_of(client)
     keys = tuple(pool + network.prefix.encode() for network in found)
     return keys, tuple(network.share for network in found[1:])

@@ -148,15 +148,16 @@ class _Reading:
             "max_bits": ("max_q", setting_texts.cap_q),
             "max_overdraft": ("max_overdraft_q", setting_texts.overdraft_q),
             "replicas": ("replicas", setting_texts.between(1, 16, "gates")),
+            "capacity": ("capacity", setting_texts.capacity),
         }
         given = said.model_dump(exclude_none=True)
-        return replace(
-            STATIC,
-            **{
-                name: self._read(("pricing", key), parse, given[key])
-                for key, (name, parse) in ways.items()
-                if key in given
-            },
+        decided = {
+            name: self._read(("pricing", key), parse, given[key])
+            for key, (name, parse) in ways.items()
+            if key in given
+        }
+        return self._read(
+            ("pricing", "capacity"), lambda values: replace(STATIC, **values), decided
         )
 
     def settings(self) -> FileSettings:

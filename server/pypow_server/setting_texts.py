@@ -14,6 +14,7 @@ from pypow import difficulty
 from pypow.calibrate import require_p99
 from pypow.durations import DURATION, duration_ms
 from pypow.errors import InvalidInputError
+from pypow.pricing import UNIT
 
 from .access import parse_network
 from .client_address import TrustedProxies
@@ -25,6 +26,8 @@ from .stores import Quota, without_secrets
 _MAX_BITS = difficulty.bits(difficulty.MAX_SUB_Q)
 _MAX_QUOTA_CALLS = 1_000_000
 _MAX_DIGITS = 18
+_MIN_CAPACITY = UNIT // 60
+_MAX_CAPACITY = 500_000 * UNIT
 _MAX_OVERDRAFT_BITS = 25
 """A challenge has room for no more, beside what newcomers pay."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
@@ -204,6 +207,23 @@ def quota(text: str) -> Quota:
 def quota_or_none(text: str) -> Quota | None:
     """Read a quota, or ``none``."""
     return None if text == "none" else quota(text)
+
+
+def capacity(text: str) -> int | None:
+    """Read how many calls are served in a time, in millionths of a call a second; or ``none``.
+
+    >>> capacity("50/s"), capacity("90/1m")
+    (50000000, 1500000)
+    """
+    if text == "none":
+        return None
+    said = re.fullmatch(r"([0-9]{1,9}) ?/ ?([0-9 ]*)([a-z]+)", text, re.ASCII)
+    if said is None:
+        raise InvalidInputError(f'expected calls in a time, such as "50/s", got {text[:60]!r}')
+    rate = int(said[1]) * UNIT * 1000 // duration_ms((said[2] or "1") + said[3])
+    if not _MIN_CAPACITY <= rate <= _MAX_CAPACITY:
+        raise InvalidInputError(f'expected "1/m" to "500000/s", got {text[:60]!r}')
+    return rate
 
 
 def cap_q(number: float) -> int:

@@ -158,7 +158,9 @@ def test_spends_that_the_ledger_keeps_are_a_figure(store: str, tmp_path: Path) -
         return float(found[1])
 
     async def spend(key: bytes) -> None:
-        spent = await app.gate._ledger.spend(key, epoch=None, expires_at_ms=NOW_MS, now_ms=NOW_MS)
+        spent = await app.gate._checkout.ledger.spend(
+            key, epoch=None, expires_at_ms=NOW_MS, now_ms=NOW_MS
+        )
         assert spent is Spend.WON
 
     async def spend_thrice() -> None:

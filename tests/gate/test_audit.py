@@ -61,6 +61,7 @@ def test_a_line_tells_what_was_decided_and_not_about_whom(tmp_path: Path) -> Non
         "rail": None,
         "problem": "work-required",
         "status": 402,
+        "bits": None,
     }
     assert len(bytes.fromhex(caller)) == 16
     assert "192.0.2" not in (tmp_path / "audit.log").read_text()

@@ -15,6 +15,7 @@ from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.checkout import Checkout
 from pypow_server.client_address import TrustedProxies
+from pypow_server.conditions import Conditions
 from pypow_server.gate import Gate
 from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
@@ -96,7 +97,9 @@ class GateThatForgetsToSpend(Gate):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._checkout = CheckoutThatForgetsToSpend(kwargs["ledger"], kwargs["credit"])
+        self._checkout = CheckoutThatForgetsToSpend(
+            kwargs["ledger"], kwargs["credit"], Conditions()
+        )
 
 
 def admits_only_what_won(gate: type[Gate]) -> bool:

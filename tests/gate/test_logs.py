@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 
+from pypow.pricing import Quote
 from pypow_server import logs
 from pypow_server.decision import Outcome
 from support.decisions import ADMITTED, REFUSED, refused
@@ -47,6 +48,16 @@ def test_a_refusal_is_one_line_with_the_decision_that_its_caller_was_told() -> N
         "client": "192.0.2.7/32",
         "call": "tools/call search",
     }
+
+
+def test_a_price_that_use_has_raised_is_told_with_whose_use_it_was() -> None:
+    stream = logging_to()
+    quote = Quote(16 * 1024, 0, 1536, 0, level=1, free_in_ms=42_000)
+    logs.record(refused(q=18 * 1024, quote=quote, retry_after_s=3))
+
+    line = json.loads(stream.getvalue())
+    assert (line["bits"], line["overdraft_bits"], line["retry_after"]) == (18, 1.5, 3)
+    assert line["overdrawn"] == "192.0.2.0/24"
 
 
 @pytest.mark.parametrize(

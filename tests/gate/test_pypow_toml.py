@@ -86,6 +86,15 @@ def test_prices_follow_use_where_the_file_says_so() -> None:
     assert read('[pricing]\nquota = "none"\n').rows.pricing == Pricing()
 
 
+@pytest.mark.parametrize(
+    ("said", "a_second"),
+    [("50/s", 50_000_000), ("90/m", 1_500_000), ("3 / 2s", 1_500_000), ("none", None)],
+)
+def test_what_the_upstream_serves_is_a_rate(said: str, a_second: int | None) -> None:
+    found = read(f'[pricing]\nquota = "60/60s"\ncapacity = "{said}"\n').rows.pricing
+    assert found == Pricing(Quota(60, 60_000), capacity=a_second)
+
+
 def test_all_prices_share_an_account_but_those_with_free_calls_of_their_own(
     tmp_path: Path,
 ) -> None:
@@ -353,6 +362,22 @@ WRONG = {
         "bits = 20.5",
         "bits = 20\n[pricing]\nreplicas = 0",
         "line 13: pricing.replicas: expected 1 to 16 gates, got 0",
+    ),
+    "a capacity of no calls": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\nquota = "60/60s"\ncapacity = "0/s"',
+        'line 14: pricing.capacity: expected "1/m" to "500000/s", got \'0/s\'',
+    ),
+    "a capacity that is no rate": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\nquota = "60/60s"\ncapacity = "50"',
+        "line 14: pricing.capacity: expected calls in a time, such as \"50/s\", got '50'",
+    ),
+    "a capacity whose turns nobody could order": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\ncapacity = "50/s"',
+        "line 13: pricing.capacity: expected pricing.quota beside pricing.capacity, such as "
+        '"60/60s": what callers used says whose turn it is',
     ),
     "a key of pricing that is none": (
         "bits = 20.5",

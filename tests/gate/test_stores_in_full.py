@@ -121,7 +121,8 @@ def test_a_limiter_that_takes_a_spend_takes_one_call_if_none_are_named(tmp_path:
     asyncio.run(story(sqlite.open_store(f"{tmp_path}/ledger.db")))
     ledger = MemoryLedger()
     watched = WatchedLedger(ledger, [])
-    asyncio.run(story(Store(watched, ledger, MemoryLimiter(), memory.MemoryRevocations())))
+    others = (MemoryLimiter(), memory.MemoryRevocations(), memory.MemoryClimates())
+    asyncio.run(story(Store(watched, ledger, *others)))
 
 
 def test_a_clock_is_behind_only_past_the_skew_and_then_the_error_says_what_to_do(

@@ -285,6 +285,29 @@ class Revocations(Protocol):
         ...
 
 
+class Climates(Protocol):
+    """One record that all gates of a store rewrite, each what it read a moment ago.
+
+    It is small, and little is lost with it. The clock is the store's, one for all gates.
+    """
+
+    async def look(self) -> tuple[bytes, int]:
+        """What is recorded, empty at first; and the time, in Unix ms.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        ...
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Record ``after`` where ``before`` is recorded; False, and no change, where it is not.
+
+        Raises:
+            StoreError: It is unknown which.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
@@ -299,6 +322,7 @@ class Store:
     credits: Credits
     limiter: Limiter
     revocations: Revocations
+    climates: Climates
     entries: Callable[[], int] | None = None
 
 

@@ -26,8 +26,10 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
+    Replace,
     Revoke,
     Take,
 )
@@ -55,7 +57,7 @@ def wall_clock_ms() -> int:
 
 
 class BatchedLedger:
-    """A `Ledger`, its `Credits` and `Revocations`. A fault is answered with `UNKNOWN`."""
+    """A `Ledger`, its `Credits`, `Revocations` and `Climates`. A fault is an `UNKNOWN` spend."""
 
     def __init__(
         self,
@@ -164,6 +166,26 @@ class BatchedLedger:
         assert isinstance(found, frozenset)
         return found
 
+    async def look(self) -> tuple[bytes, int]:
+        """The record of the climate, and the time; see `Climates.look`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        found = await self._batches.submit(Look())
+        assert isinstance(found, tuple)
+        return found
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+
+        Raises:
+            StoreError: It is unknown which is recorded.
+        """
+        replaced = await self._batches.submit(Replace(before, after))
+        assert isinstance(replaced, bool)
+        return replaced
+
     async def probe(self) -> None:
         """Returns when a write has just succeeded and the clock is sane.
 
@@ -246,7 +268,7 @@ def store_of(
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, ledger, open_limiter(), ledger, entries)
+        return Store(ledger, ledger, open_limiter(), ledger, ledger, entries)
     except BaseException:
         ledger.close()
         raise

@@ -8,6 +8,7 @@ that outlive the process need a durable store.
 import heapq
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ from pypow_server.stores import (
     check_spend,
 )
 from pypow_server.stores.accounts import Accounts
+from pypow_server.stores.batched import wall_clock_ms
 from pypow_server.stores.gcra import Level, take
 
 _DROPS_PER_SPEND: Final = 64
@@ -229,6 +231,30 @@ class MemoryRevocations:
         return frozenset(key for key, end in self._expiries.items() if end + SKEW_MS > now_ms)
 
 
+class MemoryClimates:
+    """`Climates` of one process, until it ends."""
+
+    def __init__(self, *, clock: Callable[[], int] = wall_clock_ms) -> None:
+        """Starts empty.
+
+        Args:
+            clock: Unix ms.
+        """
+        self._record = b""
+        self._clock = clock
+
+    async def look(self) -> tuple[bytes, int]:
+        """What is recorded, and the time; see `Climates.look`."""
+        return self._record, self._clock()
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Records ``after`` in the place of ``before``; see `Climates.replace`."""
+        if self._record != before:
+            return False
+        self._record = after
+        return True
+
+
 def open_store(rest: str) -> Store:
     """Opens what ``memory:`` names.
 
@@ -238,4 +264,6 @@ def open_store(rest: str) -> Store:
     if rest:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
-    return Store(ledger, ledger, MemoryLimiter(), MemoryRevocations(), ledger.__len__)
+    return Store(
+        ledger, ledger, MemoryLimiter(), MemoryRevocations(), MemoryClimates(), ledger.__len__
+    )

@@ -61,6 +61,19 @@ class ListRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Asks for the record of the climate, as `Climates.look` describes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """A record of the climate in the place of another, as `Climates.replace` describes it."""
+
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """Calls to take from a quota, as `Limiter.take` describes it."""
 
@@ -70,8 +83,10 @@ class Take:
     calls: int
 
 
-LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked
+LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
 
-LedgerOutcome: TypeAlias = Spend | Early | Quote | Beyond | frozenset[bytes] | None
-"""How a `Claim` went, what an `Ask` or a `ListRevoked` found; None where there is nothing to tell,
-as of a call that was free and taken."""
+LedgerOutcome: TypeAlias = (
+    Spend | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
+)
+"""How a `Claim` went, what an `Ask`, a `ListRevoked` or a `Look` found, whether a `Replace` did;
+None where there is nothing to tell, as of a call that was free and taken."""

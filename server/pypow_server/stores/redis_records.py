@@ -16,8 +16,10 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
+    Replace,
     Revoke,
     Take,
 )
@@ -40,6 +42,8 @@ _LEDGER_SCRIPTS: Final = (
     scripts.RELEASE,
     scripts.REVOKE,
     scripts.REVOKED,
+    scripts.LOOK,
+    scripts.REPLACE,
     credit_script.ASK,
     credit_script.CHARGE,
 )
@@ -47,7 +51,7 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked
+_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
 
 
 class RedisRecords:
@@ -68,6 +72,7 @@ class RedisRecords:
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
+        self._climate = (address.key("climate"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
             self.apply(())
@@ -151,6 +156,10 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
+            case Look():
+                return ScriptCall(scripts.LOOK, self._climate, ())
+            case Replace(before, after):
+                return ScriptCall(scripts.REPLACE, self._climate, (before, after))
             case _:
                 assert_never(operation)
 
@@ -166,7 +175,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Offered | frozenset[bytes] | StoreError | None:
+    ) -> Offered | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -185,6 +194,11 @@ class RedisRecords:
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
             case ListRevoked():
                 return frozenset(reply)
+            case Look():
+                record, now_ms = reply
+                return record, int(now_ms)
+            case Replace():
+                return bool(reply)
             case _:
                 assert_never(operation)
 

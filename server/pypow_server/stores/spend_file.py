@@ -25,8 +25,10 @@ from pypow_server.stores.operations import (
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Look,
     Probe,
     Release,
+    Replace,
     Revoke,
 )
 from pypow_server.stores.spend_rows import SpendRows
@@ -47,12 +49,16 @@ _SCHEMA: Final = (
     " epoch INTEGER NOT NULL, heartbeat_ms INTEGER NOT NULL, high_water_ms INTEGER NOT NULL)",
     spend_rows.SCHEMA,
 )
-# Beside the schema's version, because a file without these tables is one that revoked nothing and
-# charged nobody.
+# Beside the schema's version, because a file without these tables is one that revoked nothing,
+# charged nobody and was never crowded.
 _REVOCATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
     " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
 )
+_CLIMATE: Final = "CREATE TABLE IF NOT EXISTS climate (record BLOB NOT NULL)"
+_LOOK: Final = "SELECT record FROM climate"
+_DROP_CLIMATE: Final = "DELETE FROM climate"
+_NOTE_CLIMATE: Final = "INSERT INTO climate VALUES (?)"
 _REVOKE: Final = (
     "INSERT INTO revocations VALUES (?1, ?2) ON CONFLICT (identity) DO UPDATE"
     " SET expires_at_ms = max(expires_at_ms, ?2)"
@@ -98,7 +104,7 @@ class SpendFile:
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
-                for statement in (_REVOCATIONS, *account_rows.SCHEMA):
+                for statement in (_REVOCATIONS, _CLIMATE, *account_rows.SCHEMA):
                     self._db.execute(statement)
         except BaseException:
             self.close()
@@ -212,8 +218,20 @@ class SpendFile:
             case ListRevoked(now_ms):
                 rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
                 return frozenset(identity for (identity,) in rows)
+            case Look():
+                return self._look(), self._clock()
+            case Replace(before, after):
+                if self._look() != before:
+                    return False
+                self._db.execute(_DROP_CLIMATE)
+                self._db.execute(_NOTE_CLIMATE, (after,))
+                return True
             case _:
                 assert_never(operation)
+
+    def _look(self) -> bytes:
+        (record,) = self._db.execute(_LOOK).fetchone() or (b"",)
+        return bytes(record)
 
     def _sweep(self, claims: int, *, expired_at_ms: int) -> None:
         self._unswept += _SWEPT_PER_SPEND * claims

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How crowded it is behind a gate, as all gates of its store find together, once a second.
+
+No request waits for this: it is charged under the climate of a moment ago, and counted.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pypow.steering import Loop
+from pypow.tariff import CALM, Constants
+
+from . import shared_climate
+from .load import Load
+from .stores import Climates
+
+PERIOD_S: Final = 1.0
+"""How often a gate tells what it counted, and learns the climate."""
+
+_TIMEOUT_S: Final = 5.0
+_TRIES: Final = 3
+_MOST_SENT_BACK: Final = 100_000
+_LOG = logging.getLogger("pypow_server.gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """By what the climate moves.
+
+    Attributes:
+        constants: of the default price.
+        loop: with the part of the capacity that the gates of one store serve.
+        replicas: gates that share callers and no store.
+    """
+
+    constants: Constants
+    loop: Loop
+    replicas: int = 1
+
+
+async def _pause() -> None:
+    await asyncio.sleep(PERIOD_S)
+
+
+class Conditions:
+    """The climate that a gate charges under, and what it tells of its load.
+
+    One task keeps it, for as long as its event loop runs; begun by `start`.
+
+    Attributes:
+        climate: of the moment.
+        gates: how many gates share the load: those of the store that were heard of lately, and
+            for each of these its `Rules.replicas`.
+        rules: None where no capacity is known: the climate stays as it is meant, nobody counts.
+        fill: how full the queue before the upstream was since this was asked last, 0 to 1024.
+        steps: how often this gate moved the climate, for all.
+    """
+
+    def __init__(
+        self,
+        climates: Climates | None = None,
+        *,
+        pause: Callable[[], Awaitable[None]] = _pause,
+    ) -> None:
+        """Begin calm.
+
+        Args:
+            climates: the store's; None where it stays calm.
+            pause: returns when it is time to tell and learn again.
+        """
+        self.climate = CALM
+        self.gates = 1
+        self.rules: Rules | None = None
+        self.fill: Callable[[], int] = lambda: 0
+        self.steps = 0
+        self._climates = climates
+        self._pause = pause
+        self._name = secrets.token_hex(8)
+        self._load = Load()
+        self._sent_back: OrderedDict[bytes, None] = OrderedDict()
+        self._fails = False
+        self._keeping: asyncio.Task[None] | None = None
+
+    def follow(self, rules: Rules | None) -> None:
+        """Go by other rules from now on; None for a climate that stays calm."""
+        self.rules = rules
+        if rules is None:
+            self.climate, self.gates = CALM, 1
+
+    def admitted(
+        self, weight: int, *, newcomer: bool, delay_ms: int | None = None, key: bytes = b""
+    ) -> None:
+        """Count a call that is let through.
+
+        Args:
+            weight: of the call, in units of the default price's work.
+            newcomer: whether it is the first that its caller was charged.
+            delay_ms: from the issue of its challenge until its proof came; None without one.
+            key: of the challenge.
+        """
+        if self.rules is None:
+            return
+        self._load.admitted(weight, newcomer=newcomer)
+        if delay_ms is not None and self._sent_back.pop(key, self) is self:
+            self._load.presented(delay_ms)
+
+    def sent_back(self, key: bytes, delay_ms: int | None) -> None:
+        """Count a proof that stands and is to come again later: only its first coming counts.
+
+        What it takes afterwards tells how full it is, not how long a puzzle takes.
+        """
+        if self.rules is None or delay_ms is None or key in self._sent_back:
+            return
+        self._load.presented(delay_ms)
+        if len(self._sent_back) >= _MOST_SENT_BACK:
+            self._sent_back.popitem(last=False)
+        self._sent_back[key] = None
+
+    def start(self) -> None:
+        """Begin to tell and learn in the running event loop, unless that has begun."""
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep())
+
+    async def aclose(self) -> None:
+        """Tell and learn no more."""
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+    async def _keep(self) -> None:
+        while True:
+            await self.exchange()
+            await self._pause()
+
+    async def exchange(self) -> None:
+        """Tell the store what was counted, and learn the climate; a fault changes neither."""
+        rules, climates = self.rules, self._climates
+        if rules is None or climates is None:
+            return
+        self._load.waited(self.fill())
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                await self._tell(rules, climates)
+        except Exception:  # noqa: BLE001 - any store's fault; what was counted is told later
+            if not self._fails:
+                _LOG.exception("the store does not tell how crowded it is; prices go on as before")
+            self._fails = True
+        else:
+            self._fails = False
+
+    async def _tell(self, rules: Rules, climates: Climates) -> None:
+        for _ in range(_TRIES):
+            before, now_ms = await climates.look()
+            found = shared_climate.read(before, now_ms)
+            noted = found.noted(self._name, self._load.counts, now_ms)
+            stepped = noted.stepped(rules.constants, rules.loop, now_ms)
+            if await climates.replace(before, stepped.text()):
+                self.steps += stepped is not noted
+                found = stepped
+                break
+        # Where others were quicker each time, what they wrote counts, and our part does later.
+        if self.rules is rules:
+            self.gates = max(1, found.gates(now_ms)) * rules.replicas
+            if found.climate != self.climate:
+                self.climate = found.climate
