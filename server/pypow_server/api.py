@@ -18,7 +18,8 @@ from pypow.pricing import Beyond, Quote
 from pypow.tariff import Climate
 
 from . import charging, problems
-from .call import PASS_COOKIE, read_accepts, read_call
+from .accepts import read_accepts
+from .call import PASS_COOKIE, read_call
 from .client_address import client_network
 from .conditions import Conditions
 from .policy import FREE, Policy, Price, Unpriced

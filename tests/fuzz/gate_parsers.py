@@ -19,7 +19,8 @@ from fuzz.gate_targets import fields_of, finished, scope_of, seeds
 from pypow import strict_json, wire
 from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
-from pypow_server.call import Call, read_accepts, read_call
+from pypow_server.accepts import read_accepts
+from pypow_server.call import Call, read_call
 from pypow_server.client_address import TrustedProxies, client_network
 from pypow_server.fronts.dialects import DIALECTS, UnreadableError
 from pypow_server.fronts.fields import request_fields

@@ -15,7 +15,8 @@ from pypow import Key, Keyring, strict_json, wire
 from pypow.errors import InvalidInputError, WireError
 from pypow.wire import Proof
 from pypow_server import carriers, passes
-from pypow_server.call import Call, read_accepts, read_call
+from pypow_server.accepts import read_accepts
+from pypow_server.call import Call, read_call
 from pypow_server.client_address import NOBODY, TrustedProxies, client_network
 from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.mcp_message import Fault, McpMessage, RoutingHeaders, decode_header, read_message

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pypow.errors import InvalidInputError
 from pypow_server import call
-from pypow_server.call import Accepts, Call, Form, read_call
+from pypow_server.accepts import Accepts
+from pypow_server.call import Call, Form, read_call
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource, is_canonical, raw_path
 from support.asgi_client import http_scope
