@@ -5,11 +5,11 @@ Everything else that a caller sends is for the upstream and goes through the gat
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -19,17 +19,27 @@ from pypow.tariff import Climate
 
 from . import charging, problems
 from .accepts import read_accepts
-from .call import PASS_COOKIE, read_call
+from .api_models import (
+    MAX_RESOURCE,
+    BoughtPass,
+    ChallengeQuery,
+    ProblemDocument,
+    PublishedChallenge,
+    SentProof,
+    VerifyQuery,
+)
+from .call import PASS_COOKIE, read_call, tokens_in
 from .client_address import client_network
 from .conditions import Conditions
+from .holders import Bearer, Holders
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
-from .reply import Reply, json_reply
+from .reply import Header, Reply, json_reply
 from .resource import Resource
 from .scope import Scope
 from .settlement import redeem, settle, store_unavailable
-from .stores import Credits, Ledger
+from .stores import Credits, Holder, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -37,95 +47,7 @@ if TYPE_CHECKING:
 CHALLENGE_PATH: Final = "/api/challenge"
 VERIFY_PATH: Final = "/api/verify"
 
-MAX_RESOURCE: Final = 2000
-
 _MAX_BODY_OCTETS = 4096
-
-
-class ChallengeQuery(BaseModel):
-    """What a caller may say about the challenge it wants."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    resource: str | None = Field(
-        None,
-        max_length=MAX_RESOURCE,
-        description="The call it is for, such as `tools/call search` or `POST /v1/items`; "
-        "any call of the default price where it is left out.",
-    )
-    puzzles: int | None = Field(
-        None,
-        description="The most sub-puzzles that the caller can do. "
-        "Left out, the caller gets one puzzle of whole hex digits.",
-        json_schema_extra={"enum": [1, 2, 4, 8, 16, 32, 64]},
-    )
-
-
-class NonceForm(BaseModel):
-    """How the nonce of a sub-puzzle is written."""
-
-    encoding: str
-    width: int
-    index_digits: int
-
-
-class PublishedChallenge(BaseModel):
-    """A challenge: find a nonce so that SHA-256(challenge || nonce) is at most the target."""
-
-    challenge: str
-    difficulty: int = Field(description="Leading zero hex digits that are surely enough.")
-    algorithm: str
-    bits: float = Field(description="Expected work, as a power of two.")
-    target: str = Field(description="256 bits in hex, inclusive.")
-    puzzles: int
-    expires_at: int = Field(description="Unix seconds.")
-    nonce: NonceForm
-
-
-class SentProof(BaseModel):
-    """A challenge, and the nonce that wins it."""
-
-    challenge: str
-    nonce: str = Field(description="One for each sub-puzzle, joined by dots.")
-    resource: str | None = Field(
-        None,
-        max_length=MAX_RESOURCE,
-        description="The call that the challenge was for, such as `tools/call search`: where its "
-        "price sells passes of several calls, this buys one. Not needed for a challenge for any "
-        "call.",
-    )
-
-
-class VerifyQuery(BaseModel):
-    """How a caller wants its pass."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cookie: Literal["1"] | None = Field(
-        None, description="`1`: as the cookie `pypow_pass`, which no script can read."
-    )
-
-
-class BoughtPass(BaseModel):
-    """A bearer credential for what the proof paid for."""
-
-    text: str | None = Field(
-        None,
-        alias="pass",
-        description="Send it as `Authorization: Bearer <pass>`. Left out where it is a cookie.",
-    )
-    calls: int = Field(description="0: as many as fit in its time.")
-    expires_at: int = Field(description="Unix seconds.")
-
-
-class ProblemDocument(BaseModel):
-    """A refusal (RFC 9457); docs/errors.md lists the types."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    decision: str
 
 
 # The framework would say application/json.
@@ -135,6 +57,23 @@ _PROBLEMS: Final[dict[int | str, dict[str, object]]] = {
         "content": {"application/problem+json": {"schema": ProblemDocument.model_json_schema()}},
     }
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Whom the API answers.
+
+    Attributes:
+        client: its own network.
+        bearer: what it is worth by its standing tokens; None for nothing.
+    """
+
+    client: str
+    bearer: Bearer | None = None
+
+    @property
+    def holder(self) -> Holder | None:
+        return None if self.bearer is None else self.bearer.holder
 
 
 class RefusedError(Exception):
@@ -153,6 +92,7 @@ def create_api(
     clock: Callable[[], int],
     credit: Credits | None = None,
     conditions: Conditions | None = None,
+    holders: Holders | None = None,
     secure_cookies: bool = False,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
@@ -164,13 +104,18 @@ def create_api(
         clock: Unix milliseconds.
         credit: the ledger's; without them prices are the same whatever callers use.
         conditions: how crowded it is; None where that counts for nothing.
+        holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
 
-    def client(request: Request) -> str:
-        return client_network(request.scope.get("client"), request.headers.raw, policy.trusted)
+    def caller(request: Request, now_ms: int) -> _Caller:
+        raw = request.headers.raw
+        client = client_network(request.scope.get("client"), raw, policy.trusted)
+        if holders is None:
+            return _Caller(client)
+        return _Caller(client, holders.bearer(tokens_in(raw), client=client, now_ms=now_ms))
 
     @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
@@ -184,7 +129,7 @@ def create_api(
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,
-            quote=await _quote(credit, price, client(request), now_ms, conditions.climate),
+            quote=await _quote(credit, price, caller(request, now_ms), now_ms, conditions.climate),
         )
         return _response(json_reply(200, issued.published()))
 
@@ -208,23 +153,34 @@ def create_api(
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
         paid, meter = exchange.paid, price.meter
+        thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
+            who = caller(request, now_ms)
             charge = meter.charge(
-                client(request),
+                who.client,
                 calls=paid.calls,
                 overdraft=paid.overdraft,
                 climate=conditions.climate,
+                holder=who.holder,
             )
             problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
+            if problem is None and holders is not None:
+                thanks = holders.thanks(
+                    who.bearer,
+                    client=who.client,
+                    now_ms=now_ms,
+                    paid=True,
+                    in_cookie=query.cookie is not None,
+                )
         if problem is not None:
             raise RefusedError(problem)
         bought = exchange.bought
         document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
         if query.cookie is None:
-            return _response(json_reply(200, {"pass": bought.text, **document}))
-        response = _response(json_reply(200, document))
+            return _response(json_reply(200, {"pass": bought.text, **document}, headers=thanks))
+        response = _response(json_reply(200, document, headers=thanks))
         response.set_cookie(
             PASS_COOKIE,
             bought.text,
@@ -283,13 +239,15 @@ async def _epoch(ledger: Ledger) -> int:
 
 
 async def _quote(
-    credit: Credits | None, price: Price, client: str, now_ms: int, climate: Climate
+    credit: Credits | None, price: Price, who: _Caller, now_ms: int, climate: Climate
 ) -> Quote | None:
     """What a call of this price costs this caller; None where that is what it costs everybody."""
     if credit is None or price.meter is None:
         return None
     try:
-        found = await charging.quote(credit, price.meter, client, now_ms=now_ms, climate=climate)
+        found = await charging.quote(
+            credit, price.meter, who.client, now_ms=now_ms, climate=climate, holder=who.holder
+        )
     except Exception as error:  # noqa: BLE001 - any store's fault
         found = charging.untold(price, error)
     if isinstance(found, Beyond):

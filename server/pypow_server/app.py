@@ -21,6 +21,7 @@ from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
+from .holders import Holders
 from .lifespan import serve_lifespan
 from .policy import Entry, Policy
 from .problems import Problem
@@ -67,6 +68,7 @@ class _Rules:
     policy: Policy
     rail: WorkRail
     api: FastAPI
+    holders: Holders | None
 
 
 class App:
@@ -143,8 +145,10 @@ class App:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
         rules = self._rules_of(settings, keyfile.load(settings.key_file))
-        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
-        self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
+        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,), holders=rules.holders)
+        self._unseen.decide_by(
+            policy=without_bodies(rules.policy), rails=(rules.rail,), holders=rules.holders
+        )
         self._rules = rules
         self.telemetry.metrics.reloaded()
 
@@ -157,6 +161,7 @@ class App:
             credit=self._store.credits,
             conditions=self._conditions,
             limiter=self._store.limiter,
+            holders=self._rules.holders,
             recorders=self.telemetry.recorders,
         )
 
@@ -180,6 +185,15 @@ class App:
         )
         policy = settings.policy
         policy = replace(policy, entries=(*self._prices, *policy.entries))
+        secure_cookies = settings.url.startswith("https:")
+        pricing, holders = settings.rows.pricing, None
+        if pricing.quota is not None and pricing.standing_ms is not None:
+            holders = Holders(
+                keys,
+                lifetime_ms=pricing.standing_ms,
+                secure_cookies=secure_cookies,
+                told=self.telemetry.metrics.standing_token,
+            )
         api = create_api(
             rail=rail,
             policy=policy,
@@ -187,9 +201,10 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
-            secure_cookies=settings.url.startswith("https:"),
+            holders=holders,
+            secure_cookies=secure_cookies,
         )
-        return _Rules(settings, policy, rail, api)
+        return _Rules(settings, policy, rail, api, holders)
 
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""

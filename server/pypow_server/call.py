@@ -210,6 +210,13 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
     )
 
 
+def tokens_in(fields: Iterable[Header]) -> tuple[Presented, ...]:
+    """The standing tokens in header fields that a gate took; `Call.standing` where there is one."""
+    scan = _Scan()
+    scan.take_all(fields)
+    return scan.standing
+
+
 def without_ours(scope: Scope) -> Scope:
     """The scope without our credentials, though its headers cannot be read as a call's."""
     scan = _Scan()

@@ -11,7 +11,7 @@ from . import problems
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .stores import Credits, Early
+from .stores import Credits, Early, Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -23,6 +23,7 @@ async def quote(
     *,
     now_ms: int,
     climate: Climate = CALM,
+    holder: Holder | None = None,
     take_free: bool = False,
 ) -> Offered | None:
     """What a call costs now.
@@ -33,6 +34,7 @@ async def quote(
         client: the caller's network.
         now_ms: Unix milliseconds.
         climate: of the moment.
+        holder: of the standing token that counts; None where there is none.
         take_free: charge it at once, if its caller owes nothing for it.
 
     Returns:
@@ -41,7 +43,7 @@ async def quote(
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
-    charge = meter.charge(client, climate=climate)
+    charge = meter.charge(client, climate=climate, holder=holder)
     if take_free:
         return await credit.take_free(charge, now_ms=now_ms)
     return await credit.quote(charge, now_ms=now_ms)

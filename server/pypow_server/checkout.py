@@ -42,6 +42,11 @@ class Checkout:
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
+        holders = hearing.rulebook.holders
+        if call.standing and holders is not None:
+            hearing.bearer = holders.bearer(
+                call.standing, client=call.client, now_ms=hearing.now_ms
+            )
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
             problem = None
@@ -49,6 +54,8 @@ class Checkout:
                 problem = await self._spend(hearing, call, price, judged, judged.spend)
             if problem is None:
                 hearing.admission = judged
+                if hearing.charge is not None:
+                    self._thank(hearing, call, judged)
                 return None
         else:
             problem = judged or problems.work_required(_NOTHING_CAME)
@@ -60,6 +67,7 @@ class Checkout:
                 self.credit, price.meter, hearing, call, price, take_free=take_free
             )
             if found is None:
+                self._thank(hearing, call, None)
                 return None
             if isinstance(found, Beyond):
                 hearing.quote = found.quote
@@ -79,6 +87,7 @@ class Checkout:
                     calls=paid.calls,
                     overdraft=paid.overdraft,
                     climate=self.conditions.climate,
+                    holder=hearing.holder,
                 )
                 problem = await redeem(self.credit, claim, charge, now_ms=now_ms)
                 hearing.charge = charge if problem is None else None
@@ -103,11 +112,22 @@ class Checkout:
                 call.client,
                 now_ms=hearing.now_ms,
                 climate=self.conditions.climate,
+                holder=hearing.holder,
                 take_free=take_free,
             )
         except Exception as error:  # noqa: BLE001 - any store's fault
             hearing.limiter_failed = True
             return charging.untold(price, error)
+
+    def _thank(self, hearing: Hearing, call: Call, paid: Admit | None) -> None:
+        """Let a caller who was charged have the standing token that this call earned."""
+        holder, holders = hearing.holder, hearing.rulebook.holders
+        if paid is not None and holder is not None:
+            hearing.admission = paid._replace(principal=holder.account.decode("ascii"))
+        if holders is not None:
+            hearing.thanks = holders.thanks(
+                hearing.bearer, client=call.client, now_ms=hearing.now_ms, paid=paid is not None
+            )
 
     async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
         """Undo a spend that bought nothing."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pypow.pricing import Quote
 
 from .meter import networks_of
+from .stores import Holder
 
 
 class Outcome(enum.Enum):
@@ -53,6 +54,7 @@ class Decision:
         quote: what the call cost this caller, where that follows use and was not free; None of
             all else. Work may be asked for in coarser steps than it was reckoned in.
         retry_after_s: what a refused caller was told to wait; None for nothing.
+        holder: of the standing token that counted; None where there was none.
     """
 
     id: str
@@ -73,14 +75,18 @@ class Decision:
     solve_ms: int | None = None
     quote: Quote | None = None
     retry_after_s: int | None = None
+    holder: Holder | None = None
 
     @property
     def overdrawn(self) -> str | None:
-        """The network whose use raised the price, the caller's own or one around it."""
+        """Whose use raised the price: a token's holder, or a network that the caller is in."""
         quote = self.quote
         if quote is None or not quote.overdraft_q:
             return None
-        return networks_of(self.client)[quote.level].prefix
+        charged = [network.prefix for network in networks_of(self.client)]
+        if self.holder is not None:
+            charged.insert(0, self.holder.account.decode("ascii"))
+        return charged[quote.level]
 
 
 Recorder = Callable[[Decision], None]

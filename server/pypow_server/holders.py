@@ -85,7 +85,10 @@ class Holders:
         """
         self._keyring = keyring
         self._lifetime_ms = lifetime_ms
-        self._secure_cookies = secure_cookies
+        cookie = (
+            f"{STANDING_COOKIE}=%s; HttpOnly; Max-Age={lifetime_ms // 1000}; Path=/; SameSite=lax"
+        )
+        self._cookie = f"{cookie}{'; Secure' if secure_cookies else ''}".encode("ascii")
         self._told = told
         self._fresh_id = fresh_id
         self._read = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._decode)
@@ -112,8 +115,8 @@ class Holders:
         now_ms: int,
         paid: bool,
         in_cookie: bool = False,
-    ) -> Header | None:
-        """The response header for a caller who was just served, and charged for it.
+    ) -> tuple[Header, ...]:
+        """The response headers for a caller who was just served, and charged for it.
 
         Args:
             bearer: what it brought.
@@ -124,7 +127,7 @@ class Holders:
         """
         if bearer is None or bearer.found in (Event.EXPIRED, Event.FOREIGN):
             if not paid:
-                return None
+                return ()
             given = standing.issue(
                 self._keyring.signing,
                 identity=self._fresh_id(),
@@ -134,12 +137,15 @@ class Holders:
             self._told(Event.ISSUED)
         elif bearer.found is Event.GOOD and bearer.token is not None:
             if now_ms // MINUTE_MS <= bearer.token.last_minute:
-                return None
+                return ()
             given = standing.renew(self._keyring.signing, bearer.token, now_ms=now_ms)
             self._told(Event.RENEWED)
         else:
-            return None
-        return self._header(given, in_cookie if bearer is None else bearer.in_cookie)
+            return ()
+        text = given.text.encode("ascii")
+        if in_cookie if bearer is None else bearer.in_cookie:
+            return ((b"set-cookie", self._cookie % text),)
+        return ((b"x-pow-standing", text), (b"access-control-expose-headers", b"X-PoW-Standing"))
 
     def _bearer(self, presented: Sequence[Presented], client: str, now_ms: int) -> Bearer:
         first, *others = presented
@@ -170,11 +176,3 @@ class Holders:
         except WireError:
             return None
         return token if standing.is_ours(token, self._keyring) else None
-
-    def _header(self, given: StandingToken, in_cookie: bool) -> Header:  # noqa: FBT001
-        text = given.text
-        if not in_cookie:
-            return b"x-pow-standing", text.encode("ascii")
-        attributes = f"HttpOnly; Max-Age={self._lifetime_ms // 1000}; Path=/; SameSite=lax"
-        secure = "; Secure" if self._secure_cookies else ""
-        return b"set-cookie", f"{STANDING_COOKIE}={text}; {attributes}{secure}".encode("ascii")
