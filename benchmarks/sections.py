@@ -121,6 +121,21 @@ SECTIONS = (
         "python benchmarks/forecast.py --save benchmarks/results",
     ),
     Section(
+        "spread",
+        "The spread of solve times",
+        "How much longer than the average the slowest hundredth of solves takes. A puzzle's time "
+        "is exponential, so that one in a hundred solves of a single puzzle takes 4.6 times the "
+        "average; the sum of 16 has a p99 of 1.671 times its mean, on whatever machine: that is "
+        "the law. Threads share each sub-puzzle, so that their number must not change it. CPU "
+        "time is that of all threads, over the speed that they have just before and after each "
+        "solve. By the clock there is in it what else the machine does, and that more threads "
+        "than processors wait for each other at the end of each sub-puzzle; a solver starts no "
+        "more than can run, and is made to here. Where neighbours keep the processors busy, what "
+        "is above the law by the clock is theirs: a thread that shares one is stopped for as long "
+        "as a solve takes.",
+        "python benchmarks/spread.py --save benchmarks/results",
+    ),
+    Section(
         "cancel",
         "Cancelling",
         "From the call that stops a search to the return of the search, in C.",

@@ -41,7 +41,10 @@ enum pypow_limit {
     PYPOW_CHALLENGE_TEXT = 104,  /* the characters in which it travels, */
     PYPOW_CHALLENGE_NONCE = 15,  /* those of its nonce at most, */
     PYPOW_SCOPE_BYTES = 12,      /* and its resource or principal */
-    PYPOW_MAX_CLOCK_SKEW_MS = 5000 /* how far ahead the clock of its issuer may be */
+    PYPOW_MAX_CLOCK_SKEW_MS = 5000, /* how far ahead the clock of its issuer may be */
+    PYPOW_MAX_MACAROON_BYTES = 1024, /* of a macaroon (V2 binary), */
+    PYPOW_MAX_CAVEATS = 16,          /* and of the caveats in it */
+    PYPOW_MAX_LISTED = 32            /* services or capabilities in one of those */
 };
 
 enum pypow_hash_type {
@@ -98,6 +101,31 @@ enum pypow_reason {
     PYPOW_NOT_ENOUGH_WORK = 11
 };
 
+/*
+ * Why a macaroon and its preimage do not buy a call. Shape, key and MAC come first, then the
+ * caveats as they stand one after another, then what is missing, and the preimage.
+ */
+enum pypow_macaroon_reason {
+    PYPOW_MACAROON_STANDS = 0,
+    PYPOW_MACAROON_MALFORMED = 1,   /* not base64 or hex, not V2 binary, or beyond the limits */
+    PYPOW_MACAROON_FOREIGN = 2,     /* a macaroon, but no L402 one: its location or identifier */
+    PYPOW_MACAROON_THIRD_PARTY = 3, /* a caveat for somebody else to discharge */
+    PYPOW_MACAROON_UNKNOWN_KEY = 4,
+    PYPOW_MACAROON_BAD_MAC = 5,
+    PYPOW_MACAROON_UNKNOWN_CAVEAT = 6,
+    PYPOW_MACAROON_BAD_CAVEAT = 7, /* a known condition with a value that it cannot have */
+    PYPOW_MACAROON_WIDENED = 8,    /* a repeated condition permits what it did not before */
+    PYPOW_MACAROON_WRONG_SERVICE = 9,
+    PYPOW_MACAROON_EXPIRED = 10,
+    PYPOW_MACAROON_WRONG_CAPABILITY = 11,
+    PYPOW_MACAROON_WRONG_AUDIENCE = 12,
+    PYPOW_MACAROON_WRONG_TOOL = 13,
+    PYPOW_MACAROON_WRONG_BODY = 14,
+    PYPOW_MACAROON_WRONG_HOLDER = 15,
+    PYPOW_MACAROON_MISSING_CAVEAT = 16, /* its services, or until when it is good */
+    PYPOW_MACAROON_WRONG_PREIMAGE = 17  /* none, or not that of the payment */
+};
+
 /* An HMAC-SHA256 secret of which both pads are hashed: as secret as the secret itself. */
 struct pypow_hmac_key {
     uint32_t inner[8]; /* chaining value after the secret xor ipad */
@@ -122,6 +150,31 @@ struct pypow_column {
     int64_t stride;         /* bytes from an item to the next; 0: all have the same */
     size_t width;
     uint32_t padded; /* 1: zeros at the end of an item are no part of it */
+};
+
+/* Bytes that lie elsewhere; no length is none. */
+struct pypow_text {
+    const uint8_t *at;
+    size_t len;
+};
+
+/* What a call asks for. But for the service, which is never empty, nothing stands for none. */
+struct pypow_macaroon_expected {
+    struct pypow_text service;
+    struct pypow_text capability;
+    struct pypow_text audience; /* host and canonical path */
+    struct pypow_text tool;
+    struct pypow_text body;   /* SHA-256 of the body, in lower-case hex */
+    struct pypow_text holder; /* thumbprint of the key that was proven (RFC 7638) */
+};
+
+/* What a macaroon that stands says. */
+struct pypow_macaroon_terms {
+    uint8_t payment_hash[32];
+    uint8_t token_id[32];
+    uint64_t valid_until; /* Unix seconds */
+    uint32_t uses;        /* calls in all; 0 where it does not say */
+    uint32_t tier;        /* of the service */
 };
 
 struct pypow_kernel_info {
@@ -310,6 +363,36 @@ int pypow_challenge_check_batch(uint8_t *reasons, const struct pypow_mac_key *ke
                                 const uint8_t *principal, const struct pypow_column *challenges,
                                 const struct pypow_column *nonces, uint32_t nonces_each,
                                 size_t count, const char *kernel);
+
+/*
+ * Hold an L402 credential against the keys, the clock and what a call asks for. The macaroon is
+ * V2 binary in base64, either alphabet (RFC 4648, 4 and 5), padded or not, or in hex. Its root key
+ * is the HMAC of its identifier under the key that the first two octets of its token id name.
+ *
+ * In:   preimage  64 hex digits; or nothing, where it is a caveat of the macaroon
+ *       now_s     Unix seconds
+ * Out:  terms     set where it stands
+ * Returns PYPOW_MACAROON_STANDS or the first reason against it. No allocation.
+ */
+int pypow_macaroon_check(struct pypow_macaroon_terms *terms, const struct pypow_mac_key *keys,
+                         uint32_t key_count, int64_t now_s,
+                         const struct pypow_macaroon_expected *expected, const char *text,
+                         size_t text_len, const char *preimage, size_t preimage_len);
+
+/*
+ * pypow_macaroon_check for each of `count` credentials, as many at a time as the kernel has lanes
+ * (NULL: the best usable).
+ *
+ * Out:  reasons  enum pypow_macaroon_reason for each
+ * Returns PYPOW_OK, PYPOW_BAD_ARGUMENT (offsets that descend or leave the data; the reasons then
+ * hold nothing) or PYPOW_NO_KERNEL. No allocation.
+ */
+int pypow_macaroon_check_batch(uint8_t *reasons, const struct pypow_mac_key *keys,
+                               uint32_t key_count, int64_t now_s,
+                               const struct pypow_macaroon_expected *expected,
+                               const struct pypow_column *texts,
+                               const struct pypow_column *preimages, size_t count,
+                               const char *kernel);
 
 /* cffi-end */
 

@@ -29,6 +29,9 @@ class Lib:
     PYPOW_CHALLENGE_NONCE: Final[int]
     PYPOW_SCOPE_BYTES: Final[int]
     PYPOW_MAX_CLOCK_SKEW_MS: Final[int]
+    PYPOW_MAX_MACAROON_BYTES: Final[int]
+    PYPOW_MAX_CAVEATS: Final[int]
+    PYPOW_MAX_LISTED: Final[int]
 
     PYPOW_SHA256: Final[int]
     PYPOW_PBKDF2_HMAC_SHA256: Final[int]
@@ -49,6 +52,25 @@ class Lib:
     PYPOW_WRONG_PRINCIPAL: Final[int]
     PYPOW_WRONG_NONCES: Final[int]
     PYPOW_NOT_ENOUGH_WORK: Final[int]
+
+    PYPOW_MACAROON_STANDS: Final[int]
+    PYPOW_MACAROON_MALFORMED: Final[int]
+    PYPOW_MACAROON_FOREIGN: Final[int]
+    PYPOW_MACAROON_THIRD_PARTY: Final[int]
+    PYPOW_MACAROON_UNKNOWN_KEY: Final[int]
+    PYPOW_MACAROON_BAD_MAC: Final[int]
+    PYPOW_MACAROON_UNKNOWN_CAVEAT: Final[int]
+    PYPOW_MACAROON_BAD_CAVEAT: Final[int]
+    PYPOW_MACAROON_WIDENED: Final[int]
+    PYPOW_MACAROON_WRONG_SERVICE: Final[int]
+    PYPOW_MACAROON_EXPIRED: Final[int]
+    PYPOW_MACAROON_WRONG_CAPABILITY: Final[int]
+    PYPOW_MACAROON_WRONG_AUDIENCE: Final[int]
+    PYPOW_MACAROON_WRONG_TOOL: Final[int]
+    PYPOW_MACAROON_WRONG_BODY: Final[int]
+    PYPOW_MACAROON_WRONG_HOLDER: Final[int]
+    PYPOW_MACAROON_MISSING_CAVEAT: Final[int]
+    PYPOW_MACAROON_WRONG_PREIMAGE: Final[int]
 
     def pypow_version(self) -> CData: ...
     def pypow_kernel_at(self, info: CData, index: int, /) -> int: ...
@@ -187,6 +209,32 @@ class Lib:
         kernel: bytes | CData,
         /,
     ) -> int: ...
+    def pypow_macaroon_check(
+        self,
+        terms: CData,
+        keys: CData,
+        key_count: int,
+        now_s: int,
+        expected: CData,
+        text: bytes,
+        text_len: int,
+        preimage: bytes,
+        preimage_len: int,
+        /,
+    ) -> int: ...
+    def pypow_macaroon_check_batch(
+        self,
+        reasons: CData,
+        keys: CData,
+        key_count: int,
+        now_s: int,
+        expected: CData,
+        texts: CData,
+        preimages: CData,
+        count: int,
+        kernel: bytes | CData,
+        /,
+    ) -> int: ...
 
 class Ffi:
     """As much of cffi's out-of-line API as is used here."""
@@ -199,6 +247,7 @@ class Ffi:
     def buffer(self, cdata: CData, size: int = ..., /) -> CData: ...
     def memmove(self, dest: CData, src: bytes, n: int, /) -> None: ...
     def cast(self, cdecl: str | CData, value: object, /) -> CData: ...
+    def sizeof(self, cdecl: str, /) -> int: ...
     def offsetof(self, cdecl: str, field: str, /) -> int: ...
     def typeof(self, cdecl: str | CData, /) -> Any: ...
     def addressof(self, library: Lib, name: str, /) -> CData: ...

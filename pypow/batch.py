@@ -17,7 +17,7 @@ A column is one part of each message:
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import _bridge_checks
+from . import _bridge_checks, _bridge_macaroons, l402
 from ._bridge_checks import Column
 from .challenge import Expected, Keyring, reason_of_code
 from .difficulty import MAX_PUZZLES
@@ -37,7 +37,14 @@ if TYPE_CHECKING:
 STANDS = _bridge_checks.STANDS
 """The code of a proof that stands; see `reason_of_code` for the others."""
 
-__all__ = ["STANDS", "check_batch", "reason_of_code", "verify_batch", "verify_challenges"]
+__all__ = [
+    "STANDS",
+    "check_batch",
+    "check_macaroons",
+    "reason_of_code",
+    "verify_batch",
+    "verify_challenges",
+]
 
 
 def verify_batch(
@@ -154,6 +161,50 @@ def check_batch(
         each,
         len(codes),
         kernel,
+    )
+    return codes
+
+
+def check_macaroons(
+    macaroons: "Array | Ragged",
+    preimages: "Array | Ragged",
+    keyring: Keyring,
+    expected: l402.Expected,
+    *,
+    now_s: int,
+    kernel: str | None = None,
+) -> "Codes":
+    """What `pypow.l402.check` finds, for many credentials that ask for the same.
+
+    Args:
+        macaroons: a column; base64 or hex, no JSON.
+        preimages: a column; 64 hex digits, or nothing where it is a caveat of the macaroon.
+        keyring: the keys that may have signed.
+        expected: what all of them are held against.
+        now_s: Unix seconds.
+        kernel: a name out of `pypow.kernels`; by default the best.
+
+    Returns:
+        ``uint8`` of shape ``(N,)``: `STANDS` (0), or the code of the first reason against it
+        (`pypow.l402.reason_of_code`). A credential that stands has yet to be spent.
+
+    Raises:
+        InvalidInputError: another dtype or shape, lengths that differ, or offsets that descend
+            or leave their data.
+        KernelUnavailableError: no such kernel.
+    """
+    import numpy as np
+
+    texts, count, _kept = _column("macaroons", macaroons)
+    proofs, other_count, _also_kept = _column("preimages", preimages)
+    if count is None or count != other_count:
+        raise InvalidInputError(
+            "expected arrays of as many macaroons as preimages, "
+            f"got {_described(macaroons)} and {_described(preimages)}"
+        )
+    codes = np.empty(count, np.uint8)
+    _bridge_macaroons.check_macaroon_batch(
+        _address(codes), keyring.macaroon_keys, now_s, expected.demand, texts, proofs, count, kernel
     )
     return codes
 

@@ -39,6 +39,7 @@ class Key:
     pass_mac: bytes = field(init=False, repr=False)
     resource_mac: bytes = field(init=False, repr=False)
     principal_mac: bytes = field(init=False, repr=False)
+    macaroon_mac: bytes = field(init=False, repr=False)
     standing_mac: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Key:
                 f"expected a secret of at least {MIN_SECRET_BYTES} bytes for key {self.id}; "
                 "make one with os.urandom(32)"
             )
-        for purpose in ("challenge", "pass", "resource", "principal", "standing"):
+        for purpose in ("challenge", "pass", "resource", "principal", "macaroon", "standing"):
             derived = hkdf_sha256(self.secret, info=f"pypow 1 {purpose}".encode())
             object.__setattr__(self, f"{purpose}_mac", derived)
 
@@ -60,9 +61,10 @@ class Keyring:
     Attributes:
         signing: the key that signs.
         mac_keys: what checks challenges, prepared for the C core; as secret as the keys.
+        macaroon_keys: what checks macaroons, likewise.
     """
 
-    __slots__ = ("_by_id", "mac_keys", "signing")
+    __slots__ = ("_by_id", "mac_keys", "macaroon_keys", "signing")
 
     def __init__(self, keys: Iterable[Key]) -> None:
         ordered = tuple(keys)
@@ -73,6 +75,7 @@ class Keyring:
             )
         self.signing: Key = ordered[0]
         self.mac_keys = _bridge_checks.MacKeys([(key.id, key.challenge_mac) for key in ordered])
+        self.macaroon_keys = _bridge_checks.MacKeys([(k.id, k.macaroon_mac) for k in ordered])
 
     def __reduce__(self) -> tuple[type["Keyring"], tuple[tuple[Key, ...]]]:
         return Keyring, (tuple(self._by_id.values()),)

@@ -5,7 +5,7 @@
 
     PowError
     ├── InvalidInputError (also a ValueError)   a value that cannot be
-    │   └── WireError                           not a well-formed challenge, proof or header
+    │   └── WireError                           no well-formed challenge, proof, invoice or header
     ├── KernelUnavailableError                  unknown kernel, or one this CPU cannot run
     ├── NoSolutionError                         the range or limit held no winning nonce
     ├── TooHardError                            more expected work than the caller's cap
@@ -29,7 +29,15 @@ class InvalidInputError(PowError, ValueError):
 
 
 class WireError(InvalidInputError):
-    """Octets or text that are not a well-formed challenge, proof or header."""
+    """Octets or text that are not a well-formed challenge, proof, invoice or header.
+
+    Attributes:
+        reason: the same in one stable word, for logs and figures.
+    """
+
+    def __init__(self, text: str, reason: str = "malformed") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class KernelUnavailableError(PowError):

@@ -54,7 +54,23 @@ def _shown(explained: "Explanation") -> str:
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
     hints = [f"hint: {text}" for text in explained.hints]
-    return "\n".join([columns(rows, left=len(rows[0])), "", speed, *warnings, *hints])
+    use = _shown_use(explained)
+    return "\n".join([columns(rows, left=len(rows[0])), "", speed, *use, *warnings, *hints])
+
+
+def _shown_use(explained: "Explanation") -> list[str]:
+    if explained.quota is None:
+        return []
+    calls, period_ms = explained.quota
+    doubling = f"every {calls / 15:.3g} calls" if calls > 15 else "each call"
+    said = [
+        f"each network may make {calls} calls of the default price in {duration(period_ms / 1000)}"
+        f"; past that, prices rise by 1 bit for {doubling}"
+    ]
+    if explained.capacity_per_s is not None:
+        served = f"{explained.capacity_per_s:.4g}"
+        said.append(f"the upstream serves {served} of these a second; more wait for their turn")
+    return said
 
 
 def _row(line: "PriceLine") -> tuple[str, ...]:

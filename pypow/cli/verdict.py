@@ -10,6 +10,8 @@ from pypow.calibrate import MAX_P99_MS, bits_within
 from .figures import count, duration, money
 
 TOO_LONG_S = MAX_P99_MS / 1000
+_MOST_SAID = 500_000
+"""Calls a second that a policy file takes for a capacity."""
 
 
 def verdict(advice: Advice) -> tuple[str, ...]:
@@ -19,6 +21,7 @@ def verdict(advice: Advice) -> tuple[str, ...]:
         _strongest(advice),
         _cheapest(advice),
         _as_one_caller(advice),
+        *_in_turn(advice),
         *_limits(advice),
     )
 
@@ -68,10 +71,20 @@ def _cheapest(advice: Advice) -> str:
 def _as_one_caller(advice: Advice) -> str:
     one = advice.strongest
     return (
-        f"where each caller's price follows its own use, one {one.attacker.name} at one address "
-        f"gets at most {one.calls_per_hour:,.0f} calls an hour; everybody may make "
-        f"{advice.fair_calls_per_hour:,.0f}"
+        f'with [pricing] quota = "{advice.burst}/60s" each network\'s price follows its own use: '
+        f"one {one.attacker.name} at one address gets at most {one.calls_per_hour:,.0f} calls an "
+        f"hour; everybody may make {advice.fair_calls_per_hour:,.0f}"
     )
+
+
+def _in_turn(advice: Advice) -> Iterator[str]:
+    capacity = advice.capacity_per_s
+    said = f"{capacity:.0f}/s" if capacity % 1 == 0 else f"{math.floor(60 * capacity)}/m"
+    if 1 / 60 <= capacity <= _MOST_SAID:
+        yield (
+            f'with capacity = "{said}" beside it, calls beyond what you can serve wait for their '
+            "turn, and callers known before a flood go first"
+        )
 
 
 def _limits(advice: Advice) -> tuple[str, ...]:

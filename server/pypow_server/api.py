@@ -4,8 +4,7 @@
 Everything else that a caller sends is for the upstream and goes through the gate.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
@@ -19,6 +18,7 @@ from pypow.tariff import Climate
 
 from . import charging, problems
 from .accepts import read_accepts
+from .api_decisions import Asked, Deciding, asked_in
 from .api_models import (
     MAX_RESOURCE,
     BoughtPass,
@@ -28,18 +28,18 @@ from .api_models import (
     SentProof,
     VerifyQuery,
 )
-from .call import PASS_COOKIE, read_call, tokens_in
-from .client_address import client_network
+from .call import PASS_COOKIE
 from .conditions import Conditions
-from .holders import Bearer, Holders
+from .decision import Recorder
+from .holders import Holders
+from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
 from .reply import Header, Reply, json_reply
 from .resource import Resource
-from .scope import Scope
 from .settlement import redeem, settle, store_unavailable
-from .stores import Credits, Holder, Ledger
+from .stores import Charged, Credits, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -59,23 +59,6 @@ _PROBLEMS: Final[dict[int | str, dict[str, object]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Caller:
-    """Whom the API answers.
-
-    Attributes:
-        client: its own network.
-        bearer: what it is worth by its standing tokens; None for nothing.
-    """
-
-    client: str
-    bearer: Bearer | None = None
-
-    @property
-    def holder(self) -> Holder | None:
-        return None if self.bearer is None else self.bearer.holder
-
-
 class RefusedError(Exception):
     """Ends a request with a problem."""
 
@@ -92,6 +75,7 @@ def create_api(
     clock: Callable[[], int],
     credit: Credits | None = None,
     conditions: Conditions | None = None,
+    recorders: Sequence[Recorder] = (),
     holders: Holders | None = None,
     secure_cookies: bool = False,
 ) -> FastAPI:
@@ -104,32 +88,29 @@ def create_api(
         clock: Unix milliseconds.
         credit: the ledger's; without them prices are the same whatever callers use.
         conditions: how crowded it is; None where that counts for nothing.
+        recorders: are told of every redemption and refusal.
         holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
-
-    def caller(request: Request, now_ms: int) -> _Caller:
-        raw = request.headers.raw
-        client = client_network(request.scope.get("client"), raw, policy.trusted)
-        if holders is None:
-            return _Caller(client)
-        return _Caller(client, holders.bearer(tokens_in(raw), client=client, now_ms=now_ms))
+    api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders, holders=holders)
 
     @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
         """Get a challenge. Costs nothing and is remembered nowhere."""
+        asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
         price = _price(resource, policy)
+        asked.entry = price.name
         epoch, now_ms = await _epoch(ledger), clock()
         issued = rail.challenge(
             resource,
-            price,
+            policy.any_call if resource is None else price,
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,
-            quote=await _quote(credit, price, caller(request, now_ms), now_ms, conditions.climate),
+            quote=await _quote(credit, price, asked, now_ms, conditions.climate),
         )
         return _response(json_reply(200, issued.published()))
 
@@ -146,74 +127,54 @@ def create_api(
     )
     async def verify(request: Request, query: Annotated[VerifyQuery, Query()]) -> Response:
         """Redeem a proof: it is spent, and buys a pass."""
+        asked = asked_in(request.scope)
         proof, resource = await _read_proof(request)
         now_ms = clock()
         price = _price(resource, policy)
+        if resource is not None:
+            asked.entry = price.name
         exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
         paid, meter = exchange.paid, price.meter
+        problem: Problem | None
         thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
-            who = caller(request, now_ms)
             charge = meter.charge(
-                who.client,
+                asked.client,
                 calls=paid.calls,
                 overdraft=paid.overdraft,
                 climate=conditions.climate,
-                holder=who.holder,
+                holder=asked.holder,
             )
-            problem = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
+            found = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
+            problem = found if isinstance(found, Problem) else None
+            if found is Charged.FIRST and conditions.rules is not None:
+                conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
             if problem is None and holders is not None:
                 thanks = holders.thanks(
-                    who.bearer,
-                    client=who.client,
+                    asked.bearer,
+                    client=asked.client,
                     now_ms=now_ms,
                     paid=True,
                     in_cookie=query.cookie is not None,
                 )
         if problem is not None:
             raise RefusedError(problem)
-        bought = exchange.bought
-        document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
-        if query.cookie is None:
-            return _response(json_reply(200, {"pass": bought.text, **document}, headers=thanks))
-        response = _response(json_reply(200, document, headers=thanks))
-        response.set_cookie(
-            PASS_COOKIE,
-            bought.text,
-            max_age=(bought.expires_at_ms - now_ms) // 1000,
-            secure=secure_cookies,
-            httponly=True,
-            samesite="lax",
-        )
+        response = _sold(exchange.bought, query, now_ms=now_ms, secure=secure_cookies)
+        response.raw_headers.extend(thanks)
+        asked.rail, asked.q = rail.name, exchange.q
+        asked.solve_ms = max(0, now_ms - paid.issued_at_ms)
+        if exchange.is_priced:
+            asked.entry = price.name
         return response
 
     api.add_exception_handler(RefusedError, _answer_refused)
     api.add_exception_handler(RequestValidationError, _answer_invalid)
     api.add_exception_handler(HTTPException, _answer_http)
     return api
-
-
-def turned_away(scope: Scope, policy: Policy) -> Problem | None:
-    """Why this caller gets no answer of the API, as it would get none of the gate; None for none.
-
-    Args:
-        scope: of the request.
-        policy: whose names and deny list count here too.
-    """
-    if policy.observe:
-        return None
-    call = read_call(scope, policy.trusted)
-    if isinstance(call, Problem):
-        return call
-    if not policy.is_named(call):
-        return problems.misdirected(problems.NOT_NAMED)
-    if policy.terms(call) is Unpriced.DENIED:
-        return problems.denied(problems.NOT_TAKEN)
-    return None
 
 
 def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, int | None]:
@@ -239,18 +200,20 @@ async def _epoch(ledger: Ledger) -> int:
 
 
 async def _quote(
-    credit: Credits | None, price: Price, who: _Caller, now_ms: int, climate: Climate
+    credit: Credits | None, price: Price, asked: Asked, now_ms: int, climate: Climate
 ) -> Quote | None:
     """What a call of this price costs this caller; None where that is what it costs everybody."""
     if credit is None or price.meter is None:
         return None
     try:
         found = await charging.quote(
-            credit, price.meter, who.client, now_ms=now_ms, climate=climate, holder=who.holder
+            credit, price.meter, asked.client, now_ms=now_ms, climate=climate, holder=asked.holder
         )
     except Exception as error:  # noqa: BLE001 - any store's fault
+        asked.limiter_failed = True
         found = charging.untold(price, error)
     if isinstance(found, Beyond):
+        asked.quote = found.quote
         raise RefusedError(charging.overdrawn(found))
     return found
 
@@ -312,26 +275,48 @@ def _read_resource(said: object) -> Resource | None:
     return Resource.parse(said)
 
 
+def _sold(bought: Pass, query: VerifyQuery, *, now_ms: int, secure: bool) -> Response:
+    """The pass, in the body or as a cookie."""
+    document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
+    if query.cookie is None:
+        return _response(json_reply(200, {"pass": bought.text, **document}))
+    response = _response(json_reply(200, document))
+    response.set_cookie(
+        PASS_COOKIE,
+        bought.text,
+        max_age=(bought.expires_at_ms - now_ms) // 1000,
+        secure=secure,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
 def _response(reply: Reply) -> Response:
     response = Response(reply.body, status_code=reply.status)
     response.raw_headers.extend(reply.headers)
     return response
 
 
-async def _answer_refused(_request: Request, error: Exception) -> Response:
+async def _answer_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return _response(error.problem.reply())
+    return _refused(request, error.problem)
 
 
-async def _answer_invalid(_request: Request, error: Exception) -> Response:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = " ".join(ascii(part) for part in first["loc"])
-    return _response(problems.bad_request(f"{where}: {first['msg']}").reply())
+    return _refused(request, problems.bad_request(f"{where}: {first['msg']}"))
 
 
-async def _answer_http(_request: Request, error: Exception) -> Response:
+async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
-        return _response(problems.method_not_allowed("see the API's documentation").reply())
-    return _response(problems.not_found("see the API's documentation").reply())
+        return _refused(request, problems.method_not_allowed("see the API's documentation"))
+    return _refused(request, problems.not_found("see the API's documentation"))
+
+
+def _refused(request: Request, problem: Problem) -> Response:
+    asked_in(request.scope).problem = problem
+    return _response(problem.reply())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The assembled server: the one place that knows which rail, store and front there are."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -15,8 +16,12 @@ from pypow.challenge import Keyring, hkdf_sha256
 
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
-from .api import CHALLENGE_PATH, VERIFY_PATH, create_api, turned_away
-from .conditions import Conditions
+from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .calibrating import Calibrating
+from .calibration_figures import CalibrationFigures
+from .climate_figures import ClimateFigures
+from .conditions import Conditions, rules_of
+from .decision import Recorder
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -28,11 +33,16 @@ from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
 from .revoked import RevokedPasses
+from .samples import Samples
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+
+_LOG: Final = logging.getLogger("pypow_server.gate")
+_SAMPLES_PURPOSE: Final = b"pypow 1 samples"
+"""What the key is derived for, by HKDF, under which samples have their names."""
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
@@ -103,11 +113,22 @@ class App:
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
-        self._rules = self._rules_of(settings, keys)
+        self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
+        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
+        self._calibrating.follow(settings.calibration)
+        self._rules = self._rules_of(
+            settings, self._rail(settings, keys), self._holders(settings, keys)
+        )
+        self._follow()
+        self.telemetry.metrics.show(
+            ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
+        )
+        self.telemetry.metrics.show(CalibrationFigures(self._calibrating))
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
         self._entrance = self.telemetry.gate(self._entrance_of(settings))
+        self._api = self.telemetry.gate(self._answer_api)
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -121,7 +142,10 @@ class App:
             api=self._rules.api,
             readiness=self.readiness,
             telemetry=self.telemetry,
-            configuration=lambda: configuration.shown(self._rules.settings),
+            configuration=lambda: {
+                **configuration.shown(self._rules.settings),
+                "calibration": self._calibrating.shown(),
+            },
             names=lambda: self._rules.settings.admin_names,
         )
 
@@ -132,9 +156,7 @@ class App:
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
         elif scope["type"] == "http" and _is_api(scope):
-            rules = self._rules
-            answer = turned_away(scope, rules.policy) or rules.api
-            await answer(scope, receive, send)
+            await self._api(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
 
@@ -144,13 +166,43 @@ class App:
         Raises:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
-        rules = self._rules_of(settings, keyfile.load(settings.key_file))
-        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,), holders=rules.holders)
-        self._unseen.decide_by(
-            policy=without_bodies(rules.policy), rails=(rules.rail,), holders=rules.holders
-        )
-        self._rules = rules
+        keys = keyfile.load(settings.key_file)
+        rules = self._rules_of(settings, self._rail(settings, keys), self._holders(settings, keys))
+        self._calibrating.follow(settings.calibration)
+        self._decide_by(rules)
+        self._follow()
         self.telemetry.metrics.reloaded()
+
+    def _moved(self) -> None:
+        """Serve requests that begin from now on at the prices to which calibration has moved."""
+        rules = self._rules
+        self._decide_by(self._rules_of(rules.settings, rules.rail, rules.holders))
+
+    def _decide_by(self, rules: _Rules) -> None:
+        recorders = self._recorders(rules.settings)
+        for gate, policy in (
+            (self.gate, rules.policy),
+            (self._unseen, without_bodies(rules.policy)),
+        ):
+            gate.decide_by(
+                policy=policy, rails=(rules.rail,), holders=rules.holders, recorders=recorders
+            )
+        self._rules = rules
+
+    def _recorders(self, settings: Settings) -> Sequence[Recorder]:
+        """Who is told of decisions; samples only where something comes of them."""
+        told = self.telemetry.recorders
+        return told if settings.calibration is None else (*told, self._samples.record)
+
+    def _follow(self) -> None:
+        pricing = self._rules.settings.rows.pricing
+        self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        if pricing.replicas > 1:
+            _LOG.warning(
+                "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
+                "allowance, and of the capacity, since the others share no store with it",
+                pricing.replicas,
+            )
 
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(
@@ -162,7 +214,7 @@ class App:
             conditions=self._conditions,
             limiter=self._store.limiter,
             holders=self._rules.holders,
-            recorders=self.telemetry.recorders,
+            recorders=self._recorders(self._rules.settings),
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
@@ -176,24 +228,28 @@ class App:
             failure=_fronts_problem,
         )
 
-    def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
-        rail = WorkRail(
+    def _rail(self, settings: Settings, keys: Keyring) -> WorkRail:
+        return WorkRail(
             keys,
             public_host=urlsplit(settings.url).netloc,
             lifetime_s=settings.lifetime_s,
             denial=self._revoked.denial,
         )
-        policy = settings.policy
+
+    def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
+        pricing = settings.rows.pricing
+        if pricing.quota is None or pricing.standing_ms is None:
+            return None
+        return Holders(
+            keys,
+            lifetime_ms=pricing.standing_ms,
+            secure_cookies=_is_https(settings),
+            told=self.telemetry.metrics.standing_token,
+        )
+
+    def _rules_of(self, settings: Settings, rail: WorkRail, holders: Holders | None) -> _Rules:
+        policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
-        secure_cookies = settings.url.startswith("https:")
-        pricing, holders = settings.rows.pricing, None
-        if pricing.quota is not None and pricing.standing_ms is not None:
-            holders = Holders(
-                keys,
-                lifetime_ms=pricing.standing_ms,
-                secure_cookies=secure_cookies,
-                told=self.telemetry.metrics.standing_token,
-            )
         api = create_api(
             rail=rail,
             policy=policy,
@@ -201,20 +257,26 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
+            recorders=self.telemetry.recorders,
             holders=holders,
-            secure_cookies=secure_cookies,
+            secure_cookies=_is_https(settings),
         )
         return _Rules(settings, policy, rail, api, holders)
+
+    async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._rules.api(scope, receive, send)
 
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
         self._revoked.start()
         self._conditions.start()
+        self._calibrating.start()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
         await self._revoked.aclose()
         await self._conditions.aclose()
+        await self._calibrating.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
@@ -289,6 +351,10 @@ def open_store(url: str) -> Store:
     except StoreError as error:
         shown = without_secrets(url)
         raise UnopenedStoreError(f"--store {shown}: {error.found}", fix=error.fix) from None
+
+
+def _is_https(settings: Settings) -> bool:
+    return settings.url.startswith("https:")
 
 
 def _fronts_problem(status: int, detail: str) -> Problem:

@@ -6,6 +6,7 @@ Everything that decides is read here, once, and what is ours never travels on: c
 that some servers fold into a header that was judged. Decisions are made on the raw path only.
 """
 
+import contextlib
 import enum
 import functools
 import re
@@ -211,9 +212,10 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
 
 
 def tokens_in(fields: Iterable[Header]) -> tuple[Presented, ...]:
-    """The standing tokens in header fields that a gate took; `Call.standing` where there is one."""
+    """The standing tokens in header fields, as `Call.standing` has them."""
     scan = _Scan()
-    scan.take_all(fields)
+    with contextlib.suppress(InvalidInputError):
+        scan.take_all(fields)
     return scan.standing
 
 

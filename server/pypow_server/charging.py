@@ -11,7 +11,7 @@ from . import problems
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .stores import Credits, Early, Holder
+from .stores import Charged, Credits, Early, Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -24,8 +24,7 @@ async def quote(
     now_ms: int,
     climate: Climate = CALM,
     holder: Holder | None = None,
-    take_free: bool = False,
-) -> Offered | None:
+) -> Offered:
     """What a call costs now.
 
     Args:
@@ -35,18 +34,26 @@ async def quote(
         now_ms: Unix milliseconds.
         climate: of the moment.
         holder: of the standing token that counts; None where there is none.
-        take_free: charge it at once, if its caller owes nothing for it.
-
-    Returns:
-        What it costs; None when it was free, and is charged.
 
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
     charge = meter.charge(client, climate=climate, holder=holder)
-    if take_free:
-        return await credit.take_free(charge, now_ms=now_ms)
     return await credit.quote(charge, now_ms=now_ms)
+
+
+async def take_free(
+    credit: Credits,
+    meter: Meter,
+    client: str,
+    *,
+    now_ms: int,
+    climate: Climate,
+    holder: Holder | None = None,
+) -> Charged | Offered:
+    """Charge a call at once, if its caller owes nothing for it; else what it costs. As `quote`."""
+    charge = meter.charge(client, climate=climate, holder=holder)
+    return await credit.take_free(charge, now_ms=now_ms)
 
 
 def untold(price: Price, error: Exception) -> Quote:

@@ -18,7 +18,7 @@ from .policy import Price
 from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
-from .stores import Charge, Credits, Ledger
+from .stores import Charge, Charged, Credits, Ledger
 
 _NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
@@ -54,9 +54,12 @@ class Checkout:
                 problem = await self._spend(hearing, call, price, judged, judged.spend)
             if problem is None:
                 hearing.admission = judged
+                self._count(hearing, price, judged)
                 if hearing.charge is not None:
                     self._thank(hearing, call, judged)
                 return None
+            if judged.spend is not None and problem.status in (429, 503):
+                self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
             problem = judged or problems.work_required(_NOTHING_CAME)
         if problem.status not in (402, 429):
@@ -66,7 +69,9 @@ class Checkout:
             found = await self._quote(
                 self.credit, price.meter, hearing, call, price, take_free=take_free
             )
-            if found is None:
+            if isinstance(found, Charged):
+                hearing.newcomer = found is Charged.FIRST
+                self._count(hearing, price)
                 self._thank(hearing, call, None)
                 return None
             if isinstance(found, Beyond):
@@ -89,9 +94,11 @@ class Checkout:
                     climate=self.conditions.climate,
                     holder=hearing.holder,
                 )
-                problem = await redeem(self.credit, claim, charge, now_ms=now_ms)
-                hearing.charge = charge if problem is None else None
-                return problem
+                found = await redeem(self.credit, claim, charge, now_ms=now_ms)
+                if not isinstance(found, Charged):
+                    return found
+                hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
+                return None
         return await settle(self.ledger, claim, now_ms=now_ms)
 
     async def _quote(
@@ -103,21 +110,30 @@ class Checkout:
         price: Price,
         *,
         take_free: bool,
-    ) -> Offered | None:
-        """What the call costs its caller; None when it was free, and is charged."""
+    ) -> Charged | Offered:
+        """What the call costs its caller, or that it was free, and is charged."""
         try:
-            return await charging.quote(
+            ask = charging.take_free if take_free else charging.quote
+            return await ask(
                 credit,
                 meter,
                 call.client,
                 now_ms=hearing.now_ms,
                 climate=self.conditions.climate,
                 holder=hearing.holder,
-                take_free=take_free,
             )
         except Exception as error:  # noqa: BLE001 - any store's fault
             hearing.limiter_failed = True
             return charging.untold(price, error)
+
+    def _count(self, hearing: Hearing, price: Price, admit: Admit | None = None) -> None:
+        conditions = self.conditions
+        if conditions.rules is None:
+            return
+        delay_ms, key = None, b""
+        if admit is not None and admit.spend is not None:
+            delay_ms, key = admit.solve_ms, admit.spend.key
+        conditions.admitted(price.weight, newcomer=hearing.newcomer, delay_ms=delay_ms, key=key)
 
     def _thank(self, hearing: Hearing, call: Call, paid: Admit | None) -> None:
         """Let a caller who was charged have the standing token that this call earned."""

@@ -6,6 +6,7 @@ No request waits for this: it is charged under the climate of a moment ago, and 
 
 import asyncio
 import logging
+import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -13,17 +14,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow.steering import Loop
-from pypow.tariff import CALM, Constants
+from pypow.tariff import CALM, UNIT, Constants
 
 from . import shared_climate
 from .load import Load
+from .meter import Pricing
 from .stores import Climates
 
 PERIOD_S: Final = 1.0
 """How often a gate tells what it counted, and learns the climate."""
 
 _TIMEOUT_S: Final = 5.0
-_TRIES: Final = 3
+_LEAST_CAPACITY: Final = UNIT // 1000
+_TRIES: Final = 16
+_JITTER: Final = 0.1
 _MOST_SENT_BACK: Final = 100_000
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -43,8 +47,22 @@ class Rules:
     replicas: int = 1
 
 
+def rules_of(pricing: Pricing, base_q: int) -> Rules | None:
+    """By what the climate moves where this is decided; None where it does not.
+
+    Args:
+        pricing: what the operator decided.
+        base_q: the default price, in 1/1024 bit.
+    """
+    if pricing.capacity is None or pricing.quota is None:
+        return None
+    part = max(_LEAST_CAPACITY, pricing.capacity // pricing.replicas)
+    return Rules(pricing.constants(pricing.quota, base_q), Loop(capacity=part), pricing.replicas)
+
+
 async def _pause() -> None:
-    await asyncio.sleep(PERIOD_S)
+    # Gates that were begun at once would else write at once, again and again.
+    await asyncio.sleep(PERIOD_S * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
 
 
 class Conditions:
@@ -59,6 +77,7 @@ class Conditions:
         rules: None where no capacity is known: the climate stays as it is meant, nobody counts.
         fill: how full the queue before the upstream was since this was asked last, 0 to 1024.
         steps: how often this gate moved the climate, for all.
+        learned_at_ms: when the store last told it, by its clock; 0 for never.
     """
 
     def __init__(
@@ -78,6 +97,7 @@ class Conditions:
         self.rules: Rules | None = None
         self.fill: Callable[[], int] = lambda: 0
         self.steps = 0
+        self.learned_at_ms = 0
         self._climates = climates
         self._pause = pause
         self._name = secrets.token_hex(8)
@@ -95,7 +115,7 @@ class Conditions:
     def admitted(
         self, weight: int, *, newcomer: bool, delay_ms: int | None = None, key: bytes = b""
     ) -> None:
-        """Count a call that is let through.
+        """Count a call that is let through; only where there are `rules`.
 
         Args:
             weight: of the call, in units of the default price's work.
@@ -103,8 +123,6 @@ class Conditions:
             delay_ms: from the issue of its challenge until its proof came; None without one.
             key: of the challenge.
         """
-        if self.rules is None:
-            return
         self._load.admitted(weight, newcomer=newcomer)
         if delay_ms is not None and self._sent_back.pop(key, self) is self:
             self._load.presented(delay_ms)
@@ -166,6 +184,7 @@ class Conditions:
                 break
         # Where others were quicker each time, what they wrote counts, and our part does later.
         if self.rules is rules:
+            self.learned_at_ms = now_ms
             self.gates = max(1, found.gates(now_ms)) * rules.replicas
             if found.climate != self.climate:
                 self.climate = found.climate

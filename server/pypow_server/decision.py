@@ -2,13 +2,17 @@
 """What the gate decided about one request: what metrics, logs, audit and traces are made from."""
 
 import enum
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pypow.pricing import Quote
 
 from .meter import networks_of
 from .stores import Holder
+
+_LOG: Final = logging.getLogger("pypow_server.gate")
 
 
 class Outcome(enum.Enum):
@@ -35,7 +39,8 @@ class Decision:
         at_ms: Unix milliseconds.
         seconds: how long the decision took.
         entry: the price list's entry, ``default``, ``dearest``, ``free``, ``allow`` or
-            ``deny``; ``none`` for what was refused before anybody asked for its price.
+            ``deny``; ``none`` for what was refused before anybody asked for its price, and for a
+            proof that bought a pass for a call that nobody named.
         rail: by which it was admitted; None for what was free or refused.
         problem: the name of the refusal's type; None without one.
         status: of the refusal; None without one.
@@ -91,3 +96,12 @@ class Decision:
 
 Recorder = Callable[[Decision], None]
 """Takes each decision; is called in the event loop, so it must be quick, and must not raise."""
+
+
+def tell(recorders: Sequence[Recorder], decision: Decision) -> None:
+    """Tell all of a decision; who counts must not keep anybody waiting or out."""
+    for record in recorders:
+        try:
+            record(decision)
+        except Exception:  # noqa: BLE001 - whatever it is, the caller still gets its answer
+            _LOG.exception("decision=%s was not recorded", decision.id)

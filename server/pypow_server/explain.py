@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pypow import difficulty
-from pypow.pricing import Account, Beyond, Principal, admit, quote
+from pypow.pricing import UNIT, Account, Beyond, Principal, admit, quote
 from pypow.profiles import Device, device_of
 from pypow.solve_times import solve_times
 
@@ -18,6 +18,7 @@ from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
+from .stores import Quota
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
@@ -89,6 +90,10 @@ class Explanation:
         profile: whose speed seconds are reckoned with.
         reference: its speed, and where that is from.
         prices: in the order in which they are tried; the default last.
+        quota: calls of the default price, and in how many milliseconds, that each network may
+            make before all prices without ``free`` rise; None where these do not follow use.
+        capacity_per_s: calls that the upstream serves in a second; more wait for their turn. None
+            where none is said.
         warnings: what is probably not meant.
         hints: what may be meant otherwise, as the upstream may be.
     """
@@ -96,6 +101,8 @@ class Explanation:
     profile: str
     reference: Device
     prices: tuple[PriceLine, ...]
+    quota: tuple[int, int] | None
+    capacity_per_s: float | None
     warnings: tuple[str, ...]
     hints: tuple[str, ...]
 
@@ -104,11 +111,14 @@ def explain(settings: Settings) -> Explanation:
     """What these settings mean."""
     policy = settings.policy
     profile = settings.rows.profile
+    pricing = settings.rows.pricing
     prices = (*(entry.price for entry in policy.entries), policy.default)
     return Explanation(
         profile,
         device_of(profile),
         tuple(_line(price, profile) for price in prices if price is not FREE),
+        _quota(pricing.quota),
+        None if pricing.capacity is None else pricing.capacity / UNIT,
         tuple(_warnings(settings, policy)),
         tuple(_hints(settings, policy)),
     )
@@ -157,10 +167,14 @@ def _line(price: Price, profile: str) -> PriceLine:
         hashes=difficulty.expected_hashes(price.q),
         seconds=times.mean_s,
         p99_s=times.p99_s,
-        free=None if price.free is None else (price.free.calls, price.free.period_ms),
+        free=_quota(price.free),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
     )
+
+
+def _quota(quota: Quota | None) -> tuple[int, int] | None:
+    return None if quota is None else (quota.calls, quota.period_ms)
 
 
 def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:

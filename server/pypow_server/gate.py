@@ -19,7 +19,7 @@ from .allowance import over_limit
 from .call import Call, read_call
 from .checkout import Checkout
 from .conditions import Conditions
-from .decision import Recorder
+from .decision import Recorder, tell
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
 from .holders import Holders
@@ -93,9 +93,16 @@ class Gate:
         self._messages = MessageReader(limit=body_limit, deadline_s=body_deadline_s)
 
     def decide_by(
-        self, *, policy: Policy, rails: Sequence[Rail], holders: Holders | None = None
+        self,
+        *,
+        policy: Policy,
+        rails: Sequence[Rail],
+        holders: Holders | None = None,
+        recorders: Sequence[Recorder] | None = None,
     ) -> None:
-        """Judge requests that begin from now on by these."""
+        """Judge requests that begin from now on by these, and tell these; None for who is told."""
+        if recorders is not None:
+            self._recorders = tuple(recorders)
         self._rulebook = self._rulebook.followed_by(
             policy, tuple(rails), now_ms=self._clock(), holders=holders
         )
@@ -180,12 +187,7 @@ class Gate:
 
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         identity = decision_id() if problem is None else problem.decision
-        decision = hearing.decision(identity, problem, seconds=seconds)
-        for record in self._recorders:
-            try:
-                record(decision)
-            except Exception:  # noqa: BLE001 - who counts must not keep anybody waiting or out
-                _LOG.exception("decision=%s was not recorded", identity)
+        tell(self._recorders, hearing.decision(identity, problem, seconds=seconds))
 
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""

@@ -89,6 +89,7 @@ class Hearing:
         quote: what the call costs this caller, or would if it were sold now; None where that is
             what it costs everybody.
         charge: what was charged with the spend; None for nothing.
+        newcomer: whether that, or what was free, was the first that its caller was charged.
         bearer: what the caller is worth by its standing tokens; None where that was not asked.
         thanks: the headers by which the caller gets such a token.
     """
@@ -107,6 +108,7 @@ class Hearing:
     limiter_failed: bool = False
     quote: Quote | None = None
     charge: Charge | None = None
+    newcomer: bool = False
     bearer: Bearer | None = None
     thanks: tuple[Header, ...] = ()
 

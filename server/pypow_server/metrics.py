@@ -187,6 +187,10 @@ class Metrics:
         ProcessCollector(registry=registry)
         self.reloaded()
 
+    def show(self, figures: Collector) -> None:
+        """Show these figures, too."""
+        self._registry.register(figures)
+
     def record(self, decision: Decision) -> None:
         """Count a decision. A `Recorder`."""
         self._decisions.count(decision)

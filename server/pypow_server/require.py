@@ -173,8 +173,11 @@ class _Till:
     gate: Gate
     prices: Mapping[str, Price]
     _gates: dict[Price, Gate] = field(init=False)
+    _default: Price = field(init=False)
 
     def __post_init__(self) -> None:
+        # As it was said: what is weighed against it stays so when calibration moves it.
+        self._default = self.gate.policy.default
         self._gates = {price: self._around(price) for price in self.prices.values()}
 
     def price_of(self, required: _Requirement) -> Price:
@@ -189,7 +192,7 @@ class _Till:
             raise InvalidInputError(self._unknown(required.name))
         assert required.bits is not None
         name = f"{required.bits:g} bits"
-        price = weighed(name, required.bits, self.gate.policy.default)
+        price = weighed(name, required.bits, self._default)
         if self.prices.get(name, price) != price:
             raise InvalidInputError(
                 f"expected no price named {name!r}, which is what require(bits=...) calls its own"

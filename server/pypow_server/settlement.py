@@ -9,7 +9,7 @@ from typing import assert_never
 from . import charging, problems
 from .problems import Problem
 from .rails import Claim
-from .stores import Charge, Credits, Early, Ledger, Spend
+from .stores import Charge, Charged, Credits, Early, Ledger, Spend
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -34,8 +34,10 @@ async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None
     return None if spent is Spend.WON else _refusal(spent)
 
 
-async def redeem(credit: Credits, claim: Claim, charge: Charge, *, now_ms: int) -> Problem | None:
-    """Spend ``claim`` and charge for it; None when it is won. As `settle` otherwise."""
+async def redeem(
+    credit: Credits, claim: Claim, charge: Charge, *, now_ms: int
+) -> Charged | Problem:
+    """Spend ``claim`` and charge for it, or what is wrong. As `settle` otherwise."""
     try:
         spent = await credit.redeem(
             claim.key,
@@ -50,7 +52,7 @@ async def redeem(credit: Credits, claim: Claim, charge: Charge, *, now_ms: int) 
         return store_unavailable()
     if isinstance(spent, Early):
         return charging.early(spent)
-    return None if spent is Spend.WON else _refusal(spent)
+    return spent if isinstance(spent, Charged) else _refusal(spent)
 
 
 def _refusal(spent: Spend) -> Problem:

@@ -108,7 +108,7 @@ def test_bits_beyond_what_a_challenge_can_have_are_refused(bits: float) -> None:
 
 
 def test_the_verdict_says_that_price_alone_does_not_hold_one_gpu() -> None:
-    slow, alone, fill, as_one, *limits = verdict(advised())
+    slow, alone, fill, as_one, in_turn, *limits = verdict(advised())
     assert slow.startswith("too slow for slow: ")
     assert "at most 19.58 bits would do" in slow
     assert alone == (
@@ -117,9 +117,10 @@ def test_the_verdict_says_that_price_alone_does_not_hold_one_gpu() -> None:
     )
     assert fill == "filling your capacity costs $0.0072 an hour (CPU, prices of 2026-01)"
     assert as_one == (
-        "where each caller's price follows its own use, one GPU at one address gets at most "
-        "3,762 calls an hour; everybody may make 3,660"
+        'with [pricing] quota = "60/60s" each network\'s price follows its own use: one GPU at one '
+        "address gets at most 3,762 calls an hour; everybody may make 3,660"
     )
+    assert in_turn.startswith('with capacity = "64/s" beside it, calls beyond what you can serve ')
     assert "does not tell people from machines" in limits[0]
     assert "many callers from one with many addresses" in limits[0]
     assert "paid rail where a million calls are worth more than $0.0312" in limits[1]

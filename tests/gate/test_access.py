@@ -15,7 +15,7 @@ from pypow_server.gate import Gate
 from pypow_server.match import Match
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.resource import Resource
-from pypow_server.stores import Charge, Quota, StoreError
+from pypow_server.stores import Charge, Charged, Quota, StoreError
 from support.gated import EASY, HOST, Bench, CountingLedger, document, offers, solution, solved
 from support.limiters import CountingLimiter, FailingLimiter
 
@@ -223,7 +223,7 @@ def test_a_replayed_proof_buys_no_free_call() -> None:
 class CannotTell(CountingLedger):
     """Does not know what anybody used."""
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         raise StoreError("out of reach")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pypow.pricing import Offered
-from pypow_server.stores import Charge, Early, Spend
+from pypow_server.stores import Charge, Charged, Early, Spend
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support import credit_contract as contract
@@ -47,10 +47,11 @@ class SpendsWithoutCharging(MemoryLedger):
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
-        return await self.spend(
+    ) -> Charged | Spend | Early:
+        spent = await self.spend(
             key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
         )
+        return Charged.AGAIN if spent is Spend.WON else spent
 
 
 class ChargesWithoutSpending(MemoryLedger):
@@ -65,13 +66,22 @@ class ChargesWithoutSpending(MemoryLedger):
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
-        early = self._accounts.redeem(charge, now_ms)
-        if early is not None:
-            return early
-        return await self.spend(
+    ) -> Charged | Spend | Early:
+        found = self._accounts.redeem(charge, now_ms)
+        if isinstance(found, Early):
+            return found
+        spent = await self.spend(
             key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
         )
+        return found if spent is Spend.WON else spent
+
+
+class CallsEverybodyANewcomer(MemoryLedger):
+    """Counts calls for callers."""
+
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
+        found = await super().take_free(charge, now_ms=now_ms)
+        return Charged.FIRST if isinstance(found, Charged) else found
 
 
 class SpendsWhatIsEarly(MemoryLedger):
@@ -120,6 +130,8 @@ class ChargesForAsking(MemoryLedger):
         (SpendsWithoutCharging, contract.of_many_at_once_only_so_many_are_in_time),
         (ChargesWithoutSpending, contract.what_is_not_won_is_not_charged),
         (ChargesWithoutSpending, contract.what_is_won_is_charged_once),
+        (SpendsWithoutCharging, contract.whoever_was_never_charged_is_told_apart),
+        (CallsEverybodyANewcomer, contract.whoever_was_never_charged_is_told_apart),
         (SpendsWhatIsEarly, contract.a_proof_that_came_early_is_good_later),
         (ChargesAgainOnRelease, contract.what_is_given_back_is_given_back_whole_and_once),
         (GivesBackWhatWasNeverCharged, contract.what_is_given_back_is_given_back_whole_and_once),

@@ -2,6 +2,7 @@
 """`pypow gate --check`: what a file means, and what a call would cost, without serving."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,43 @@ def test_what_a_burst_costs_is_told(
     assert told == list(zip((1, 61, 100), costs or [], strict=False))
     check(file, "--request", "GET /x")
     assert ("of a burst" in capsys.readouterr().out) == (costs is not None)
+
+
+def test_a_quota_and_a_capacity_are_told_in_words(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('[pricing]\nquota = "90/30s"\ncapacity = "90/m"\n', encoding="utf-8")
+    assert check(file) == 0
+    told = capsys.readouterr().out
+    assert "each network may make 90 calls of the default price in 30.0 s; past that, " in told
+    assert (
+        "prices rise by 1 bit for every 6 calls\nthe upstream serves 1.5 of these a second; "
+        in told
+    )
+    found = checked(file, capsys)
+    assert (found["quota"], found["capacity_per_s"]) == ([90, 30_000], 1.5)
+    file.write_text('[pricing]\nquota = "3/1h"\n', encoding="utf-8")
+    check(file)
+    told = capsys.readouterr().out
+    assert "prices rise by 1 bit for each call\n" in told
+    assert "serves" not in told
+
+
+@pytest.mark.parametrize(
+    ("capacity", "said"),
+    [("64", "64/s"), ("500000", "500000/s"), ("2.5", "150/m"), ("500001", None), ("0.01", None)],
+)
+def test_what_the_advice_names_is_what_a_policy_file_takes(
+    capacity: str, said: str | None, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["advise", "--bits", "16", "--capacity", capacity, "--burst", "90"]) == 0
+    told = re.findall(r'(quota|capacity) = "([^"]+)"', capsys.readouterr().out)
+    assert told == [("quota", "90/60s"), *([("capacity", said)] if said else [])]
+    rows = "".join(f'{name} = "{text}"\n' for name, text in told)
+    file.write_text(f"[pricing]\n{rows}", encoding="utf-8")
+    found = checked(file, capsys)
+    assert found["quota"] == [90, 60_000]
+    assert found["capacity_per_s"] == (float(capacity) if said else None)
 
 
 def test_replicas_of_a_shared_store_are_warned_of(

@@ -24,7 +24,7 @@ from pypow.pricing import (
     quote,
     redeem,
 )
-from pypow_server.stores import Charge, Credits, Early, Holder, Ledger, Spend
+from pypow_server.stores import Charge, Charged, Credits, Early, Holder, Ledger, Spend
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
 from support.pricing_laws import any_climate, any_constants
 
@@ -51,10 +51,11 @@ async def pay(
     expires_at_ms: int = EXPIRES_AT_MS,
     limit: int = 1,
 ) -> Spend | Early:
-    """A redemption with the usual arguments."""
-    return await ledger.redeem(
+    """A redemption with the usual arguments; whoever was charged for the first time won, too."""
+    found = await ledger.redeem(
         key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit, charge=charge
     )
+    return Spend.WON if isinstance(found, Charged) else found
 
 
 async def free_in_ms(ledger: Credits, charge: Charge = CHARGE) -> int:
@@ -135,7 +136,7 @@ async def asking_changes_nothing(open_ledger: OpenCredits) -> None:
     owed = await free_in_ms(ledger)
     await ledger.aclose()
     assert set(first) == {quote(fresh(), 50, TARIFF, NOW_MS)}
-    assert taken == [None] * 4
+    assert taken == [Charged.FIRST, *[Charged.AGAIN] * 3]
     assert owed == 1000
     assert set(refused) == {Quote(4 * 1024, 0, 256, 0, 0, 1000)}
 
@@ -147,10 +148,31 @@ async def what_is_free_is_taken_as_it_grows_back(open_ledger: OpenCredits) -> No
     times = [NOW_MS + after for after in (999, 1000, 1000, 3_600_000)]
     found = [await ledger.take_free(CHARGE, now_ms=now_ms) for now_ms in times]
     hour_ms = times[-1]
-    burst = [await ledger.take_free(CHARGE, now_ms=hour_ms) is None for _ in range(61)]
+    burst = [await ledger.take_free(CHARGE, now_ms=hour_ms) for _ in range(61)]
     await ledger.aclose()
-    assert [one is None for one in found] == [False, True, False, True]
-    assert burst.count(True) == 59
+    assert [isinstance(one, Charged) for one in found] == [False, True, False, True]
+    assert burst.count(Charged.AGAIN) == 59
+
+
+async def whoever_was_never_charged_is_told_apart(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    answers = []
+    for number, leaf in enumerate((b"one", b"one", b"two", b"three", b"two", b"three")):
+        charge = CHARGE._replace(keys=(leaf, b"around"))
+        answers.append(
+            await ledger.take_free(charge, now_ms=NOW_MS)
+            if leaf == b"two"
+            else await ledger.redeem(
+                b"%d" % number,
+                epoch=None,
+                expires_at_ms=EXPIRES_AT_MS,
+                now_ms=NOW_MS,
+                charge=charge,
+            )
+        )
+    await ledger.aclose()
+    first, again = Charged.FIRST, Charged.AGAIN
+    assert answers == [first, again, first, first, again, again]
 
 
 async def a_newcomer_pays_what_newcomers_pay_in_a_crowd(open_ledger: OpenCredits) -> None:
@@ -185,7 +207,7 @@ async def a_network_pays_for_all_its_addresses(open_ledger: OpenCredits) -> None
     for number in range(64):
         charge = CHARGE._replace(keys=(b"leaf %d" % number, b"around"))
         for _ in range(4):
-            taken += await ledger.take_free(charge, now_ms=NOW_MS) is None
+            taken += isinstance(await ledger.take_free(charge, now_ms=NOW_MS), Charged)
     await ledger.aclose()
     # 4 to begin with, of which one must be left for the last of them; each takes a sixteenth.
     assert taken == 3 * 16 + 1
@@ -203,7 +225,7 @@ def holders(
 async def free_calls(ledger: Credits, charge: Charge) -> int:
     """How many are free at once."""
     taken = 0
-    while await ledger.take_free(charge, now_ms=NOW_MS) is None:
+    while isinstance(await ledger.take_free(charge, now_ms=NOW_MS), Charged):
         taken += 1
     return taken
 
@@ -299,18 +321,22 @@ async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
             case 1:
                 found = expected(before, charge, now_ms)
                 if isinstance(found, Quote) and found.overdraft_q == found.entry_q == 0:
-                    after = admit(before, weight, tariff, now_ms).principal
-                    assert await ledger.take_free(charge, now_ms=now_ms) is None
+                    admission = admit(before, weight, tariff, now_ms)
+                    after = admission.principal
+                    assert await ledger.take_free(charge, now_ms=now_ms) is charged(admission)
                 else:
                     assert await ledger.take_free(charge, now_ms=now_ms) == found
             case _:
                 presented = redeem(charge.overdraft, before, weight, tariff, now_ms)
                 key = b"proof %d" % number
-                answer = await pay(ledger, key, charge, now_ms=now_ms, expires_at_ms=now_ms + 1000)
+                expires_at_ms = now_ms + 1000
+                answer = await ledger.redeem(
+                    key, epoch=None, expires_at_ms=expires_at_ms, now_ms=now_ms, charge=charge
+                )
                 if isinstance(presented, Wait):
                     assert answer == Early(presented.retry_after_ms)
                 else:
-                    assert answer is Spend.WON
+                    assert answer is charged(presented)
                     after = presented.principal
                     if draw.random() < 0.1:
                         await ledger.give_back(key, charge)
@@ -348,6 +374,11 @@ def expected(principal: Principal, charge: Charge, now_ms: int) -> Offered:
     return quote(principal, charge.weight, charge.tariff, now_ms)
 
 
+def charged(admission: Admission) -> Charged:
+    """What credits answer of an admission."""
+    return Charged.FIRST if admission.newcomer else Charged.AGAIN
+
+
 def given_back(admission: Admission, charge: Charge) -> Principal:
     """What a principal has once the call that it was charged came to nothing."""
     principal, constants = admission.principal, charge.tariff.constants
@@ -371,6 +402,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_proof_that_came_early_is_good_later,
     asking_changes_nothing,
     what_is_free_is_taken_as_it_grows_back,
+    whoever_was_never_charged_is_told_apart,
     a_newcomer_pays_what_newcomers_pay_in_a_crowd,
     what_is_given_back_is_given_back_whole_and_once,
     a_network_pays_for_all_its_addresses,

@@ -18,7 +18,7 @@ from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
-from pypow_server.stores import Charge, Credits, Early, Ledger, Limiter, Spend
+from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Spend
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
@@ -99,7 +99,7 @@ class CountingLedger:
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         self.spends += 1
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -118,7 +118,7 @@ class CountingLedger:
         self.quotes += 1
         return await self._credits.quote(charge, now_ms=now_ms)
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         self.quotes += 1
         return await self._credits.take_free(charge, now_ms=now_ms)
 

@@ -57,11 +57,22 @@ async def nobody(_identity: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A proof that stands, and the pass that it buys once ``spend`` is spent."""
+    """A proof that stands, and the pass that it buys once ``spend`` is spent.
+
+    Attributes:
+        spend: what must be won first.
+        bought: the pass.
+        paid: by what the redemption is charged.
+        q: work that was done, in 1/1024 bit.
+        is_priced: whether it is known to have paid the price that it was held against: a
+            challenge that is for one call does not tell which.
+    """
 
     spend: Claim
     bought: Pass
     paid: Paid
+    q: int
+    is_priced: bool
 
 
 class WorkRail:
@@ -221,10 +232,10 @@ class WorkRail:
         checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
-        if resource is not None or terms.resource == ANY_RESOURCE:
-            sold = self._sell(price, now_ms=now_ms, used=0)
-            if sold is not None:
-                return Exchange(_claim(terms), sold, _paid(terms, price))
+        is_priced = resource is not None or terms.resource == ANY_RESOURCE
+        sold = self._sell(price, now_ms=now_ms, used=0) if is_priced else None
+        if sold is not None:
+            return Exchange(_claim(terms), sold, _paid(terms, price), terms.q, is_priced)
         # The key of the challenge made its resource digest, so it signs the pass as well.
         key = self._keyring.find(terms.key) or self._keyring.signing
         any_of_price = metered and terms.resource == ANY_RESOURCE
@@ -236,7 +247,8 @@ class WorkRail:
             expires_at_ms=now_ms + 1000 * self._lifetime_s,
             resource=self._entry_digest(key, price) if any_of_price else terms.resource,
         )
-        return Exchange(_claim(terms), bought, Paid(terms.overdraft, terms.issued_at_ms))
+        paid = Paid(terms.overdraft, terms.issued_at_ms)
+        return Exchange(_claim(terms), bought, paid, terms.q, is_priced)
 
     def _judge_proof(self, proof: Proof, call: Call, price: Price, *, now_ms: int) -> Verdict:
         expected = self._expected(proof, call.resource, price, now_ms=now_ms)

@@ -198,6 +198,14 @@ class Charge(NamedTuple):
     holder: Holder | None = None
 
 
+class Charged(enum.Enum):
+    """What credits answer of a call that was charged. Where there was a proof, it was spent too."""
+
+    FIRST = enum.auto()
+    """The first that this caller was charged, as far as the store remembers."""
+    AGAIN = enum.auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Early:
     """A proof that paid for less overdraft than there is now. It stays good.
@@ -225,12 +233,13 @@ class Credits(Protocol):
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Spend, and charge the call, both or neither, in one transaction.
 
         Returns:
-            What `Ledger.spend` would. Where that is `Spend.WON`, and the charge's overdraft pays
-            for less than there is, `Early`: nothing was spent, and nothing charged.
+            What `Ledger.spend` would; but where that is `Spend.WON`, `Charged`. Or, where the
+            charge's overdraft pays for less than there is, `Early`: nothing was spent, and nothing
+            charged.
 
         Raises:
             InvalidInputError: as `Ledger.spend`.
@@ -245,11 +254,11 @@ class Credits(Protocol):
         """
         ...
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charge a call that presents nothing, if its caller owes nothing for it.
 
         Returns:
-            None when it was charged; else what it costs, and nothing was changed.
+            Whether it was its caller's first; or what it costs, and nothing was changed.
 
         Raises:
             StoreError: It cannot tell.
@@ -312,7 +321,8 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it.
+    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
@@ -323,6 +333,7 @@ class Store:
     limiter: Limiter
     revocations: Revocations
     climates: Climates
+    calibrations: Climates
     entries: Callable[[], int] | None = None
 
 

@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 from pypow.accounts import Account, Level, Principal, owing_ms, refund, vouched
 from pypow.errors import InvalidInputError, shown
-from pypow.pricing import UNIT, Constants, Offered, Quote, Wait, admit, quote, redeem
-from pypow_server.stores import Charge, Early
+from pypow.pricing import UNIT, Admission, Constants, Offered, Quote, Wait, admit, quote, redeem
+from pypow_server.stores import Charge, Charged, Early
 
 Keep: TypeAlias = Callable[[bytes, Account, Constants, int], None]
 """Has a store keep an account: at least as long as `forgotten_at_ms` says, which takes all but
@@ -30,28 +30,26 @@ class Accounts:
         self._find = find
         self._keep = keep
 
-    def redeem(self, charge: Charge, now_ms: int) -> Early | None:
+    def redeem(self, charge: Charge, now_ms: int) -> Charged | Early:
         """Charge a call that was paid for; or when that will be possible."""
         principal = self._principal(charge, now_ms)
         found = redeem(charge.overdraft, principal, charge.weight, charge.tariff, now_ms)
         if isinstance(found, Wait):
             return Early(found.retry_after_ms)
-        self._write(charge, principal, found.principal)
-        return None
+        return self._write(charge, principal, found)
 
     def quote(self, charge: Charge, now_ms: int) -> Offered:
         """What a call costs."""
         return quote(self._principal(charge, now_ms), charge.weight, charge.tariff, now_ms)
 
-    def take_free(self, charge: Charge, now_ms: int) -> Offered | None:
-        """Charge a call to a caller who owes nothing for it (None); else what it costs."""
+    def take_free(self, charge: Charge, now_ms: int) -> Charged | Offered:
+        """Charge a call to a caller who owes nothing for it; else what it costs."""
         principal = self._principal(charge, now_ms)
         found = quote(principal, charge.weight, charge.tariff, now_ms)
         if not (isinstance(found, Quote) and found.is_base):
             return found
-        after = admit(principal, charge.weight, charge.tariff, now_ms).principal
-        self._write(charge, principal, after)
-        return None
+        admission = admit(principal, charge.weight, charge.tariff, now_ms)
+        return self._write(charge, principal, admission)
 
     def give_back(self, charge: Charge) -> None:
         """Undo a charge. Accounts that were forgotten meanwhile have nothing to get back."""
@@ -85,13 +83,14 @@ class Accounts:
         )
         return Principal(leaf, networks, holder.identified)
 
-    def _write(self, charge: Charge, before: Principal, after: Principal) -> None:
-        keep, constants = self._keep, charge.tariff.constants
+    def _write(self, charge: Charge, before: Principal, admission: Admission) -> Charged:
+        keep, constants, after = self._keep, charge.tariff.constants, admission.principal
         leaf, *around = charge.keys
         keep(leaf, after.leaf, constants, first_credit(charge))
         for key, was, level in zip(around, before.networks, after.networks, strict=True):
             if level is not was:  # it was charged
                 keep(key, level.account, constants, constants.burst_new)
+        return Charged.FIRST if admission.newcomer else Charged.AGAIN
 
 
 def first_credit(charge: Charge) -> int:

@@ -10,6 +10,7 @@ from pypow_server.stores import (
     SKEW_MS,
     Allowance,
     Charge,
+    Charged,
     Early,
     Limiter,
     Quota,
@@ -35,6 +36,8 @@ from pypow_server.stores.operations import (
 )
 
 HEARTBEAT_S: Final = 1.0
+CLIMATE: Final = "climate"
+CALIBRATION: Final = "calibration"
 
 
 class Records(Connection[LedgerOperation, LedgerOutcome], Protocol):
@@ -108,7 +111,7 @@ class BatchedLedger:
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Uses `key` once and charges for it; see `Credits.redeem`."""
         return await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit, charge))
 
@@ -122,14 +125,14 @@ class BatchedLedger:
         assert isinstance(found, Quote | Beyond)
         return found
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`.
 
         Raises:
             StoreError: It cannot tell.
         """
         found = await self._batches.submit(Ask(charge, now_ms, take=True))
-        assert found is None or isinstance(found, Quote | Beyond)
+        assert isinstance(found, Charged | Quote | Beyond)
         return found
 
     async def give_back(self, key: bytes, charge: Charge) -> None:
@@ -166,23 +169,23 @@ class BatchedLedger:
         assert isinstance(found, frozenset)
         return found
 
-    async def look(self) -> tuple[bytes, int]:
-        """The record of the climate, and the time; see `Climates.look`.
+    async def look(self, record: str = CLIMATE) -> tuple[bytes, int]:
+        """The record of this name, and the time; see `Climates.look`.
 
         Raises:
             StoreError: It cannot be read.
         """
-        found = await self._batches.submit(Look())
+        found = await self._batches.submit(Look(record))
         assert isinstance(found, tuple)
         return found
 
-    async def replace(self, before: bytes, after: bytes) -> bool:
+    async def replace(self, before: bytes, after: bytes, record: str = CLIMATE) -> bool:
         """Records ``after`` in the place of ``before``; see `Climates.replace`.
 
         Raises:
             StoreError: It is unknown which is recorded.
         """
-        replaced = await self._batches.submit(Replace(before, after))
+        replaced = await self._batches.submit(Replace(record, before, after))
         assert isinstance(replaced, bool)
         return replaced
 
@@ -209,7 +212,7 @@ class BatchedLedger:
         """The same, while no event loop runs."""
         self._batches.close()
 
-    async def _claim(self, claim: Claim) -> Spend | Early:
+    async def _claim(self, claim: Claim) -> Charged | Spend | Early:
         check_spend(
             claim.key, expires_at_ms=claim.expires_at_ms, now_ms=claim.now_ms, limit=claim.limit
         )
@@ -217,12 +220,36 @@ class BatchedLedger:
             outcome = await self._batches.submit(claim)
         except StoreError:
             return Spend.UNKNOWN
-        assert isinstance(outcome, Spend | Early)
+        assert isinstance(outcome, Charged | Spend | Early)
         return outcome
 
     def _opened_again(self) -> Records:
         self._records = self._reopen(self._records.high_water_ms)
         return self._records
+
+
+class BatchedCalibrations:
+    """`Climates` of another name: how far prices are moved, which a ledger keeps as well."""
+
+    def __init__(self, ledger: BatchedLedger) -> None:
+        """Keep it with the ledger's records."""
+        self._ledger = ledger
+
+    async def look(self) -> tuple[bytes, int]:
+        """What is recorded, and the time; see `Climates.look`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        return await self._ledger.look(CALIBRATION)
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+
+        Raises:
+            StoreError: It is unknown which is recorded.
+        """
+        return await self._ledger.replace(before, after, CALIBRATION)
 
 
 class BatchedLimiter:
@@ -268,7 +295,8 @@ def store_of(
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, ledger, open_limiter(), ledger, ledger, entries)
+        calibrations = BatchedCalibrations(ledger)
+        return Store(ledger, ledger, open_limiter(), ledger, ledger, calibrations, entries)
     except BaseException:
         ledger.close()
         raise

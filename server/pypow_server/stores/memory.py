@@ -18,6 +18,7 @@ from pypow_server.stores import (
     SKEW_MS,
     Allowance,
     Charge,
+    Charged,
     Early,
     Quota,
     Spend,
@@ -97,24 +98,23 @@ class MemoryLedger:
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """Uses `key` once and charges for it; see `Credits.redeem`."""
         spent = await self.spend(
             key, epoch=epoch, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
         )
         if spent is not Spend.WON:
             return spent
-        early = self._accounts.redeem(charge, now_ms)
-        if early is None:
-            return spent
-        self._unuse(key)
-        return early
+        found = self._accounts.redeem(charge, now_ms)
+        if isinstance(found, Early):
+            self._unuse(key)
+        return found
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`."""
         return self._accounts.quote(charge, now_ms)
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`."""
         return self._accounts.take_free(charge, now_ms)
 
@@ -265,5 +265,11 @@ def open_store(rest: str) -> Store:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
     return Store(
-        ledger, ledger, MemoryLimiter(), MemoryRevocations(), MemoryClimates(), ledger.__len__
+        ledger,
+        ledger,
+        MemoryLimiter(),
+        MemoryRevocations(),
+        MemoryClimates(),
+        MemoryClimates(),
+        ledger.__len__,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pypow.pricing import Beyond, Quote
-from pypow_server.stores import Charge, Early, Quota, Spend
+from pypow_server.stores import Charge, Charged, Early, Quota, Spend
 
 
 class Claim(NamedTuple):
@@ -62,13 +62,16 @@ class ListRevoked:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Asks for the record of the climate, as `Climates.look` describes it."""
+    """Asks for the record of this name, as `Climates.look` describes it."""
+
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """A record of the climate in the place of another, as `Climates.replace` describes it."""
+    """A record in the place of another of its name, as `Climates.replace` describes it."""
 
+    record: str
     before: bytes
     after: bytes
 
@@ -86,7 +89,7 @@ class Take:
 LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
 
 LedgerOutcome: TypeAlias = (
-    Spend | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
+    Spend | Charged | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
 )
 """How a `Claim` went, what an `Ask`, a `ListRevoked` or a `Look` found, whether a `Replace` did;
-None where there is nothing to tell, as of a call that was free and taken."""
+None where there is nothing to tell."""

@@ -37,6 +37,8 @@ LOST: Final = 2
 STALE: Final = 3
 UNKNOWN: Final = 4
 EARLY: Final = 5
+CHARGED: Final = 6
+CHARGED_FIRST: Final = 7
 
 # KEYS: spends, expiries. ARGV: a new seed, should one be needed; the ledger's clock as the gate
 # last saw it; the latest time of the spends, 0 for none.
@@ -89,12 +91,13 @@ while at <= #asked do
   fields[#fields + 1] = ':' .. key
   at, first = at + figures, first + accounts
 end
-local function wait(claim)
-  if claim.accounts == 0 then return nil end
+local function pay(claim)
+  if claim.accounts == 0 then return nil, {WON} end
   local keys, figures = {{}}, {{}}
   for n = 1, claim.accounts do keys[n] = KEYS[claim.first + n - 1] end
   for figure in string.gmatch(claim.figures, '%-?%d+') do figures[#figures + 1] = figure end
-  return call_of(keys, figures).wait()
+  local call = call_of(keys, figures)
+  return call.wait(), call.newcomer and {CHARGED_FIRST} or {CHARGED}
 end
 local dropped = tonumber(high) - {SKEW_MS}
 local recorded = redis.call('HMGET', KEYS[1], unpack(fields))
@@ -105,11 +108,11 @@ for n, claim in ipairs(claims) do
   elseif tonumber(claim.expiry) <= dropped then answers[n] = {UNKNOWN}
   elseif before >= claim.limit then answers[n] = {LOST}
   else
-    local early = wait(claim)
+    local early, won = pay(claim)
     if early then
       answers[n], waits[#waits + 1] = {EARLY}, early
     else
-      answers[n], uses[claim.key] = {WON}, before + 1
+      answers[n], uses[claim.key] = won, before + 1
       used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
       ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
     end
@@ -162,14 +165,14 @@ REVOKED: Final = """#!lua flags=no-writes
 return redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')
 """
 
-# KEYS: climate. Answers what is recorded, and the server's time.
+# KEYS: a record. Answers what is recorded, and the server's time.
 LOOK: Final = """#!lua flags=no-writes
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 return {redis.call('GET', KEYS[1]) or '', string.format('%.0f', now)}
 """
 
-# KEYS: climate. ARGV: what must be recorded, and what shall be.
+# KEYS: a record. ARGV: what must be recorded, and what shall be.
 REPLACE: Final = """#!lua
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])

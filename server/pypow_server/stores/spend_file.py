@@ -55,10 +55,11 @@ _REVOCATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
     " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
 )
-_CLIMATE: Final = "CREATE TABLE IF NOT EXISTS climate (record BLOB NOT NULL)"
-_LOOK: Final = "SELECT record FROM climate"
-_DROP_CLIMATE: Final = "DELETE FROM climate"
-_NOTE_CLIMATE: Final = "INSERT INTO climate VALUES (?)"
+_RECORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID"
+)
+_LOOK: Final = "SELECT record FROM records WHERE name = ?"
+_REPLACE: Final = "INSERT INTO records VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = ?2"
 _REVOKE: Final = (
     "INSERT INTO revocations VALUES (?1, ?2) ON CONFLICT (identity) DO UPDATE"
     " SET expires_at_ms = max(expires_at_ms, ?2)"
@@ -104,7 +105,7 @@ class SpendFile:
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
-                for statement in (_REVOCATIONS, _CLIMATE, *account_rows.SCHEMA):
+                for statement in (_REVOCATIONS, _RECORDS, *account_rows.SCHEMA):
                     self._db.execute(statement)
         except BaseException:
             self.close()
@@ -218,19 +219,18 @@ class SpendFile:
             case ListRevoked(now_ms):
                 rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
                 return frozenset(identity for (identity,) in rows)
-            case Look():
-                return self._look(), self._clock()
-            case Replace(before, after):
-                if self._look() != before:
+            case Look(record):
+                return self._look(record), self._clock()
+            case Replace(record, before, after):
+                if self._look(record) != before:
                     return False
-                self._db.execute(_DROP_CLIMATE)
-                self._db.execute(_NOTE_CLIMATE, (after,))
+                self._db.execute(_REPLACE, (record, after))
                 return True
             case _:
                 assert_never(operation)
 
-    def _look(self) -> bytes:
-        (record,) = self._db.execute(_LOOK).fetchone() or (b"",)
+    def _look(self, name: str) -> bytes:
+        (record,) = self._db.execute(_LOOK, (name,)).fetchone() or (b"",)
         return bytes(record)
 
     def _sweep(self, claims: int, *, expired_at_ms: int) -> None:

@@ -4,7 +4,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pypow_server.stores import SKEW_MS, Early, Spend
+from pypow_server.stores import SKEW_MS, Charged, Early, Spend
 from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.operations import Claim, Release
 
@@ -53,7 +53,7 @@ class Uses:
         self._epoch = epoch
         self._dropped_ms = high_water_ms - SKEW_MS
 
-    def claim(self, claim: Claim) -> Spend | Early:
+    def claim(self, claim: Claim) -> Charged | Spend | Early:
         """Decides over one spend, after those before it."""
         if claim.epoch is not None and claim.epoch != self._epoch:
             return Spend.STALE
@@ -62,12 +62,14 @@ class Uses:
         uses, expires_at_ms = self._known.get(claim.key, _UNUSED)
         if uses >= claim.limit:
             return Spend.LOST
+        won: Charged | Spend = Spend.WON
         if claim.charge is not None:
-            early = self._accounts.redeem(claim.charge, claim.now_ms)
-            if early is not None:
-                return early
+            found = self._accounts.redeem(claim.charge, claim.now_ms)
+            if isinstance(found, Early):
+                return found
+            won = found
         self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
-        return Spend.WON
+        return won
 
     def release(self, release: Release) -> None:
         """Gives one use back, if there is one, and what it was charged."""

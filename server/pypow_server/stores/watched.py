@@ -8,7 +8,7 @@ from typing import Final
 
 from pypow.pricing import Offered
 
-from . import Charge, Credits, Early, Ledger, Spend
+from . import Charge, Charged, Credits, Early, Ledger, Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,10 @@ class WatchedCredits(_Telling):
         now_ms: int,
         limit: int = 1,
         charge: Charge,
-    ) -> Spend | Early:
+    ) -> Charged | Spend | Early:
         """The inner credits'."""
         started_ns, answer = time.time_ns(), None
-        found: Spend | Early = Spend.UNKNOWN
+        found: Charged | Spend | Early = Spend.UNKNOWN
         try:
             found = await self._inner.redeem(
                 key,
@@ -131,7 +131,8 @@ class WatchedCredits(_Telling):
                 limit=limit,
                 charge=charge,
             )
-            answer = found if isinstance(found, Spend) else None
+            won = Spend.WON if isinstance(found, Charged) else found
+            answer = won if isinstance(won, Spend) else None
             return found
         finally:
             self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
@@ -145,7 +146,7 @@ class WatchedCredits(_Telling):
             self._tell("quote", started_ns, failed=True)
             raise
 
-    async def take_free(self, charge: Charge, *, now_ms: int) -> Offered | None:
+    async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """The inner credits'; only its failures are told."""
         started_ns = time.time_ns()
         try:
