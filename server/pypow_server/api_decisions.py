@@ -21,7 +21,7 @@ from .holders import Bearer, Holders
 from .policy import UNPRICED, Policy, Unpriced
 from .problems import Problem
 from .scope import ASGIApp, Message, Receive, Scope, Send
-from .stores import Holder
+from .stores.holder import Holder
 
 _ASKED: Final = "pypow.asked"
 _LOG: Final = logging.getLogger("pypow_server.api")

@@ -11,7 +11,8 @@ from . import problems
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .stores import Charged, Credits, Early, Holder
+from .stores import Charged, Credits, Early
+from .stores.holder import Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 

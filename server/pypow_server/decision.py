@@ -10,7 +10,7 @@ from typing import Final
 from pypow.pricing import Quote
 
 from .meter import networks_of
-from .stores import Holder
+from .stores.holder import Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -59,6 +59,8 @@ class Decision:
         quote: what the call cost this caller, where that follows use and was not free; None of
             all else. Work may be asked for in coarser steps than it was reckoned in.
         retry_after_s: what a refused caller was told to wait; None for nothing.
+        lane: where the call waited for its turn, ``known`` or ``new``; None where it had not to.
+        waited_ms: how long; `seconds` are without it.
         holder: of the standing token that counted; None where there was none.
     """
 
@@ -80,6 +82,8 @@ class Decision:
     solve_ms: int | None = None
     quote: Quote | None = None
     retry_after_s: int | None = None
+    lane: str | None = None
+    waited_ms: int = 0
     holder: Holder | None = None
 
     @property

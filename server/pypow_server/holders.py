@@ -19,7 +19,7 @@ from .call import STANDING_COOKIE, Form, Presented
 from .fresh import fresh_id
 from .reply import Header
 from .standing import MINUTE_MS, StandingToken
-from .stores import Holder
+from .stores.holder import Holder
 
 COUNTS_FROM_MS: Final = Constants().known_age_ms
 """How old a token must be to count: who only collects them gets nothing by it."""

@@ -14,7 +14,8 @@ from pypow.errors import InvalidInputError
 from pypow.networks import Network, networks
 from pypow.tariff import CALM, MAX_WEIGHT, Climate, Constants, Tariff
 
-from .stores import Charge, Holder, Quota
+from .stores import Charge, Quota
+from .stores.holder import Holder
 
 MAX_BITS: Final = 40.0
 """Nothing harder is offered."""

@@ -17,7 +17,8 @@ from pypow_server.holders import COUNTS_FROM_MS, Event, Holders
 from pypow_server.meter import STANDING_MS, Pricing
 from pypow_server.policy import PassTerms, Policy, Price
 from pypow_server.standing import StandingToken, decode, is_ours, issue, near, renew
-from pypow_server.stores import Holder, Quota
+from pypow_server.stores import Quota
+from pypow_server.stores.holder import Holder
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, http_scope
 from support.challenges import KEYRING, NOW_MS

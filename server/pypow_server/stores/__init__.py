@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from pypow.errors import InvalidInputError
 from pypow.pricing import Offered, Tariff
 from pypow_server.fixable import FixableError
+from pypow_server.stores.holder import Holder
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -156,27 +157,6 @@ class Limiter(Protocol):
         ...
 
 
-class Holder(NamedTuple):
-    """Who holds the standing token that came with a call, as far as accounts are concerned.
-
-    What the token says of its holder's past counts where the store remembers less of it.
-
-    Attributes:
-        account: names the holder's account.
-        identified: whether it may come to stand for itself; not where the token was brought from
-            elsewhere than it was issued to.
-        minutes: distinct minutes in which its holder was served, at least 1.
-        last_minute: the last of them, counted from 1970.
-        first_ms: when the token was issued, Unix ms.
-    """
-
-    account: bytes
-    identified: bool
-    minutes: int
-    last_minute: int
-    first_ms: int
-
-
 class Charge(NamedTuple):
     """Whom a call is charged to, and how much; a tuple, because each call with a price makes one.
 
@@ -217,6 +197,21 @@ class Early:
     retry_after_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How a caller stands among those who wait.
+
+    Attributes:
+        known: whether it is no newcomer.
+        score: `pypow.pricing.score` of its own account; the lowest goes first.
+        missing: how much credit its call lacks most, in micro-credits.
+    """
+
+    known: bool
+    score: int
+    missing: int
+
+
 class Credits(Protocol):
     """A ledger that charges as well: it keeps the accounts that `pypow.pricing` reckons with.
 
@@ -248,6 +243,14 @@ class Credits(Protocol):
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What such a call costs now. Changes nothing.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How whoever would be charged stands among those who wait. Changes nothing.
 
         Raises:
             StoreError: It cannot tell.
