@@ -38,6 +38,7 @@ from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+from .turns import Turns
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
@@ -84,7 +85,8 @@ class App:
 
     Attributes:
         gate: what callers go through, but for the API.
-        readiness: to be told when the gate is to stop.
+        readiness: whether new callers should come.
+        turns: of the upstream.
         telemetry: to be told when log files were moved away.
     """
 
@@ -111,6 +113,8 @@ class App:
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
+        self.turns = Turns(gates=lambda: self._conditions.gates)
+        self._conditions.fill = self.turns.mean_fill
         self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
         self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
@@ -190,6 +194,7 @@ class App:
     def _follow(self) -> None:
         pricing = self._rules.settings.rows.pricing
         self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        self.turns.serve(pricing.capacity)
         if pricing.replicas > 1:
             _LOG.warning(
                 "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
@@ -205,6 +210,7 @@ class App:
             policy=policy,
             credit=self._store.credits,
             conditions=self._conditions,
+            turns=self.turns,
             limiter=self._store.limiter,
             recorders=self._recorders(self._rules.settings),
         )
@@ -238,7 +244,7 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
-            recorders=self.telemetry.recorders,
+            recorders=self._recorders(settings),
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)
@@ -251,6 +257,11 @@ class App:
         self._revoked.start()
         self._conditions.start()
         self._calibrating.start()
+
+    def drain(self) -> None:
+        """The gate is to stop: who waits for a turn is sent to another one."""
+        self.readiness.drain()
+        self.turns.close()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""

@@ -14,6 +14,7 @@ from pypow_server.stores import (
     Early,
     Limiter,
     Quota,
+    Rank,
     Spend,
     Store,
     StoreError,
@@ -24,6 +25,7 @@ from pypow_server.stores.batches import Batches, Connection
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -123,6 +125,16 @@ class BatchedLedger:
         """
         found = await self._batches.submit(Ask(charge, now_ms, take=False))
         assert isinstance(found, Quote | Beyond)
+        return found
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How a caller stands; see `Credits.rank`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(FindRank(charge, now_ms))
+        assert isinstance(found, Rank)
         return found
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:

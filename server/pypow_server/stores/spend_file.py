@@ -22,6 +22,7 @@ from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -122,10 +123,10 @@ class SpendFile:
         """
         with self._file.explaining():
             self._file.require_unreplaced()
-            asks = [each for each in operations if isinstance(each, Ask) and not each.take]
-            if 0 < len(asks) == len(operations) and self._clock() - self._beat_at_ms < _BEAT_MS:
-                _, accounts = self._accounts_of(asks)  # refusals alone: nothing to write
-                return [accounts.quote(ask.charge, ask.now_ms) for ask in asks]
+            if self._clock() - self._beat_at_ms < _BEAT_MS and _only_read(operations):
+                _, accounts = self._accounts_of(operations)
+                uses = Uses({}, accounts, epoch=self.epoch, high_water_ms=self.high_water_ms)
+                return [self._perform(each, uses, accounts) for each in operations]
             with self._file.transaction():
                 claims = [each for each in operations if isinstance(each, Claim)]
                 epoch, high_water_ms = self._beat(max((c.now_ms for c in claims), default=0))
@@ -195,7 +196,9 @@ class SpendFile:
         return version, epoch, heartbeat_ms, high_water_ms
 
     def _accounts_of(self, operations: Sequence[LedgerOperation]) -> tuple[AccountRows, Accounts]:
-        charges = [each.charge for each in operations if isinstance(each, Claim | Release | Ask)]
+        charges = [
+            each.charge for each in operations if isinstance(each, Claim | Release | Ask | FindRank)
+        ]
         keys = {key for charge in charges if charge is not None for key in charge.keys}
         rows = AccountRows(self._db, list(keys))
         return rows, Accounts(rows.find, rows.keep)
@@ -210,6 +213,8 @@ class SpendFile:
             case Ask(charge, now_ms, take):
                 ask = accounts.take_free if take else accounts.quote
                 return ask(charge, now_ms)
+            case FindRank(charge, now_ms):
+                return accounts.rank(charge, now_ms)
             case Probe():
                 return None
             case Revoke(identity, expires_at_ms, now_ms):
@@ -239,3 +244,11 @@ class SpendFile:
             return
         self._rows.sweep(max(self._unswept, _SWEPT_AT_ONCE), expired_at_ms=expired_at_ms)
         self._unswept = 0
+
+
+def _only_read(operations: Sequence[LedgerOperation]) -> bool:
+    """Whether these are refusals alone, or callers about to wait: nothing to write."""
+    return bool(operations) and all(
+        isinstance(each, FindRank) or (isinstance(each, Ask) and not each.take)
+        for each in operations
+    )
