@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,12 +35,10 @@ from pypow.laboratory.outcome import outcome
 from pypow.laboratory.run import Diary
 from pypow.laboratory.world import World
 from sockets_callers import Attackers, Honest, Machine
-from sockets_plays import FLOODS, Flood, Play
+from sockets_plays import FLOODS, HISTORY_MIN, WORLD, Flood, Play
 from sockets_stage import Upstream, remember, stage
 
-WORLD = World(seconds=150, capacity=40, callers=480, calls_per_min=1)
-HISTORY_MIN = 240
-NICENESS = 10
+NICENESS = 5
 BEGINS_IN_S = 2.0
 """The attackers' process has to start."""
 
@@ -59,23 +57,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=WORLD.seconds, help="of each run")
     parser.add_argument("--order", choices=("both", "none", "admission"), default="both")
     parser.add_argument("--save", action="store_true", help="keep the runs, and render the page")
+    parser.add_argument("--render", action="store_true", help="play nothing; render the page")
     given = parser.parse_args()
     if unknown := set(given.floods.split(",")) - set(FLOODS):
         parser.error(f"expected floods out of {', '.join(FLOODS)}; got {', '.join(unknown)}")
-    world = World(seconds=given.seconds, capacity=WORLD.capacity, callers=WORLD.callers,
-                  calls_per_min=WORLD.calls_per_min)  # fmt: skip
+    world = replace(WORLD, seconds=given.seconds)
     orders = {"both": (False, True), "none": (False,), "admission": (True,)}[given.order]
-    for name in given.floods.split(","):
+    for name in () if given.render else given.floods.split(","):
         for ordered in orders:
             with tempfile.TemporaryDirectory() as folder:
                 play = played(FLOODS[name], world, Path(folder), ordered=ordered)
-            print(sockets_page.line(play), dict(play.told), flush=True)
+            print(sockets_page.line(play, world.seconds), flush=True)
+            print(play.told, play.attackers_told, flush=True)
             if given.save:
-                kept = sockets_plays.with_play(
-                    sockets_plays.load(), play, this_machine(), world.seconds
-                )
-                sockets_plays.save(kept)
-                sockets_page.PAGE.write_text(sockets_page.page(kept), encoding="utf-8")
+                sockets_plays.keep(play, this_machine(), world.seconds)
+    kept = sockets_plays.load()
+    if kept is not None and (given.save or given.render):
+        sockets_page.PAGE.write_text(sockets_page.page(kept), encoding="utf-8")
 
 
 def played(
@@ -106,7 +104,8 @@ def played(
         document.commit(),
         outcome(world, [diary]),
         upstream.served / world.seconds,
-        honest.told + attackers.told,
+        dict(sorted(honest.told.items())),
+        dict(sorted(attackers.told.items())),
         gate_cpu=max(cpus[:-1]),
         redis_cpu=cpus[-1],
     )

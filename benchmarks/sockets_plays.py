@@ -10,6 +10,14 @@ from typing import Any
 
 from pypow.cli.machine import Machine
 from pypow.laboratory.outcome import Group, Outcome
+from pypow.laboratory.world import World
+from pypow_server.stores import Quota
+
+WORLD = World(seconds=180, capacity=20, callers=240, calls_per_min=1)
+BITS = 18.0
+QUOTA = Quota(60, 60_000)
+HISTORY_MIN = 240
+"""For so long known callers have called once a minute when a run begins."""
 
 KEPT = Path(__file__).parent / "results" / "sockets.json"
 FAST = 100e6
@@ -71,8 +79,9 @@ class Play:
         date: when it was played, ISO 8601 in UTC.
         commit: of what was played.
         outcome: what came of it.
-        upstream_per_s: calls that the upstream served, each second of the attack.
-        told: all answers to anybody, by status and problem.
+        upstream_per_s: calls that the upstream served, each second of the run.
+        told: answers to honest callers, by status and problem.
+        attackers_told: answers to the attacker.
         gate_cpu: processors' time that the busier gate used.
         redis_cpu: likewise of Redis.
     """
@@ -84,8 +93,14 @@ class Play:
     outcome: Outcome
     upstream_per_s: float
     told: Mapping[str, int]
+    attackers_told: Mapping[str, int]
     gate_cpu: float
     redis_cpu: float
+
+    def proofs_per_s(self, seconds: float) -> float:
+        """With how many proofs the attacker came, each second of the attack."""
+        without = self.attackers_told.get("402 work-required", 0)
+        return (sum(self.attackers_told.values()) - without) / (seconds * 0.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +109,7 @@ class Plays:
 
     Attributes:
         machine: on which it was played.
-        seconds: how long each run was; the attack has the middle three fifths.
+        seconds: how long each run was; the attack has the middle three fifths of it.
         plays: in the order of `FLOODS`, without the order of admission first.
     """
 
@@ -131,3 +146,8 @@ def with_play(kept: Plays | None, play: Play, machine: Machine, seconds: float) 
 
 def save(kept: Plays, path: Path = KEPT) -> None:
     path.write_text(json.dumps(dataclasses.asdict(kept), indent=1) + "\n", encoding="utf-8")
+
+
+def keep(play: Play, machine: Machine, seconds: float, path: Path = KEPT) -> None:
+    """Keep a play beside those that are kept."""
+    save(with_play(load(path), play, machine, seconds), path)

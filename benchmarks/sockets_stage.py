@@ -20,13 +20,11 @@ from gate import Worker
 from pypow import difficulty
 from pypow_server.meter import Pricing
 from pypow_server.policy import Price
-from pypow_server.stores import Quota
 from pypow_server.stores.redis_store import open_store
+from sockets_plays import BITS, QUOTA
 from support.gate_process import gate_process
 from support.redis_server import RedisServer, running
 
-BITS = 18.0
-QUOTA = Quota(60, 60_000)
 GATES = 2
 
 _SERVED = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

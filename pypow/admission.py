@@ -195,6 +195,13 @@ class Queue:
         """How full it is, in 1/1024."""
         return len(self) * _WHOLE // self._places
 
+    @property
+    def late_at_ms(self) -> int | None:
+        """When somebody will have waited too long; None when nobody waits."""
+        for call in self._by_ticket.values():
+            return call.since_ms + self._sojourn_ms + 1
+        return None
+
     def join(self, call: Waiting) -> Waiting | None:
         """Let a call wait.
 
@@ -214,7 +221,17 @@ class Queue:
         self._restore(party)
         if len(self) <= self._places:
             return None
-        return self._drop(self._lanes[self._overfull()].last().calls[-1])
+        return self._drop(self._worst())
+
+    def resize(self, places: int) -> list[Waiting]:
+        """Have another number of places from now on; who is left without one is sent away.
+
+        Raises:
+            InvalidInputError: no such number of places.
+        """
+        require_within("places", places, 1, 1 << 20)
+        self._places = places
+        return [self._drop(self._worst()) for _ in range(len(self) - places)]
 
     def leave(self, ticket: Hashable) -> Waiting | None:
         """Forget a call whose caller went away; None when it does not wait."""
@@ -272,17 +289,21 @@ class Queue:
             Lane.NEW: self._shares.new,
         }[lane]
 
-    def _overfull(self) -> Lane:
-        """The last lane that has more than its share of the places; one has."""
-        return max(
+    def _worst(self) -> Waiting:
+        """Of the last lane that has more than its share of the places: one has, of too many."""
+        overfull = max(
             lane
             for lane in Lane
             if self._lanes[lane].calls * _WHOLE > self._share(lane) * self._places
         )
+        return self._lanes[overfull].last().calls[-1]
 
     def _drop(self, call: Waiting) -> Waiting:
         party = self._withdraw((call.lane, call.principal))
-        party.calls.remove(call)
+        if party.calls[-1] is call:  # as who is sent away always is
+            party.calls.pop()
+        else:
+            party.calls.remove(call)
         del self._by_ticket[call.ticket]
         if party.calls:
             self._restore(party)

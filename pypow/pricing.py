@@ -57,8 +57,10 @@ __all__ = [
     "has_standing",
     "is_known",
     "may_redeem",
+    "missing_credit",
     "networks",
     "offered",
+    "presented",
     "quote",
     "redeem",
     "score",
@@ -172,7 +174,7 @@ def quote(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Off
     Raises:
         InvalidInputError: no such weight, or one so heavy that nobody could ever pay for it.
     """
-    missing, level = _missing(principal, weight, tariff, now_ms)
+    missing, level = missing_credit(principal, weight, tariff, now_ms)
     known = is_known(principal.leaf, tariff.constants, now_ms)
     return offered(missing, level, weight, tariff, known=known)
 
@@ -225,8 +227,19 @@ def may_redeem(
     """
     require_within("overdraft", overdraft, 0, 0xFF)
     require_within("weight", weight, 1, MAX_WEIGHT)
+    missing, _ = missing_credit(principal, weight, tariff, now_ms)
+    return presented(missing, overdraft, tariff)
+
+
+def presented(missing: int, overdraft: int, tariff: Tariff) -> Presented:
+    """Whether a proof may be spent, by what was found of its principal, here or in a store.
+
+    Args:
+        missing: how much credit the call lacks most, in micro-credits.
+        overdraft: what was paid for besides, in 1/8 bit.
+        tariff: as `may_redeem`.
+    """
     constants = tariff.constants
-    missing, _ = _missing(principal, weight, tariff, now_ms)
     allowed_q = overdraft * OVERDRAFT_STEP_Q + constants.slack_q
     if _bits_of(missing, constants) <= allowed_q:
         return Redeemable()
@@ -277,7 +290,9 @@ def admit(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> Adm
     return Admission(Principal(after, charged, principal.identified), leaf.minutes == 0)
 
 
-def _missing(principal: Principal, weight: int, tariff: Tariff, now_ms: int) -> tuple[int, int]:
+def missing_credit(
+    principal: Principal, weight: int, tariff: Tariff, now_ms: int
+) -> tuple[int, int]:
     """How much credit a call lacks most, and at which level.
 
     A network pays a part of the cost but must have all of it, as its last caller must: so no

@@ -156,6 +156,11 @@ class Calibration:
         require_within("fewest", self.fewest, 1, 1 << 32)
 
 
+def slow_tenth(samples: Sequence[Sample]) -> int:
+    """Hashes a second, as 1024 * log2, that nine of ten of the samples reach or pass."""
+    return sorted(sample.rate_q for sample in samples)[len(samples) // 10]
+
+
 def calibrate_base(base_q: int, samples: Sequence[Sample], calibration: Calibration) -> int:
     """The base price for the next day.
 
@@ -170,8 +175,8 @@ def calibrate_base(base_q: int, samples: Sequence[Sample], calibration: Calibrat
     """
     wanted = base_q
     if len(samples) >= calibration.fewest:
-        tenth = sorted(sample.rate_q for sample in samples)[len(samples) // 10]
-        wanted = tenth + powers.log2_q(calibration.target_ms) - powers.log2_q(1000) - _TAIL_Q
+        target_q = powers.log2_q(calibration.target_ms) - powers.log2_q(1000)
+        wanted = slow_tenth(samples) + target_q - _TAIL_Q
     moved = max(base_q - calibration.slew_q, min(base_q + calibration.slew_q, wanted))
     lowest = max(MIN_Q, calibration.anchor_q - calibration.range_q)
     return max(lowest, min(calibration.anchor_q + calibration.range_q, MAX_Q, moved))

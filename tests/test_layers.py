@@ -82,7 +82,8 @@ LAWS = [
     Law(
         "time enters challenges as a value; only a solve looks at a clock",
         binds=ENGINE,
-        spares=r"pypow/(engine|search)\.py",
+        # Moments are read and written as texts there, and none is asked for.
+        spares=r"pypow/(engine|search|moments)\.py",
         forbids=r"time|datetime",
         breach=("pypow/challenge.py", "from time import time"),
     ),
@@ -116,7 +117,7 @@ LAWS = [
     ),
     Law(
         "numbers and octets know nothing of kernels",
-        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise|bech32|secp256k1|bolt11)\.py",
+        binds=r"pypow/(difficulty|strict_json|errors|durations|profiles|solve_times|calibrate|attackers|advise|bech32|secp256k1|bolt11|base64_\w+|canonical_json|moments|auth_params|l402_wire|payment_\w+|accept_payment)\.py",
         forbids=r"pypow\.(_bridge|engine|puzzle|challenge|wire)",
         breach=("pypow/difficulty.py", "from .puzzle import AtMost"),
     ),

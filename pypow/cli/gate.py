@@ -238,7 +238,7 @@ def _serve(given: Mapping[str, str | None], *, as_json: bool) -> None:
         listeners.run(
             (public_socket, gated),
             (admin_socket, gated.admin),
-            draining=gated.readiness.drain,
+            draining=gated.drain,
             drain_s=settings.drain_s,
             hangup=hangup,
             limits=settings.limits,

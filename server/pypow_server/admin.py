@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
-from .policy import hostname, is_ip
+from .host_name import hostname, is_ip
 from .scope import ASGIApp, Receive, Scope, Send
 from .stores import Ledger, StoreError
 from .telemetry import Telemetry

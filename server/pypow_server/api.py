@@ -182,7 +182,7 @@ def create_api(
         epoch, now_ms = await _epoch(ledger), clock()
         issued = rail.challenge(
             resource,
-            price,
+            policy.any_call if resource is None else price,
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,

@@ -17,8 +17,11 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .calibrating import Calibrating
+from .calibration_figures import CalibrationFigures
 from .climate_figures import ClimateFigures
 from .conditions import Conditions, rules_of
+from .decision import Recorder
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
@@ -29,13 +32,18 @@ from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
 from .revoked import RevokedPasses
+from .samples import Samples
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+from .turns import Turns
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
+_SAMPLES_PURPOSE: Final = b"pypow 1 samples"
+"""What the key is derived for, by HKDF, under which samples have their names."""
+
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
 
 
@@ -77,7 +85,8 @@ class App:
 
     Attributes:
         gate: what callers go through, but for the API.
-        readiness: to be told when the gate is to stop.
+        readiness: whether new callers should come.
+        turns: of the upstream.
         telemetry: to be told when log files were moved away.
     """
 
@@ -104,11 +113,17 @@ class App:
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
         self._conditions = Conditions(store.climates)
-        self._rules = self._rules_of(settings, keys)
+        self.turns = Turns(gates=lambda: self._conditions.gates)
+        self._conditions.fill = self.turns.mean_fill
+        self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
+        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
+        self._calibrating.follow(settings.calibration)
+        self._rules = self._rules_of(settings, self._rail(settings, keys))
         self._follow()
         self.telemetry.metrics.show(
             ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
         )
+        self.telemetry.metrics.show(CalibrationFigures(self._calibrating))
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
@@ -127,7 +142,10 @@ class App:
             api=self._rules.api,
             readiness=self.readiness,
             telemetry=self.telemetry,
-            configuration=lambda: configuration.shown(self._rules.settings),
+            configuration=lambda: {
+                **configuration.shown(self._rules.settings),
+                "calibration": self._calibrating.shown(),
+            },
             names=lambda: self._rules.settings.admin_names,
         )
 
@@ -148,16 +166,35 @@ class App:
         Raises:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
-        rules = self._rules_of(settings, keyfile.load(settings.key_file))
-        self.gate.decide_by(policy=rules.policy, rails=(rules.rail,))
-        self._unseen.decide_by(policy=without_bodies(rules.policy), rails=(rules.rail,))
-        self._rules = rules
+        rail = self._rail(settings, keyfile.load(settings.key_file))
+        rules = self._rules_of(settings, rail)
+        self._calibrating.follow(settings.calibration)
+        self._decide_by(rules)
         self._follow()
         self.telemetry.metrics.reloaded()
+
+    def _moved(self) -> None:
+        """Serve requests that begin from now on at the prices to which calibration has moved."""
+        self._decide_by(self._rules_of(self._rules.settings, self._rules.rail))
+
+    def _decide_by(self, rules: _Rules) -> None:
+        recorders = self._recorders(rules.settings)
+        for gate, policy in (
+            (self.gate, rules.policy),
+            (self._unseen, without_bodies(rules.policy)),
+        ):
+            gate.decide_by(policy=policy, rails=(rules.rail,), recorders=recorders)
+        self._rules = rules
+
+    def _recorders(self, settings: Settings) -> Sequence[Recorder]:
+        """Who is told of decisions; samples only where something comes of them."""
+        told = self.telemetry.recorders
+        return told if settings.calibration is None else (*told, self._samples.record)
 
     def _follow(self) -> None:
         pricing = self._rules.settings.rows.pricing
         self._conditions.follow(rules_of(pricing, self._rules.policy.default.q))
+        self.turns.serve(pricing.capacity)
         if pricing.replicas > 1:
             _LOG.warning(
                 "pricing.replicas is %d: this gate gives out one part in so many of each caller's "
@@ -173,8 +210,9 @@ class App:
             policy=policy,
             credit=self._store.credits,
             conditions=self._conditions,
+            turns=self.turns,
             limiter=self._store.limiter,
-            recorders=self.telemetry.recorders,
+            recorders=self._recorders(self._rules.settings),
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
@@ -188,14 +226,16 @@ class App:
             failure=_fronts_problem,
         )
 
-    def _rules_of(self, settings: Settings, keys: Keyring) -> _Rules:
-        rail = WorkRail(
+    def _rail(self, settings: Settings, keys: Keyring) -> WorkRail:
+        return WorkRail(
             keys,
             public_host=urlsplit(settings.url).netloc,
             lifetime_s=settings.lifetime_s,
             denial=self._revoked.denial,
         )
-        policy = settings.policy
+
+    def _rules_of(self, settings: Settings, rail: WorkRail) -> _Rules:
+        policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
         api = create_api(
             rail=rail,
@@ -204,7 +244,7 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
-            recorders=self.telemetry.recorders,
+            recorders=self._recorders(settings),
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)
@@ -216,11 +256,18 @@ class App:
         """Begin what goes on beside requests; in the event loop that serves them."""
         self._revoked.start()
         self._conditions.start()
+        self._calibrating.start()
+
+    def drain(self) -> None:
+        """The gate is to stop: who waits for a turn is sent to another one."""
+        self.readiness.drain()
+        self.turns.close()
 
     async def stop(self) -> None:
         """Close store and logs, once the guarded app has shut down."""
         await self._revoked.aclose()
         await self._conditions.aclose()
+        await self._calibrating.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()

@@ -5,11 +5,13 @@ One that brings nothing, or nothing that will do, hears what it costs its caller
 """
 
 import logging
-from typing import Final, assert_never
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final, TypeVar, assert_never
 
 from pypow.pricing import Beyond, Offered
 
-from . import charging, problems
+from . import charging, problems, waiting
 from .call import Call
 from .conditions import Conditions
 from .hearing import Hearing
@@ -19,9 +21,12 @@ from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charge, Charged, Credits, Ledger
+from .turns import Turns
 
 _NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
+
+_Found = TypeVar("_Found")
 
 
 class Checkout:
@@ -32,21 +37,23 @@ class Checkout:
         credit: the ledger's; without them every price is the same whatever its callers use, and
             no priced call is free.
         conditions: the climate that calls are charged under, and who counts them.
+        turns: of the upstream.
     """
 
-    def __init__(self, ledger: Ledger, credit: Credits | None, conditions: Conditions) -> None:
+    def __init__(
+        self, ledger: Ledger, credit: Credits | None, conditions: Conditions, turns: Turns
+    ) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
         self.conditions = conditions
+        self.turns = turns
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = None
-            if judged.spend is not None:
-                problem = await self._spend(hearing, call, price, judged, judged.spend)
+            problem = await self._let_in(hearing, call, price, judged)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)
@@ -59,38 +66,108 @@ class Checkout:
             return problem
         if price.meter is not None and self.credit is not None:
             take_free = price.free is not None and not isinstance(judged, Admit)
-            found = await self._quote(
-                self.credit, price.meter, hearing, call, price, take_free=take_free
+            found = await (self._free if take_free else self._quote)(
+                self.credit, price.meter, hearing, call, price
             )
             if isinstance(found, Charged):
                 hearing.newcomer = found is Charged.FIRST
                 self._count(hearing, price)
                 return None
+            if isinstance(found, Problem):
+                return found
             if isinstance(found, Beyond):
                 hearing.quote = found.quote
                 return charging.overdrawn(found) if problem.status == 402 else problem
             hearing.quote = found
         return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
 
-    async def _spend(
-        self, hearing: Hearing, call: Call, price: Price, judged: Admit, claim: Claim
+    async def _let_in(
+        self, hearing: Hearing, call: Call, price: Price, judged: Admit
     ) -> Problem | None:
-        paid, now_ms = judged.paid, hearing.now_ms
-        if paid is not None and price.meter is not None and self.credit is not None:
-            meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
-            if meter is not None:
-                charge = meter.charge(
-                    call.client,
-                    calls=paid.calls,
-                    overdraft=paid.overdraft,
-                    climate=self.conditions.climate,
-                )
-                found = await redeem(self.credit, claim, charge, now_ms=now_ms)
-                if not isinstance(found, Charged):
-                    return found
-                hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
-                return None
-        return await settle(self.ledger, claim, now_ms=now_ms)
+        """Spend, when it is the call's turn."""
+        claim, charge = judged.spend, self._charge(hearing, call, price, judged)
+        if not self._has_turns(hearing):
+            return await self._spend(hearing, claim, charge)
+        own = charge
+        if own is None and price.meter is not None:
+            own = price.meter.charge(call.client, climate=self.conditions.climate)
+        problem = await waiting.turn(
+            self.turns,
+            self.credit,
+            hearing,
+            price,
+            own,
+            ticket=claim.key if claim is not None and claim.limit == 1 else None,
+            hindrance=lambda rank: None if charge is None else waiting.too_early(rank, charge),
+        )
+        if problem is not None:
+            return problem
+        return await self._using(price, self._spend(hearing, claim, charge))
+
+    def _has_turns(self, hearing: Hearing) -> bool:
+        return self.turns.capacity is not None and not hearing.is_observed
+
+    async def _using(self, price: Price, use: Awaitable[_Found]) -> _Found:
+        """Use a turn; one that comes to nothing is given back."""
+        admitted = False
+        try:
+            found = await use
+            admitted = found is None or isinstance(found, Charged)
+            return found
+        finally:
+            if not admitted:
+                self.turns.give_back(price.weight)
+
+    def _charge(self, hearing: Hearing, call: Call, price: Price, judged: Admit) -> Charge | None:
+        """What is charged with the spend; None for nothing."""
+        paid = judged.paid
+        if paid is None or price.meter is None or self.credit is None:
+            return None
+        meter = hearing.rulebook.meter(price, issued_at_ms=paid.issued_at_ms)
+        if meter is None:
+            return None
+        return meter.charge(
+            call.client,
+            calls=paid.calls,
+            overdraft=paid.overdraft,
+            climate=self.conditions.climate,
+        )
+
+    async def _spend(
+        self, hearing: Hearing, claim: Claim | None, charge: Charge | None
+    ) -> Problem | None:
+        if claim is None:
+            return None
+        if charge is None or self.credit is None:
+            return await settle(self.ledger, claim, now_ms=hearing.now_ms)
+        found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
+        if not isinstance(found, Charged):
+            return found
+        hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
+        return None
+
+    async def _free(
+        self, credit: Credits, meter: Meter, hearing: Hearing, call: Call, price: Price
+    ) -> Charged | Offered | Problem:
+        """As `_quote`, of a call that may be free; a problem when it would be, and has no turn."""
+        taking = partial(self._quote, credit, meter, hearing, call, price)
+        if not self._has_turns(hearing):
+            return await taking(take_free=True)
+        charge = meter.charge(call.client, climate=self.conditions.climate)
+        owes = problems.work_required(_NOTHING_CAME)
+        problem = await waiting.turn(
+            self.turns,
+            credit,
+            hearing,
+            price,
+            charge,
+            hindrance=lambda rank: owes if waiting.owes(rank, charge) else None,
+        )
+        if problem is owes:
+            return await taking()
+        if problem is not None:
+            return problem
+        return await self._using(price, taking(take_free=True))
 
     async def _quote(
         self,
@@ -100,7 +177,7 @@ class Checkout:
         call: Call,
         price: Price,
         *,
-        take_free: bool,
+        take_free: bool = False,
     ) -> Charged | Offered:
         """What the call costs its caller, or that it was free, and is charged."""
         try:

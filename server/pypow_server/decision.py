@@ -58,6 +58,8 @@ class Decision:
         quote: what the call cost this caller, where that follows use and was not free; None of
             all else. Work may be asked for in coarser steps than it was reckoned in.
         retry_after_s: what a refused caller was told to wait; None for nothing.
+        lane: where the call waited for its turn, ``known`` or ``new``; None where it had not to.
+        waited_ms: how long; `seconds` are without it.
     """
 
     id: str
@@ -78,6 +80,8 @@ class Decision:
     solve_ms: int | None = None
     quote: Quote | None = None
     retry_after_s: int | None = None
+    lane: str | None = None
+    waited_ms: int = 0
 
     @property
     def overdrawn(self) -> str | None:

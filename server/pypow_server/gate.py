@@ -31,6 +31,7 @@ from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
+from .turns import Turns
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -59,6 +60,7 @@ class Gate:
         policy: Policy,
         credit: Credits | None = None,
         conditions: Conditions | None = None,
+        turns: Turns | None = None,
         limiter: Limiter | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
@@ -75,6 +77,7 @@ class Gate:
             credit: the ledger's; without them every price is the same whatever its callers use,
                 and no priced call is free.
             conditions: how crowded it is; None where that counts for nothing.
+            turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
@@ -83,14 +86,18 @@ class Gate:
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails))
-        self._checkout = Checkout(ledger, credit, conditions or Conditions())
+        self._checkout = Checkout(ledger, credit, conditions or Conditions(), turns or Turns())
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
         self._messages = MessageReader(limit=body_limit, deadline_s=body_deadline_s)
 
-    def decide_by(self, *, policy: Policy, rails: Sequence[Rail]) -> None:
-        """Judge requests that begin from now on by these."""
+    def decide_by(
+        self, *, policy: Policy, rails: Sequence[Rail], recorders: Sequence[Recorder] | None = None
+    ) -> None:
+        """Judge requests that begin from now on by these, and tell these; None for who is told."""
+        if recorders is not None:
+            self._recorders = tuple(recorders)
         self._rulebook = self._rulebook.followed_by(policy, tuple(rails), now_ms=self._clock())
 
     @property
@@ -110,6 +117,7 @@ class Gate:
             ),
             credit=self._checkout.credit,
             conditions=self._checkout.conditions,
+            turns=self._checkout.turns,
             limiter=self._limiter,
             recorders=self._recorders,
             clock=self._clock,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pypow.admission import Lane
 from pypow.pricing import Quote
 from pypow.wire import MAX_LIFETIME_S
 
@@ -68,7 +69,7 @@ class Hearing:
         scope: as the server gave it.
         receive: what the app is to read, if it is reached.
         rulebook: what the request is judged by.
-        now_ms: Unix milliseconds.
+        now_ms: Unix milliseconds; later for a call that waited.
         call: None until the head is read.
         entry: what a `Decision` calls the price.
         price: None until there is one.
@@ -79,6 +80,8 @@ class Hearing:
         quote: what the call costs this caller, or would if it were sold now; None where that is
             what it costs everybody.
         charge: what was charged with the spend; None for nothing.
+        lane: where the call waited for its turn; None where it did not have to.
+        waited_ms: how long.
         newcomer: whether that, or what was free, was the first that its caller was charged.
     """
 
@@ -96,12 +99,19 @@ class Hearing:
     limiter_failed: bool = False
     quote: Quote | None = None
     charge: Charge | None = None
+    lane: Lane | None = None
+    waited_ms: int = 0
     newcomer: bool = False
 
     @property
     def is_observed(self) -> bool:
         """Whether the policy lets this request through, whatever is found."""
         return self.rulebook.policy.observe or (self.price is not None and self.price.observe)
+
+    @property
+    def client(self) -> str:
+        """The caller's network; a dash until the head is read."""
+        return "-" if self.call is None else self.call.client
 
     def scope_for_app(self) -> Scope:
         """The scope as the app gets it."""
@@ -132,12 +142,12 @@ class Hearing:
             id=identity,
             outcome=outcome,
             at_ms=self.now_ms,
-            seconds=seconds,
+            seconds=seconds - self.waited_ms / 1000,
             entry=self.entry,
             rail=None if admission is None else self.rail,
             problem=None if problem is None else problem.name,
             status=None if problem is None else problem.status,
-            client="-" if call is None else call.client,
+            client=self.client,
             principal=None if admission is None else admission.principal,
             method="-" if resource is None else resource.method,
             name="-" if resource is None else resource.name,
@@ -147,6 +157,8 @@ class Hearing:
             solve_ms=None if admission is None else admission.solve_ms,
             quote=self.quote,
             retry_after_s=None if problem is None else problem.retry_after_s,
+            lane=None if self.lane is None else self.lane.name.lower(),
+            waited_ms=self.waited_ms,
         )
 
 

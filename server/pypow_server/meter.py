@@ -56,6 +56,11 @@ class Pricing:
                 "used says whose turn it is"
             )
 
+    @property
+    def highest_q(self) -> int:
+        """The highest price that can rise with use."""
+        return self.max_q - _USUAL.max_entry_q
+
     def constants(self, quota: Quota, base_q: int) -> Constants:
         """What follows from a quota at a price.
 
@@ -67,8 +72,7 @@ class Pricing:
                 f"expected at most {MAX_CALLS} calls, and {MAX_CALLS_A_SECOND} in a second; got "
                 f"{quota.calls} in {quota.period_ms / 1000:g} s"
             )
-        highest_q = self.max_q - _USUAL.max_entry_q
-        if base_q > highest_q:
+        if base_q > (highest_q := self.highest_q):
             raise InvalidInputError(
                 f"expected at most {difficulty.bits(highest_q):g} bits where the price follows "
                 f"use: it may rise to {difficulty.bits(self.max_q):g}; got "

@@ -3,7 +3,6 @@
 
 import enum
 import functools
-import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pypow.errors import InvalidInputError
 from .access import Access
 from .call import Call
 from .client_address import NOBODY, TrustedProxies
+from .host_name import hostname, is_ip
 from .match import Match
 from .mcp_message import Kind, McpMessage
 from .meter import STATIC, Meter, Pricing, meter_of
@@ -175,6 +175,8 @@ class Policy:
         dearest: what an ambiguous path or URI costs, whatever it reaches: the highest price on the
             list, and none of what its row gives away. Its passes and free calls are for its own
             calls.
+        any_call: what a challenge asks that is for any call of the default price's weight: as
+            much as the hardest of them.
     """
 
     default: Price = DEFAULT_PRICE
@@ -187,6 +189,7 @@ class Policy:
     observe: bool = False
     trusted: TrustedProxies = NOBODY
     dearest: Price = field(init=False, compare=False)
+    any_call: Price = field(init=False, compare=False)
     _named: dict[str, Price] = field(init=False, repr=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _http_price: Callable[[str, bytes], tuple[Price | None, Price | None]] = field(
@@ -195,9 +198,16 @@ class Policy:
 
     def __post_init__(self) -> None:
         listed = (entry.price for entry in self.entries if entry.price is not FREE)
-        highest = max((self.default, *listed), key=lambda price: (price.q, price.weight))
-        dearest = Price(DEAREST, highest.q, highest.weight, pricing=highest.pricing)
+        prices = (self.default, *listed)
+        # Each the highest for itself: which price is the dearest may change with calibration,
+        # and what weighs most does not.
+        heaviest = max(price.weight for price in prices)
+        highest = max(prices, key=lambda price: (price.q, price.weight))
+        dearest = Price(DEAREST, highest.q, heaviest, pricing=highest.pricing)
         object.__setattr__(self, "dearest", dearest)
+        any_q = max(price.q for price in prices if price.weight <= self.default.weight)
+        any_call = Price(self.default.name, any_q, self.default.weight)
+        object.__setattr__(self, "any_call", any_call)
         paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
         object.__setattr__(self, "_mcp_paths", paths)
         remembering = functools.lru_cache(maxsize=1024)(self._find_http_price)
@@ -366,26 +376,3 @@ def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:
 
 def _folded(path: bytes) -> bytes:
     return path.lower().rstrip(b"/") or b"/"
-
-
-@functools.lru_cache(maxsize=1024)
-def hostname(host: bytes) -> str:
-    """The name in a Host header, without its port.
-
-    >>> hostname(b"Gate.example:8402"), hostname(b"[::1]:8402")
-    ('gate.example', '::1')
-    """
-    found = re.fullmatch(rb"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::[0-9]{1,5})?", host)
-    if found is None:
-        return ""
-    return (found[1] or found[2]).decode("latin-1").lower()
-
-
-@functools.lru_cache(maxsize=1024)
-def is_ip(name: str) -> bool:
-    """Whether the name of a host is an address; one in a URL stands without its brackets."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -200,9 +200,9 @@ def store_unavailable(detail: str) -> Problem:
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)
 
 
-def busy(detail: str) -> Problem:
-    """Too much is being read already; nothing was looked at."""
-    return Problem("busy", "The gate is busy", 503, detail, retry_after_s=1)
+def busy(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """Too much is being read, or waits for its turn, already; nothing was spent."""
+    return Problem("busy", "The gate is busy", 503, detail, retry_after_s=retry_after_s)
 
 
 def too_large(detail: str) -> Problem:

@@ -141,6 +141,13 @@ class _Reading:
         return self._read(("work", "max_p99"), setting_texts.p99_ms, said)
 
     @property
+    def calibrate_ms(self) -> int | None:
+        said = self.document.work.calibrate
+        if said is None:
+            return None
+        return self._read(("work", "calibrate"), setting_texts.calibrated_ms, said)
+
+    @property
     def pricing(self) -> Pricing:
         said = self.document.pricing
         ways: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -162,6 +169,7 @@ class _Reading:
 
     def settings(self) -> FileSettings:
         document = self.document
+        default_q = self._q(("default",), document.default)
         rows = Rows(
             prices=tuple(self._price(index, table) for index, table in enumerate(document.price)),
             allowed=tuple(self._access("allow", *row) for row in enumerate(document.allow)),
@@ -171,8 +179,10 @@ class _Reading:
             profile=self.profile,
             max_p99_ms=self.max_p99_ms,
             pricing=self.pricing,
+            calibrate_ms=self.calibrate_ms,
+            timed_q=default_q if document.default.work is not None else None,
         )
-        return FileSettings(self._texts(), rows, self._q(("default",), document.default))
+        return FileSettings(self._texts(), rows, default_q)
 
     def _texts(self) -> dict[str, tuple[str, str]]:
         found = {}
@@ -199,6 +209,7 @@ class _Reading:
             free,
             self._pass(place, table),
             observe=table.mode == "observe",
+            timed=table.work is not None,
         )
 
     def _q(self, place: Place, table: PricedTable) -> int | None:

@@ -5,6 +5,7 @@ The route's own gate is the same `Gate` that guards whole apps, around nothing: 
 the request through is the answer.
 """
 
+import asyncio
 import difflib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -173,8 +174,11 @@ class _Till:
     gate: Gate
     prices: Mapping[str, Price]
     _gates: dict[Price, Gate] = field(init=False)
+    _default: Price = field(init=False)
 
     def __post_init__(self) -> None:
+        # As it was said: what is weighed against it stays so when calibration moves it.
+        self._default = self.gate.policy.default
         self._gates = {price: self._around(price) for price in self.prices.values()}
 
     def price_of(self, required: _Requirement) -> Price:
@@ -189,7 +193,7 @@ class _Till:
             raise InvalidInputError(self._unknown(required.name))
         assert required.bits is not None
         name = f"{required.bits:g} bits"
-        price = weighed(name, required.bits, self.gate.policy.default)
+        price = weighed(name, required.bits, self._default)
         if self.prices.get(name, price) != price:
             raise InvalidInputError(
                 f"expected no price named {name!r}, which is what require(bits=...) calls its own"
@@ -224,7 +228,9 @@ class _Till:
 
 
 async def _nothing() -> Message:
-    raise AssertionError("no gate of a single route reads a body")
+    """The body is the route's: the gate of a route is told nothing, not that the caller left."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
 
 
 async def _answer(_request: Request, error: Exception) -> Response:

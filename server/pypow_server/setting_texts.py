@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pypow import difficulty
-from pypow.calibrate import require_p99
+from pypow.calibrate import MAX_P99_MS, require_p99
 from pypow.durations import DURATION, duration_ms
 from pypow.errors import InvalidInputError
 from pypow.pricing import UNIT
@@ -170,6 +170,19 @@ def number(text: str) -> float:
 def p99_ms(text: str) -> float:
     """Read how long all but one in a hundred solves may take, up to ten minutes."""
     return require_p99(duration_ms(text), force=True)
+
+
+def calibrated_ms(text: str) -> int | None:
+    """Read what 99 of 100 solves shall stay below, up to 5 s, or ``none``."""
+    if text == "none":
+        return None
+    milliseconds = duration_ms(text)
+    if milliseconds > MAX_P99_MS:
+        raise InvalidInputError(
+            f"expected a p99 of at most {MAX_P99_MS / 1000:g} s, got {milliseconds / 1000:g} s; "
+            f"give {MAX_P99_MS // 1000}s or less: callers wait no longer"
+        )
+    return milliseconds
 
 
 def whole(text: str) -> int:

@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 from pypow import difficulty
 from pypow.challenge import DEFAULT_LIFETIME_S
 from pypow.errors import InvalidInputError
+from pypow.steering import Calibration
 from pypow.wire import MAX_LIFETIME_S
 
 from . import logs, setting_texts
 from .address import Address
 from .client_address import TrustedProxies
 from .connection_limits import ConnectionLimits
-from .policy import Policy, is_ip
+from .host_name import is_ip
+from .policy import Policy
 from .policy_rows import NO_ROWS, Rows
 from .setting_sources import DEFAULT, Sources, default_state_dir, refuse_unknown
 from .stores import Quota
@@ -220,6 +222,7 @@ class Settings:
                 _labelled(name, said["check"], value)
         _labelled("bits", self.rows.require_quick, self.bits)
         self.rows.entries(self.rows.default(self.bits))  # each price says what it cannot be
+        _labelled("work.calibrate", self.rows.calibration, self.bits)
 
     @classmethod
     def from_env(
@@ -275,13 +278,21 @@ class Settings:
         return self.keys or self.state_dir / "keys.json"
 
     @property
+    def calibration(self) -> Calibration | None:
+        """How prices said as times follow the callers' speed; None where they do not."""
+        return self.rows.calibration(self.bits)
+
+    @property
     def policy(self) -> Policy:
-        """What the gate asks of whom."""
-        default = self.rows.default(self.bits)
+        """What the gate asks of whom, as it was said."""
+        return self.policy_moved(0)
+
+    def policy_moved(self, offset_q: int) -> Policy:
+        """The same with prices said as times moved by so many 1/1024 bits."""
         any_host = self.hosts is None or "*" in self.hosts
         return Policy(
-            default=default,
-            entries=self.rows.entries(default),
+            default=self.rows.default(self.bits, offset_q=offset_q),
+            entries=self.rows.entries(self.rows.default(self.bits), offset_q=offset_q),
             mcp_paths=self.mcp_paths,
             denied=self.rows.denied,
             allowed=self.rows.allowed,

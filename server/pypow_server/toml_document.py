@@ -82,6 +82,10 @@ class WorkTable(_Table):
     )
     max_p99: str | None = _said('What a hundredth of the profile\'s solves may take: "5s".')
     lifetime: str | None = _said('Time to solve and send, 1s to 10m: "120s".')
+    calibrate: str | None = _said(
+        'What 99 of 100 solves by the slow tenth of known callers shall stay below: "500ms"; '
+        'prices said as times follow. Or "none".'
+    )
 
 
 class PricedTable(_Table):

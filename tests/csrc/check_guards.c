@@ -11,6 +11,7 @@
 
 #include "fence.h"
 #include "kernel.h"
+#include "macaroon.h"
 #include "pypow.h"
 
 enum { LONGEST = 200, ALIGNMENTS = 64, PLACES = ALIGNMENTS + 1, ROOM = 1 << 15 };
@@ -218,6 +219,109 @@ static void check_challenge_batch(const char *kernel, size_t count, size_t at)
     expect(status == PYPOW_OK, "no batch of challenges", kernel, count);
 }
 
+/*
+ * A macaroon in hex whose only caveat has so many bytes, and its signature; or, with fewer digits,
+ * the beginning of one.
+ */
+static size_t write_macaroon(uint8_t *text, const struct pypow_mac_key *key, size_t caveat_len)
+{
+    static const char hex[] = "0123456789abcdef", condition[] = "pypow_tool=";
+    enum { HEAD = 76, LONG = 128 };
+    uint8_t octets[HEAD + LONGEST + 50] = {2, 1, 4, 'l', 's', 'a', 't', 2, IDENTIFIER_BYTES};
+    struct pypow_macaroon macaroon;
+    struct pypow_chain chain;
+    uint8_t block[BLOCK_BYTES], *at = octets + HEAD;
+    *at++ = 2;
+    *at++ = (uint8_t)(caveat_len < LONG ? caveat_len : caveat_len % LONG + LONG);
+    if (caveat_len >= LONG)
+        *at++ = (uint8_t)(caveat_len / LONG);
+    memset(at, 'x', caveat_len);
+    memcpy(at, condition, caveat_len < sizeof condition ? caveat_len : sizeof condition - 1);
+    at += caveat_len;
+    memcpy(at, "\0\0\6\40", 4);
+    at += 4 + SIGNATURE_BYTES;
+    for (int pass = 0; pass < 2; pass++) { /* the first to have what is signed read */
+        for (uint8_t *octet = octets; octet < at; octet++)
+            memcpy(text + 2 * (octet - octets), (char[]){hex[*octet >> 4], hex[*octet & 15]}, 2);
+        const struct pypow_text written = {text, 2 * (size_t)(at - octets)};
+        expect(pypow_macaroon_read(&macaroon, &written) == PYPOW_MACAROON_STANDS,
+               "no macaroon is written", "any", caveat_len);
+        pypow_chain_begin(&chain, &key->hmac, &macaroon);
+        do {
+            pypow_chain_block(block, &chain);
+            pypow_kernel_compress()(chain.state, block, 1);
+        } while (pypow_chain_advance(&chain));
+        for (int i = 0; i < STATE_WORDS; i++)
+            store_be32(at - SIGNATURE_BYTES + 4 * i, chain.digest[i]);
+    }
+    return 2 * (size_t)(at - octets);
+}
+
+/* What a call asks for, each part as long as it may be; the tool is the caveat's. */
+static struct pypow_macaroon_expected *given_expected(size_t tool_len, size_t at)
+{
+    const struct pypow_macaroon_expected expected = {
+        .service = {given(PREFIX, "pypow", 5, at), 5},
+        .tool = {memset(place(SUFFIX, tool_len, at), 'x', tool_len), tool_len},
+        .audience = {octets(SCOPE, tool_len, at), tool_len},
+    };
+    return given(STATE, &expected, sizeof expected, aligned(at, 8));
+}
+
+static void check_macaroon(size_t len, size_t at)
+{
+    enum { CONDITION = 11 }; /* "pypow_tool=" */
+    uint8_t text[1024];
+    struct pypow_mac_key *key = place(KEYS, sizeof *key, aligned(at, 4));
+    pypow_mac_key_init(key, 0, NULL, 0);
+    const size_t text_len = write_macaroon(text, key, len);
+    const struct pypow_macaroon_expected *expected =
+        given_expected(len > CONDITION ? len - CONDITION : 0, at);
+    struct pypow_macaroon_terms *terms = place(OCTETS, sizeof *terms, aligned(at, 8));
+    int status = pypow_macaroon_check(
+        terms, key, 1, 0, expected, (char *)given(TEXT, text, text_len, at), text_len,
+        (char *)octets(NONCES, len % 70, at), len % 70);
+    expect(status == (len > CONDITION    ? PYPOW_MACAROON_MISSING_CAVEAT
+                      : len == CONDITION ? PYPOW_MACAROON_BAD_CAVEAT
+                                         : PYPOW_MACAROON_UNKNOWN_CAVEAT),
+           "a macaroon", "any", len);
+    status = pypow_macaroon_check(terms, key, 1, 0, expected, (char *)given(TEXT, text, len, at),
+                                  len, (char *)octets(NONCES, 64, at), 64);
+    expect(status == PYPOW_MACAROON_MALFORMED, "the beginning of a macaroon", "any", len);
+    memset(text, 'A', len);
+    memcpy(text, "AgE", len < 3 ? len : 3);
+    status = pypow_macaroon_check(terms, key, 1, 0, expected, (char *)given(TEXT, text, len, at),
+                                  len, (char *)octets(NONCES, 64, at), 64);
+    expect(status == PYPOW_MACAROON_MALFORMED, "base64 of no macaroon", "any", len);
+}
+
+static void check_macaroon_batch(const char *kernel, size_t len, size_t at)
+{
+    enum { MOST = 40 };
+    uint8_t text[1024];
+    struct pypow_mac_key *key = place(KEYS, sizeof *key, aligned(at, 4));
+    pypow_mac_key_init(key, 0, NULL, 0);
+    const size_t text_len = write_macaroon(text, key, len), count = len % (MOST + 1);
+    int64_t offsets[MOST + 1];
+    uint8_t *texts = place(ROWS, count * text_len, at);
+    for (size_t i = 0; i <= count; i++)
+        offsets[i] = (int64_t)(i * text_len);
+    for (size_t i = 0; i < count; i++)
+        memcpy(texts + i * text_len, text, text_len);
+    const struct pypow_column macaroons = {
+        .data = texts,
+        .data_len = count * text_len,
+        .offsets = given(OFFSETS, offsets, (count + 1) * sizeof *offsets, aligned(at, 8))};
+    const struct pypow_column preimages = {
+        .data = octets(NONCES, count * 9, at), .stride = 9, .width = 9};
+    uint8_t *reasons = place(DIGESTS, count, at);
+    const int status = pypow_macaroon_check_batch(reasons, key, 1, 0, given_expected(0, at),
+                                                  &macaroons, &preimages, count, kernel);
+    expect(status == PYPOW_OK, "no batch of macaroons", kernel, len);
+    for (size_t i = 0; i < count; i++)
+        expect(reasons[i] > PYPOW_MACAROON_BAD_MAC, "a macaroon of a batch", kernel, len);
+}
+
 /* What kernels do for the engine, with buffers as small as they may be. */
 static void check_kernel(const struct pypow_kernel *kernel, size_t at)
 {
@@ -272,6 +376,7 @@ static void check_with(const struct pypow_kernel *kernel)
                 check_search(kernel->name, hash, len, at);
             check_batch(kernel->name, len, at);
             check_challenge_batch(kernel->name, len % 70, at);
+            check_macaroon_batch(kernel->name, len, at);
         }
     }
 }
@@ -290,6 +395,7 @@ int main(void)
             check_verify(len % HASHES, len, at);
             check_encode(len, at);
             check_challenge(len, at);
+            check_macaroon(len, at);
         }
     return failed;
 }

@@ -45,6 +45,16 @@ def test_no_buffer_is_left_by_optimised_code(tmp_path: Path) -> None:
             "prefix + lane->block * BLOCK_BYTES",
             "prefix + (lane->block + 1) * BLOCK_BYTES",
         ),
+        (
+            "macaroon.c",
+            "< octets_len; i++) {\n        const int",
+            "<= octets_len; i++) {\n        const int",
+        ),
+        (
+            "macaroon.c",
+            "for (size_t i = 0; i < len; i++) {\n        const uint8_t c",
+            "for (size_t i = 0; i <= len; i++) {\n        const uint8_t c",
+        ),
         ("verify.c", "memcpy(message.nonce, nonces, ", "memcpy(message.nonce, nonces, 1 + "),
     ],
 )

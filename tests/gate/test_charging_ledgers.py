@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pypow.pricing import Offered
-from pypow_server.stores import Charge, Charged, Early, Spend
+from pypow_server.stores import Charge, Charged, Early, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support import credit_contract as contract
@@ -123,9 +123,28 @@ class ChargesForAsking(MemoryLedger):
         return found
 
 
+class ChargesForLooking(MemoryLedger):
+    """Charges who only wants to know where it stands."""
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        found = self._accounts.rank(charge, now_ms)
+        self._accounts.redeem(charge, now_ms)
+        return found
+
+
+class RanksEverybodyAlike(MemoryLedger):
+    """Takes everybody for somebody whom it does not know."""
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        return Rank(known=False, score=0, missing=0)
+
+
 @pytest.mark.parametrize(
     ("twin", "check"),
     [
+        (ChargesForLooking, contract.looking_where_a_caller_stands_changes_nothing),
+        (RanksEverybodyAlike, contract.looking_where_a_caller_stands_changes_nothing),
+        (RanksEverybodyAlike, contract.it_answers_as_the_rules_do),
         (SpendsWithoutCharging, contract.what_is_won_is_charged_once),
         (SpendsWithoutCharging, contract.of_many_at_once_only_so_many_are_in_time),
         (ChargesWithoutSpending, contract.what_is_not_won_is_not_charged),

@@ -117,13 +117,15 @@ class Accounts:
             weight, tariff, self._now_ms,
             shares=self._shares, identified=self._identified, unseen=unseen,
         )  # fmt: skip
-        missing, level, surcharge, known = self._ask(self._keys, given)
+        missing, level, surcharge, known, *use = self._ask(self._keys, given)
         light = replace(tariff.constants, max_q=60 * 1024)  # any weight is sold
         offered = quote(principal, weight, Tariff(light, tariff.climate), self._now_ms)
         found = offered.quote if isinstance(offered, Beyond) else offered
         assert (level, surcharge) == (found.level, found.overdraft_q)
         assert -(-missing * 1000 // tariff.rate) == found.free_in_ms
-        assert bool(known) == is_known(principal.leaf, self._constants, self._now_ms)
+        leaf = principal.leaf
+        assert bool(known) == is_known(leaf, self._constants, self._now_ms)
+        assert use == [leaf.served, leaf.minutes, leaf.at_ms]
 
         answer = self._charge(self._keys, [*given, *paid(overdraft, tariff)])
         expected = may_redeem(overdraft, principal, weight, tariff, self._now_ms)

@@ -24,6 +24,7 @@ from pypow_server.rails import Absent, Admit, Claim, Offer, Verdict
 from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.turns import Turns
 from support.asgi_client import Answer, call, http_scope
 from support.gated import EASY, Bench, Headers, document, offers, solution, solved
 from support.ledger_twins import AsksThenMarks
@@ -98,7 +99,7 @@ class GateThatForgetsToSpend(Gate):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._checkout = CheckoutThatForgetsToSpend(
-            kwargs["ledger"], kwargs["credit"], Conditions()
+            kwargs["ledger"], kwargs["credit"], Conditions(), Turns()
         )
 
 

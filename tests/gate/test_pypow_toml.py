@@ -76,7 +76,9 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
         for table in tables
         for key in schema()["$defs"][f"{table.title()}Table"]["properties"]
     }
-    assert keys == SAID.keys() | {"gate.listen", "gate.admin", "work.profile", "work.max_p99"}
+    assert keys == SAID.keys() | {
+        "gate.listen", "gate.admin", "work.profile", "work.max_p99", "work.calibrate",
+    }  # fmt: skip
     assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny", "pricing"}
 
 

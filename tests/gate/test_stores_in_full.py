@@ -121,7 +121,12 @@ def test_a_limiter_that_takes_a_spend_takes_one_call_if_none_are_named(tmp_path:
     asyncio.run(story(sqlite.open_store(f"{tmp_path}/ledger.db")))
     ledger = MemoryLedger()
     watched = WatchedLedger(ledger, [])
-    others = (MemoryLimiter(), memory.MemoryRevocations(), memory.MemoryClimates())
+    others = (
+        MemoryLimiter(),
+        memory.MemoryRevocations(),
+        memory.MemoryClimates(),
+        memory.MemoryClimates(),
+    )
     asyncio.run(story(Store(watched, ledger, *others)))
 
 

@@ -21,10 +21,13 @@ from pypow.pricing import (
     Tariff,
     Wait,
     admit,
+    is_known,
+    missing_credit,
     quote,
     redeem,
+    score,
 )
-from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Spend
+from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Rank, Spend
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
 from support.pricing_laws import any_climate, any_constants
 
@@ -140,6 +143,24 @@ async def asking_changes_nothing(open_ledger: OpenCredits) -> None:
     assert set(refused) == {Quote(4 * 1024, 0, 256, 0, 0, 1000)}
 
 
+async def looking_where_a_caller_stands_changes_nothing(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    looks = [await asyncio.gather(*(ledger.rank(CHARGE, now_ms=NOW_MS) for _ in range(50)))]
+    for _ in range(4):
+        await ledger.take_free(CHARGE, now_ms=NOW_MS)
+    looks.append(await asyncio.gather(*(ledger.rank(CHARGE, now_ms=NOW_MS) for _ in range(50))))
+    later_ms = NOW_MS + 60_000
+    known = await ledger.rank(CHARGE, now_ms=later_ms)
+    owed = await free_in_ms(ledger)
+    await ledger.aclose()
+    first, second = (set(found) for found in looks)
+    assert first == {Rank(known=False, score=0, missing=0)}
+    # Four calls served, less two for the doubling of the minutes; and the fifth has no credit.
+    assert second == {Rank(known=False, score=4 * 1024 - 2 * 1024, missing=UNIT)}
+    assert (known.known, known.missing) == (True, 0)
+    assert owed == 1000
+
+
 async def what_is_free_is_taken_as_it_grows_back(open_ledger: OpenCredits) -> None:
     ledger = open_ledger()
     for _ in range(4):
@@ -227,6 +248,7 @@ async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
         charge = Charge(tuple(keys), shares, weight, tariff, draw.choice((0, draw.randint(0, 255))))
         before = principal_of(charge, kept, now_ms)
         after: Principal | None = None
+        assert await ledger.rank(charge, now_ms=now_ms) == ranked(before, charge, now_ms)
         match draw.randrange(4):
             case 0:
                 assert await ledger.quote(charge, now_ms=now_ms) == expected(before, charge, now_ms)
@@ -276,6 +298,14 @@ def expected(principal: Principal, charge: Charge, now_ms: int) -> Offered:
     return quote(principal, charge.weight, charge.tariff, now_ms)
 
 
+def ranked(principal: Principal, charge: Charge, now_ms: int) -> Rank:
+    """How a principal stands, by the rules."""
+    constants = charge.tariff.constants
+    missing, _ = missing_credit(principal, charge.weight, charge.tariff, now_ms)
+    known = is_known(principal.leaf, constants, now_ms)
+    return Rank(known, score(principal.leaf, constants, now_ms), missing)
+
+
 def charged(admission: Admission) -> Charged:
     """What credits answer of an admission."""
     return Charged.FIRST if admission.newcomer else Charged.AGAIN
@@ -301,6 +331,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     of_many_at_once_only_so_many_are_in_time,
     a_proof_that_came_early_is_good_later,
     asking_changes_nothing,
+    looking_where_a_caller_stands_changes_nothing,
     what_is_free_is_taken_as_it_grows_back,
     whoever_was_never_charged_is_told_apart,
     a_newcomer_pays_what_newcomers_pay_in_a_crowd,

@@ -34,3 +34,8 @@ ADMITTED = replace(
 def refused(**changes: Any) -> Decision:
     """`REFUSED`, but for these attributes."""
     return replace(REFUSED, **changes)
+
+
+def solved(solve_ms: int, **changes: Any) -> Decision:
+    """`ADMITTED`, for a proof of 20 bits that came so long after its challenge was issued."""
+    return replace(ADMITTED, **{"q": 20 * 1024, "solve_ms": solve_ms, **changes})

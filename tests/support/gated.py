@@ -17,7 +17,7 @@ from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
-from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Spend
+from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
@@ -63,6 +63,7 @@ class CountingLedger:
     spends: int = 0
     releases: int = 0
     quotes: int = 0
+    ranks: int = 0
     answer: Spend | Exception | None = None
 
     async def epoch(self) -> int:
@@ -116,6 +117,10 @@ class CountingLedger:
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         self.quotes += 1
         return await self._credits.quote(charge, now_ms=now_ms)
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        self.ranks += 1
+        return await self._credits.rank(charge, now_ms=now_ms)
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         self.quotes += 1

@@ -30,6 +30,7 @@ from pypow_server.mcp_message import (
 )
 from pypow_server.policy import Entry, Policy
 from pypow_server.reply import Header, Reply
+from pypow_server.request_body import replay
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 
 from . import Failure, live
@@ -143,18 +144,18 @@ class ForwardAuth:
             "query_string": question.query,
             "headers": list(question.headers),
         }
-        reply = await self._ask(asked, self._named_call(question))
+        reply = await self._ask(asked, self._named_call(question), receive)
         if reply.status // 100 == 2 and not _admits(reply):
             detail = "the proxy answers this itself; see docs/deploy"
             return await _collect(self._failure(403, detail), asked, receive)
         return reply
 
-    async def _ask(self, asked: Scope, body: bytes | None) -> Reply:
+    async def _ask(self, asked: Scope, body: bytes | None, receive: Receive) -> Reply:
         if body is None or self._named is None:
-            return await _collect(self._unseen, asked, _receive(b""))
+            return await _collect(self._unseen, asked, replay(b"", receive))
         # An answer fit for an MCP client would be a 200, which lets the request pass.
         asked["headers"].append((b"x-pow-accept", b"1"))
-        return _unwrapped(await _collect(self._named, asked, _receive(body)))
+        return _unwrapped(await _collect(self._named, asked, replay(body, receive)))
 
     def _named_call(self, question: Question) -> bytes | None:
         """The MCP message that the headers name; None where they name none for sure."""
@@ -187,13 +188,6 @@ def _only(headers: Sequence[Header], wanted: bytes) -> str | None:
     """The one value of a header; None where there is none, or more than one."""
     values = [value for name, value in headers if name == wanted]
     return values[0].decode("latin-1") if len(values) == 1 else None
-
-
-def _receive(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
 
 
 async def _collect(app: ASGIApp, scope: Scope, receive: Receive) -> Reply:

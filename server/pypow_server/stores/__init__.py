@@ -193,6 +193,21 @@ class Early:
     retry_after_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """How a caller stands among those who wait.
+
+    Attributes:
+        known: whether it is no newcomer.
+        score: `pypow.pricing.score` of its own account; the lowest goes first.
+        missing: how much credit its call lacks most, in micro-credits.
+    """
+
+    known: bool
+    score: int
+    missing: int
+
+
 class Credits(Protocol):
     """A ledger that charges as well: it keeps the accounts that `pypow.pricing` reckons with.
 
@@ -224,6 +239,14 @@ class Credits(Protocol):
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What such a call costs now. Changes nothing.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        ...
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How whoever would be charged stands among those who wait. Changes nothing.
 
         Raises:
             StoreError: It cannot tell.
@@ -297,7 +320,8 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it.
+    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
@@ -308,6 +332,7 @@ class Store:
     limiter: Limiter
     revocations: Revocations
     climates: Climates
+    calibrations: Climates
     entries: Callable[[], int] | None = None
 
 

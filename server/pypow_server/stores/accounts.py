@@ -6,8 +6,21 @@ from typing import Final, TypeAlias
 
 from pypow.accounts import Account, Level, Principal, owing_ms, refund
 from pypow.errors import InvalidInputError, shown
-from pypow.pricing import UNIT, Admission, Constants, Offered, Quote, Wait, admit, quote, redeem
-from pypow_server.stores import Charge, Charged, Early
+from pypow.pricing import (
+    UNIT,
+    Admission,
+    Constants,
+    Offered,
+    Quote,
+    Wait,
+    admit,
+    is_known,
+    missing_credit,
+    quote,
+    redeem,
+    score,
+)
+from pypow_server.stores import Charge, Charged, Early, Rank
 
 Keep: TypeAlias = Callable[[bytes, Account, Constants], None]
 """Has a store keep an account; the constants say for how long (`forgotten_at_ms`)."""
@@ -40,6 +53,14 @@ class Accounts:
     def quote(self, charge: Charge, now_ms: int) -> Offered:
         """What a call costs."""
         return quote(self._principal(charge, now_ms), charge.weight, charge.tariff, now_ms)
+
+    def rank(self, charge: Charge, now_ms: int) -> Rank:
+        """How a caller stands among those who wait."""
+        principal, constants = self._principal(charge, now_ms), charge.tariff.constants
+        missing, _ = missing_credit(principal, charge.weight, charge.tariff, now_ms)
+        leaf = principal.leaf
+        known = is_known(leaf, constants, now_ms)
+        return Rank(known, score(leaf, constants, now_ms), missing)
 
     def take_free(self, charge: Charge, now_ms: int) -> Charged | Offered:
         """Charge a call to a caller who owes nothing for it; else what it costs."""

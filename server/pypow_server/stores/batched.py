@@ -14,6 +14,7 @@ from pypow_server.stores import (
     Early,
     Limiter,
     Quota,
+    Rank,
     Spend,
     Store,
     StoreError,
@@ -24,6 +25,7 @@ from pypow_server.stores.batches import Batches, Connection
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -36,6 +38,8 @@ from pypow_server.stores.operations import (
 )
 
 HEARTBEAT_S: Final = 1.0
+CLIMATE: Final = "climate"
+CALIBRATION: Final = "calibration"
 
 
 class Records(Connection[LedgerOperation, LedgerOutcome], Protocol):
@@ -123,6 +127,16 @@ class BatchedLedger:
         assert isinstance(found, Quote | Beyond)
         return found
 
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How a caller stands; see `Credits.rank`.
+
+        Raises:
+            StoreError: It cannot tell.
+        """
+        found = await self._batches.submit(FindRank(charge, now_ms))
+        assert isinstance(found, Rank)
+        return found
+
     async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`.
 
@@ -167,23 +181,23 @@ class BatchedLedger:
         assert isinstance(found, frozenset)
         return found
 
-    async def look(self) -> tuple[bytes, int]:
-        """The record of the climate, and the time; see `Climates.look`.
+    async def look(self, record: str = CLIMATE) -> tuple[bytes, int]:
+        """The record of this name, and the time; see `Climates.look`.
 
         Raises:
             StoreError: It cannot be read.
         """
-        found = await self._batches.submit(Look())
+        found = await self._batches.submit(Look(record))
         assert isinstance(found, tuple)
         return found
 
-    async def replace(self, before: bytes, after: bytes) -> bool:
+    async def replace(self, before: bytes, after: bytes, record: str = CLIMATE) -> bool:
         """Records ``after`` in the place of ``before``; see `Climates.replace`.
 
         Raises:
             StoreError: It is unknown which is recorded.
         """
-        replaced = await self._batches.submit(Replace(before, after))
+        replaced = await self._batches.submit(Replace(record, before, after))
         assert isinstance(replaced, bool)
         return replaced
 
@@ -224,6 +238,30 @@ class BatchedLedger:
     def _opened_again(self) -> Records:
         self._records = self._reopen(self._records.high_water_ms)
         return self._records
+
+
+class BatchedCalibrations:
+    """`Climates` of another name: how far prices are moved, which a ledger keeps as well."""
+
+    def __init__(self, ledger: BatchedLedger) -> None:
+        """Keep it with the ledger's records."""
+        self._ledger = ledger
+
+    async def look(self) -> tuple[bytes, int]:
+        """What is recorded, and the time; see `Climates.look`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        return await self._ledger.look(CALIBRATION)
+
+    async def replace(self, before: bytes, after: bytes) -> bool:
+        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+
+        Raises:
+            StoreError: It is unknown which is recorded.
+        """
+        return await self._ledger.replace(before, after, CALIBRATION)
 
 
 class BatchedLimiter:
@@ -269,7 +307,8 @@ def store_of(
         StoreError: the limiter cannot be opened.
     """
     try:
-        return Store(ledger, ledger, open_limiter(), ledger, ledger, entries)
+        calibrations = BatchedCalibrations(ledger)
+        return Store(ledger, ledger, open_limiter(), ledger, ledger, calibrations, entries)
     except BaseException:
         ledger.close()
         raise

@@ -128,7 +128,7 @@ local function wait()
   return -div(-(missing - div(math.max(0, allowed) * credit_per_bit, 1024)) * 1000, rate)
 end
 return {{missing = missing, level = level, overdraft = overdraft, known = known,
-  newcomer = leaf[4] == 0, wait = wait}}
+  newcomer = leaf[4] == 0, wait = wait, served = leaf[3], minutes = leaf[4], at = leaf[7]}}
 end
 """
 """Defines ``call_of``: a call, by the keys of its accounts and the figures that `terms` makes."""
@@ -136,9 +136,11 @@ end
 ASK: Final = f"""#!lua flags=no-writes
 {RULES}
 local call = call_of(KEYS, ARGV)
-return {{call.missing, call.level, call.overdraft, call.known and 1 or 0}}
+return {{call.missing, call.level, call.overdraft, call.known and 1 or 0,
+  call.served, call.minutes, call.at}}
 """
-"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known.
+"""Answers what credit a call lacks, at which level, the surcharge, and whether the leaf is known;
+then what the leaf was served, in how many minutes, and when these figures held.
 
 KEYS: the accounts, the leaf first, then the networks around it. ARGV: `terms`.
 """

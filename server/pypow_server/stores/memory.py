@@ -21,6 +21,7 @@ from pypow_server.stores import (
     Charged,
     Early,
     Quota,
+    Rank,
     Spend,
     Store,
     StoreError,
@@ -113,6 +114,10 @@ class MemoryLedger:
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`."""
         return self._accounts.quote(charge, now_ms)
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """How a caller stands; see `Credits.rank`."""
+        return self._accounts.rank(charge, now_ms)
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:
         """Charges a call that is free; see `Credits.take_free`."""
@@ -265,5 +270,11 @@ def open_store(rest: str) -> Store:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
     return Store(
-        ledger, ledger, MemoryLimiter(), MemoryRevocations(), MemoryClimates(), ledger.__len__
+        ledger,
+        ledger,
+        MemoryLimiter(),
+        MemoryRevocations(),
+        MemoryClimates(),
+        MemoryClimates(),
+        ledger.__len__,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pypow.pricing import Beyond, Quote
-from pypow_server.stores import Charge, Charged, Early, Quota, Spend
+from pypow_server.stores import Charge, Charged, Early, Quota, Rank, Spend
 
 
 class Claim(NamedTuple):
@@ -40,6 +40,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class FindRank:
+    """Asks how a caller stands, as `Credits.rank` describes it."""
+
+    charge: Charge
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Asks only that the store takes a write."""
 
@@ -62,13 +70,16 @@ class ListRevoked:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Asks for the record of the climate, as `Climates.look` describes it."""
+    """Asks for the record of this name, as `Climates.look` describes it."""
+
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """A record of the climate in the place of another, as `Climates.replace` describes it."""
+    """A record in the place of another of its name, as `Climates.replace` describes it."""
 
+    record: str
     before: bytes
     after: bytes
 
@@ -83,10 +94,21 @@ class Take:
     calls: int
 
 
-LedgerOperation: TypeAlias = Claim | Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
+LedgerOperation: TypeAlias = (
+    Claim | Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
+)
 
 LedgerOutcome: TypeAlias = (
-    Spend | Charged | Early | Quote | Beyond | frozenset[bytes] | tuple[bytes, int] | bool | None
+    Spend
+    | Charged
+    | Early
+    | Quote
+    | Beyond
+    | Rank
+    | frozenset[bytes]
+    | tuple[bytes, int]
+    | bool
+    | None
 )
-"""How a `Claim` went, what an `Ask`, a `ListRevoked` or a `Look` found, whether a `Replace` did;
-None where there is nothing to tell."""
+"""How a `Claim` went, what an `Ask`, a `FindRank`, a `ListRevoked` or a `Look` found, whether a
+`Replace` did; None where there is nothing to tell."""

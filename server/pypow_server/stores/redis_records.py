@@ -3,16 +3,18 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
 
 from pypow.accounts import Account
-from pypow.pricing import UNIT, Offered, offered
+from pypow.pricing import UNIT, Constants, Offered, offered, score
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
     Charge,
     Charged,
     Early,
+    Rank,
     Spend,
     StoreError,
     credit_script,
@@ -22,6 +24,7 @@ from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -62,7 +65,7 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | Probe | Revoke | ListRevoked | Look | Replace
+_Other: TypeAlias = Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
 
 
 class RedisRecords:
@@ -80,10 +83,10 @@ class RedisRecords:
         """
         self.epoch = 0
         self.high_water_ms = high_water_ms
+        self._address = address
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._revoked = (address.key("revoked"),)
-        self._climate = (address.key("climate"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
             self.apply(())
@@ -160,6 +163,9 @@ class RedisRecords:
                 script = credit_script.CHARGE if take else credit_script.ASK
                 figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
                 return ScriptCall(script, self._accounts(charge), figures)
+            case FindRank(charge, now_ms):
+                keys = self._accounts(charge)
+                return ScriptCall(credit_script.ASK, keys, _terms(charge, now_ms))
             case Probe():
                 return ScriptCall(scripts.BEAT, self._keys, (*self._seen(), 0))
             case Revoke(identity, expires_at_ms, now_ms):
@@ -167,10 +173,10 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
-            case Look():
-                return ScriptCall(scripts.LOOK, self._climate, ())
-            case Replace(before, after):
-                return ScriptCall(scripts.REPLACE, self._climate, (before, after))
+            case Look(record):
+                return ScriptCall(scripts.LOOK, (self._address.key(record),), ())
+            case Replace(record, before, after):
+                return ScriptCall(scripts.REPLACE, (self._address.key(record),), (before, after))
             case _:
                 assert_never(operation)
 
@@ -185,7 +191,7 @@ class RedisRecords:
 
     def _read(
         self, operation: _Other, reply: Reply | StoreError
-    ) -> Charged | Offered | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
+    ) -> Charged | Offered | Rank | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
         if isinstance(reply, StoreError):
             return reply
         match operation:
@@ -200,8 +206,10 @@ class RedisRecords:
                 if take:
                     _, level, _, missing, known = reply
                 else:
-                    missing, level, _, known = reply
+                    missing, level, _, known, *_ = reply
                 return offered(missing, level, charge.weight, charge.tariff, known=bool(known))
+            case FindRank(charge, now_ms):
+                return _rank(reply, charge.tariff.constants, now_ms)
             case ListRevoked():
                 return frozenset(reply)
             case Look():
@@ -228,6 +236,12 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
         identified=False,
         unseen=Account.new(charge.tariff.constants, now_ms),
     )
+
+
+def _rank(reply: Reply, constants: Constants, now_ms: int) -> Rank:
+    missing, _, _, known, served, minutes, at_ms = reply
+    leaf = replace(Account.new(constants, at_ms), served=served, minutes=minutes)
+    return Rank(bool(known), score(leaf, constants, now_ms), missing)
 
 
 class RedisLevels:

@@ -160,14 +160,14 @@ REVOKED: Final = """#!lua flags=no-writes
 return redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')
 """
 
-# KEYS: climate. Answers what is recorded, and the server's time.
+# KEYS: a record. Answers what is recorded, and the server's time.
 LOOK: Final = """#!lua flags=no-writes
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 return {redis.call('GET', KEYS[1]) or '', string.format('%.0f', now)}
 """
 
-# KEYS: climate. ARGV: what must be recorded, and what shall be.
+# KEYS: a record. ARGV: what must be recorded, and what shall be.
 REPLACE: Final = """#!lua
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])

@@ -22,6 +22,7 @@ from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    FindRank,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -55,10 +56,11 @@ _REVOCATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
     " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
 )
-_CLIMATE: Final = "CREATE TABLE IF NOT EXISTS climate (record BLOB NOT NULL)"
-_LOOK: Final = "SELECT record FROM climate"
-_DROP_CLIMATE: Final = "DELETE FROM climate"
-_NOTE_CLIMATE: Final = "INSERT INTO climate VALUES (?)"
+_RECORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID"
+)
+_LOOK: Final = "SELECT record FROM records WHERE name = ?"
+_REPLACE: Final = "INSERT INTO records VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = ?2"
 _REVOKE: Final = (
     "INSERT INTO revocations VALUES (?1, ?2) ON CONFLICT (identity) DO UPDATE"
     " SET expires_at_ms = max(expires_at_ms, ?2)"
@@ -104,7 +106,7 @@ class SpendFile:
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
-                for statement in (_REVOCATIONS, _CLIMATE, *account_rows.SCHEMA):
+                for statement in (_REVOCATIONS, _RECORDS, *account_rows.SCHEMA):
                     self._db.execute(statement)
         except BaseException:
             self.close()
@@ -121,10 +123,10 @@ class SpendFile:
         """
         with self._file.explaining():
             self._file.require_unreplaced()
-            asks = [each for each in operations if isinstance(each, Ask) and not each.take]
-            if 0 < len(asks) == len(operations) and self._clock() - self._beat_at_ms < _BEAT_MS:
-                _, accounts = self._accounts_of(asks)  # refusals alone: nothing to write
-                return [accounts.quote(ask.charge, ask.now_ms) for ask in asks]
+            if self._clock() - self._beat_at_ms < _BEAT_MS and _only_read(operations):
+                _, accounts = self._accounts_of(operations)
+                uses = Uses({}, accounts, epoch=self.epoch, high_water_ms=self.high_water_ms)
+                return [self._perform(each, uses, accounts) for each in operations]
             with self._file.transaction():
                 claims = [each for each in operations if isinstance(each, Claim)]
                 epoch, high_water_ms = self._beat(max((c.now_ms for c in claims), default=0))
@@ -194,7 +196,9 @@ class SpendFile:
         return version, epoch, heartbeat_ms, high_water_ms
 
     def _accounts_of(self, operations: Sequence[LedgerOperation]) -> tuple[AccountRows, Accounts]:
-        charges = [each.charge for each in operations if isinstance(each, Claim | Release | Ask)]
+        charges = [
+            each.charge for each in operations if isinstance(each, Claim | Release | Ask | FindRank)
+        ]
         keys = {key for charge in charges if charge is not None for key in charge.keys}
         rows = AccountRows(self._db, list(keys))
         return rows, Accounts(rows.find, rows.keep)
@@ -209,6 +213,8 @@ class SpendFile:
             case Ask(charge, now_ms, take):
                 ask = accounts.take_free if take else accounts.quote
                 return ask(charge, now_ms)
+            case FindRank(charge, now_ms):
+                return accounts.rank(charge, now_ms)
             case Probe():
                 return None
             case Revoke(identity, expires_at_ms, now_ms):
@@ -218,19 +224,18 @@ class SpendFile:
             case ListRevoked(now_ms):
                 rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
                 return frozenset(identity for (identity,) in rows)
-            case Look():
-                return self._look(), self._clock()
-            case Replace(before, after):
-                if self._look() != before:
+            case Look(record):
+                return self._look(record), self._clock()
+            case Replace(record, before, after):
+                if self._look(record) != before:
                     return False
-                self._db.execute(_DROP_CLIMATE)
-                self._db.execute(_NOTE_CLIMATE, (after,))
+                self._db.execute(_REPLACE, (record, after))
                 return True
             case _:
                 assert_never(operation)
 
-    def _look(self) -> bytes:
-        (record,) = self._db.execute(_LOOK).fetchone() or (b"",)
+    def _look(self, name: str) -> bytes:
+        (record,) = self._db.execute(_LOOK, (name,)).fetchone() or (b"",)
         return bytes(record)
 
     def _sweep(self, claims: int, *, expired_at_ms: int) -> None:
@@ -239,3 +244,11 @@ class SpendFile:
             return
         self._rows.sweep(max(self._unswept, _SWEPT_AT_ONCE), expired_at_ms=expired_at_ms)
         self._unswept = 0
+
+
+def _only_read(operations: Sequence[LedgerOperation]) -> bool:
+    """Whether these are refusals alone, or callers about to wait: nothing to write."""
+    return bool(operations) and all(
+        isinstance(each, FindRank) or (isinstance(each, Ask) and not each.take)
+        for each in operations
+    )

@@ -8,7 +8,7 @@ from typing import Final
 
 from pypow.pricing import Offered
 
-from . import Charge, Charged, Credits, Early, Ledger, Spend
+from . import Charge, Charged, Credits, Early, Ledger, Rank, Spend
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class StoreCall:
     """One operation of a ledger, after it ended.
 
     Attributes:
-        operation: ``epoch``, ``spend``, ``release``, ``probe`` or ``quote``.
+        operation: ``epoch``, ``spend``, ``release``, ``probe``, ``quote`` or
+            ``rank``.
         started_ns: Unix nanoseconds.
         ended_ns: Unix nanoseconds.
         answer: what a spend answered; None for other operations, for a proof that came early, and
@@ -144,6 +145,15 @@ class WatchedCredits(_Telling):
             return await self._inner.quote(charge, now_ms=now_ms)
         except Exception:
             self._tell("quote", started_ns, failed=True)
+            raise
+
+    async def rank(self, charge: Charge, *, now_ms: int) -> Rank:
+        """The inner credits'; only its failures are told."""
+        started_ns = time.time_ns()
+        try:
+            return await self._inner.rank(charge, now_ms=now_ms)
+        except Exception:
+            self._tell("rank", started_ns, failed=True)
             raise
 
     async def take_free(self, charge: Charge, *, now_ms: int) -> Charged | Offered:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one payment over Lightning that a request's headers carry, in whichever form it came."""
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from . import l402_wire, payment_lightning, payment_wire
+from .errors import WireError
+from .l402_wire import L402Credential
+from .payment_wire import PaymentCredential
+
+LightningCredential: TypeAlias = L402Credential | PaymentCredential
+
+NAMES: Final = (b"authorization", payment_wire.CREDENTIAL_HEADER.lower().encode())
+METADATA_NAMES: Final = (b"grpc-metadata-macaroon", b"macaroon")
+"""Read where no other header holds a payment; Lightning nodes know credentials of these names."""
+
+
+def read_credential(fields: Iterable[tuple[bytes, bytes]]) -> LightningCredential | None:
+    """The credential in header fields; None where there is none.
+
+    The same credential may come several times. What cannot be read gives way to what can: clients
+    have sent both.
+
+    Args:
+        fields: names in lower case, and values, as ASGI has them.
+
+    Raises:
+        WireError: none can be read, or (``conflicting``) several are different.
+    """
+    found: list[LightningCredential] = []
+    wrong: list[WireError] = []
+    metadata: list[LightningCredential] = []
+    for name, value in fields:
+        try:
+            if name in NAMES:
+                _add(found, _authorized(value))
+            elif name in METADATA_NAMES:
+                _add(metadata, l402_wire.credential_from_metadata(value.decode("latin-1")))
+        except WireError as error:
+            wrong.append(error)
+    if not found and wrong:
+        raise wrong[0]
+    found = found or metadata
+    if len(found) > 1:
+        raise WireError(
+            f"expected one payment, got {len(found)} different ones; send one", "conflicting"
+        )
+    return found[0] if found else None
+
+
+def _add(found: list[LightningCredential], credential: LightningCredential | None) -> None:
+    if credential is not None and credential not in found:
+        found.append(credential)
+
+
+def _authorized(value: bytes) -> LightningCredential | None:
+    """The credential in a value of ``Authorization``; None for another scheme or way of paying."""
+    scheme, _, rest = value.strip(b" \t").replace(b"\t", b" ").partition(b" ")
+    named = scheme.lower().decode("latin-1")
+    if named not in l402_wire.SCHEMES and named != payment_wire.SCHEME:
+        return None
+    parameters = rest.strip(b" ")
+    if not parameters.isascii():
+        raise WireError(f"expected {named} and ASCII characters, got others")
+    text = parameters.decode("ascii")
+    if named in l402_wire.SCHEMES:
+        return l402_wire.credential_from_authorization(text)
+    credential = payment_wire.credential_from_authorization(text)
+    return credential if credential.challenge.method == payment_lightning.METHOD else None
