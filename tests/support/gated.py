@@ -19,6 +19,7 @@ from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.turns import Turns
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
 
@@ -161,6 +162,7 @@ class Bench:
         body_limit: int = 4096,
         limiter: Limiter | None = None,
         recorders: Sequence[Recorder] = (),
+        turns: Turns | None = None,
     ) -> None:
         self.decisions: list[Decision] = []
         self.app = RecordingApp()
@@ -177,6 +179,7 @@ class Bench:
             credit=self.ledger,
             body_limit=body_limit,
             limiter=limiter,
+            turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )
 
