@@ -12,7 +12,7 @@ EXECUTIONS ?= 10000000
 SOURCES := $(wildcard csrc/*.c csrc/*.h csrc/build_ffi.py) setup.py pyproject.toml pypow/VERSION
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build run demo check lint types test bench figures laboratory coverage mutants deep fuzz fuzzgate fuzzbulk dist clean
+.PHONY: help venv build run demo check lint types test bench figures laboratory sockets coverage mutants deep fuzz fuzzgate fuzzbulk dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ figures: $(VENV)/installed-dev ## Measure all that docs/performance.md shows, an
 
 laboratory: $(VENV)/installed-dev ## Play what docs/difficulty.md shows and is not kept yet, and render it
 	$(BIN)/python benchmarks/laboratory.py
+
+sockets: $(VENV)/installed-dev ## The same on real sockets, half an hour, for docs/evidence/sockets.md
+	PYTHONPATH=tests $(BIN)/python benchmarks/sockets.py --save
 
 coverage: $(VENV)/installed-dev ## Which branches of what decides over admission no test takes
 	$(BIN)/pytest --cov --cov-report=term tests/engine tests/gate

@@ -13,7 +13,7 @@ from pypow.laboratory.outcome import Group, Outcome
 from pypow.laboratory.world import World
 from pypow_server.stores import Quota
 
-WORLD = World(seconds=150, capacity=40, callers=480, calls_per_min=1)
+WORLD = World(seconds=180, capacity=20, callers=240, calls_per_min=1)
 BITS = 18.0
 QUOTA = Quota(60, 60_000)
 HISTORY_MIN = 240
@@ -80,7 +80,8 @@ class Play:
         commit: of what was played.
         outcome: what came of it.
         upstream_per_s: calls that the upstream served, each second of the run.
-        told: all answers to anybody, by status and problem.
+        told: answers to honest callers, by status and problem.
+        attackers_told: answers to the attacker.
         gate_cpu: processors' time that the busier gate used.
         redis_cpu: likewise of Redis.
     """
@@ -92,8 +93,14 @@ class Play:
     outcome: Outcome
     upstream_per_s: float
     told: Mapping[str, int]
+    attackers_told: Mapping[str, int]
     gate_cpu: float
     redis_cpu: float
+
+    def proofs_per_s(self, seconds: float) -> float:
+        """With how many proofs the attacker came, each second of the attack."""
+        without = self.attackers_told.get("402 work-required", 0)
+        return (sum(self.attackers_told.values()) - without) / (seconds * 0.6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ class App:
             clock=wall_clock_ms,
             credit=self._store.credits,
             conditions=self._conditions,
-            recorders=self.telemetry.recorders,
+            recorders=self._recorders(settings),
             secure_cookies=settings.url.startswith("https:"),
         )
         return _Rules(settings, policy, rail, api)

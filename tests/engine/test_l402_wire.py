@@ -85,7 +85,8 @@ def test_challenges_of_other_servers_are_read(values: list[str]) -> None:
     [
         f'L402 invoice="{I}"', f'L402 macaroon="{M}"', f'L402 macaroon="", invoice="{I}"',
         f'L402 macaroon="{M}", token="b3RoZXI=", invoice="{I}"', f'Payment macaroon="{M}"', "",
-        "L402", f'L402 macaroon="{M}", invoice="' + "x" * 20_000 + '"', 'L402 macaroon="a\nb", invoice="c"',
+        "L402", f'L402 macaroon="{M}", invoice="' + "x" * 20_000 + '"',
+        'L402 macaroon="a\nb", invoice="c"',
     ],
 )  # fmt: skip
 def test_no_half_a_challenge_is_an_offer(value: str) -> None:
@@ -125,7 +126,8 @@ URL_SAFE = base64_text.encode_url(MACAROON)
 @pytest.mark.parametrize(
     "text",
     [
-        TEXT, TEXT.replace("=:", ":"), f"{URL_SAFE}:{PREIMAGE.hex()}", f"  {TEXT.replace(':', ' : ')}\t",
+        TEXT, TEXT.replace("=:", ":"), f"{URL_SAFE}:{PREIMAGE.hex()}",
+        f"  {TEXT.replace(':', ' : ')}\t",
         f"{URL_SAFE}{'=' * (-len(URL_SAFE) % 4)}:{PREIMAGE.hex()}",
         f"{OURS['macaroon']}:{PREIMAGE.hex().upper()}",
     ],

@@ -157,7 +157,7 @@ def test_a_ledger_file_from_before_climates_takes_one(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     asyncio.run(spend_once(path))
     with sqlite3.connect(path) as db:
-        db.execute("DROP TABLE climate")
+        db.execute("DROP TABLE records")
     db.close()
 
     async def story() -> None:

@@ -327,3 +327,36 @@ def test_replicas_of_a_shared_store_are_warned_of(
         '[pricing]\nreplicas = 3\n[store]\nurl = "redis://127.0.0.1"\n', encoding="utf-8"
     )
     assert "each call counts 3 times" in " ".join(checked(file, capsys)["warnings"])
+
+
+def test_what_follows_the_callers_speed_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys)["calibrated"] is None
+    said = FILE.replace("[work]", '[default]\nwork = "299ms"\n[work]\ncalibrate = "500ms"')
+    file.write_text(said, encoding="utf-8")
+    assert checked(file, capsys)["calibrated"] == {
+        "entries": ["tools/call search_*", "default"],
+        "target_ms": 500,
+        "most_bits": 2.0,
+        "most_bits_a_day": 0.25,
+    }
+    assert check(file) == 0
+    assert (
+        "calibrated: tools/call search_*, default; these move by 0.25 bits a day, and 2 in all, "
+        "until 99 of 100 solves of the default price by the slow tenth of known callers take less "
+        "than 500 ms"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("work", "warned"), [("74ms", True), ("76ms", False), ("1190ms", False), ("1210ms", True)]
+)
+def test_a_default_price_from_which_calibration_cannot_get_there_is_warned_of(
+    work: str, warned: bool, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f'[default]\nwork = "{work}"\n[work]\ncalibrate = "500ms"\n', encoding="utf-8")
+    warnings = checked(file, capsys)["warnings"]
+    assert any("bits away" in text and 'work = "299ms" is near' in text for text in warnings) == (
+        warned
+    )

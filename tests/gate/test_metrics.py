@@ -16,17 +16,30 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from pypow.pricing import UNIT, Climate
+from pypow_server.climate_figures import ClimateFigures
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.watched import StoreCall, WatchedLedger
 from support.asgi_client import call
+from support.climates import RULES, Played, gate
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 DOCUMENTED = re.compile(r"^\| `(pypow_\w+)` \| ([\w, ]*)\|", re.MULTILINE)
 PROMTOOL = shutil.which("promtool")
+
+
+CLIMATE = (
+    "pypow_pricing_replicas",
+    "pypow_allowance_ratio",
+    "pypow_entry_bits",
+    "pypow_gates",
+    "pypow_climate_steps_total",
+    "pypow_climate_timestamp_seconds",
+)
 
 
 def figures(metrics: Metrics) -> dict[str, float]:
@@ -177,6 +190,7 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.record(refused())
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
+    metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
         family.name: {name for sample in family.samples for name in sample.labels} - {"le"}
@@ -211,7 +225,21 @@ def complaints(families: Iterable[Metric]) -> list[str]:
 
 
 def test_names_keep_to_prometheus_rules() -> None:
-    assert complaints(parse_text(fresh().exposition("")[0].decode())) == []
+    metrics = fresh()
+    metrics.show(ClimateFigures(gate(Played()), lambda: 1))
+    assert complaints(parse_text(metrics.exposition("")[0].decode())) == []
+
+
+def test_the_climate_is_told_as_it_is_now() -> None:
+    metrics, conditions, replicas = fresh(), gate(Played(), None), [1]
+    metrics.show(ClimateFigures(conditions, lambda: replicas[0]))
+    told = {name for name in figures(metrics) if name in CLIMATE}
+    assert told == {"pypow_pricing_replicas"}
+    conditions.follow(RULES)
+    assert [figures(metrics)[name] for name in CLIMATE] == [1, 1, 0, 1, 0, 0]
+    conditions.climate = Climate(-(1 << 20), 75 * UNIT)
+    conditions.gates, conditions.steps, conditions.learned_at_ms, replicas[0] = 3, 7, 1500, 2
+    assert [figures(metrics)[name] for name in CLIMATE] == [2, 0.5, 1.5, 3, 7, 1.5]
 
 
 def test_names_that_break_the_rules_are_found() -> None:

@@ -13,9 +13,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pypow_server import problems
+from pypow_server.climate_figures import ClimateFigures
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores.watched import StoreCall
+from support.climates import Played, gate
 from support.decisions import refused
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -51,6 +53,7 @@ def exported() -> Mapping[str, set[str]]:
     metrics.record(refused(outcome=Outcome.ADMITTED, q=16384, solve_ms=5))
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
+    metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     found: dict[str, set[str]] = {}
     for family in parse_text(metrics.exposition("")[0].decode()):
         for sample in family.samples:
@@ -229,6 +232,7 @@ STORY: Mapping[str, list[tuple[str, str]]] = {
         ('pypow_decision_seconds_bucket{job="pypow", instance="a", le="0.5"}', "0+12x60"),
         ('pypow_decision_seconds_bucket{job="pypow", instance="a", le="+Inf"}', "0+12x60"),
     ],
+    "PypowClimateUntold": [(f"pypow_climate_timestamp_seconds{GATE}", "60+0x60")],
     "PypowAuditLinesLost": [(f"pypow_audit_lines_lost_total{GATE}", "0+1x60")],
     "PypowFewFilesLeft": [
         (f"process_open_fds{GATE}", "90x60"),
