@@ -66,8 +66,8 @@ def judge(given: str | bytes, preimage: str, keys: Keys, call: Call, now_s: int)
         values = conditions(caveats, call, now_s)
         require("services" in values and f"{call.service}_valid_until" in values, "missing_caveat")
         within = values.get("preimage", b"").decode()
-        given = [one for one in (preimage, within) if one]
-        require(bool(given) and all(pays(one, identifier[2:34]) for one in given), "wrong_preimage")
+        said = [one for one in (preimage, within) if one]
+        require(bool(said) and all(pays(one, identifier[2:34]) for one in said), "wrong_preimage")
     except RefusedError as refused:
         return str(refused)
     return None
