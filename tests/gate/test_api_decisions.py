@@ -208,8 +208,9 @@ def test_a_fault_in_the_middle_of_an_answer_is_not_answered_twice() -> None:
 def test_a_request_that_cannot_be_read_is_told() -> None:
     api = Api()
     twice = [(b"authorization", b"Basic eDp5")] * 2
-    assert api.ask("GET", "/api/challenge", headers=[NAMED, *twice]).status == 400
-    assert [told.status for told in api.told] == [400]
+    answer = api.ask("GET", "/api/challenge", headers=[NAMED, *twice])
+    assert [told.id for told in api.told] == [document(answer)["decision"]]
+    assert api.told[0].problem == "conflicting-credentials"
 
 
 def make(tmp_path: Path) -> App:
