@@ -13,10 +13,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pypow_server import problems
+from pypow_server.calibration_figures import CalibrationFigures
 from pypow_server.climate_figures import ClimateFigures
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores.watched import StoreCall
+from support.calibrations import calibrated
 from support.climates import Played, gate
 from support.decisions import refused
 
@@ -54,6 +56,7 @@ def exported() -> Mapping[str, set[str]]:
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
+    metrics.show(CalibrationFigures(calibrated()))
     found: dict[str, set[str]] = {}
     for family in parse_text(metrics.exposition("")[0].decode()):
         for sample in family.samples:
