@@ -263,20 +263,27 @@ def check(text: str, preimage: str, keyring: Keyring, expected: Expected, *, now
     Raises:
         InvalidInputError: a value of another type.
     """
-    if isinstance(text, str) and text[:1] in ("{", "e"):  # JSON, bare or in base64
-        try:
-            text = macaroon.decode(text).text
-        except WireError as error:
-            return Refusal(Reason.MALFORMED, str(error))
     reason, terms = _bridge_macaroons.check_macaroon(
         keyring.macaroon_keys, now_s, expected.demand, text, preimage
     )
     if reason != _bridge_macaroons.STANDS:
         found = _REASONS[reason]
+        if found is Reason.MALFORMED and text[:1] in ("{", "e"):  # JSON, bare or in base64
+            return _check_json(text, preimage, keyring, expected, now_s)
         return Refusal(found, _DETAILS[found])
     checked: Checked = _Unlocked(*_bridge_macaroons.read_terms(terms))
     checked.__class__ = Checked
     return checked
+
+
+def _check_json(
+    text: str, preimage: str, keyring: Keyring, expected: Expected, now_s: int
+) -> Outcome:
+    try:
+        read = macaroon.decode(text)
+    except WireError as error:
+        return Refusal(Reason.MALFORMED, str(error))
+    return check(read.text, preimage, keyring, expected, now_s=now_s)
 
 
 _DETAILS = {

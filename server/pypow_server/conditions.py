@@ -100,6 +100,7 @@ class Conditions:
         self.learned_at_ms = 0
         self._climates = climates
         self._pause = pause
+        self._heard = 1
         self._name = secrets.token_hex(8)
         self._load = Load()
         self._sent_back: OrderedDict[bytes, None] = OrderedDict()
@@ -110,7 +111,11 @@ class Conditions:
         """Go by other rules from now on; None for a climate that stays calm."""
         self.rules = rules
         if rules is None:
-            self.climate, self.gates = CALM, 1
+            self.climate, self._heard = CALM, 1
+        self._share()
+
+    def _share(self) -> None:
+        self.gates = self._heard * (1 if self.rules is None else self.rules.replicas)
 
     def admitted(
         self, weight: int, *, newcomer: bool, delay_ms: int | None = None, key: bytes = b""
@@ -185,6 +190,7 @@ class Conditions:
         # Where others were quicker each time, what they wrote counts, and our part does later.
         if self.rules is rules:
             self.learned_at_ms = now_ms
-            self.gates = max(1, found.gates(now_ms)) * rules.replicas
+            self._heard = max(1, found.gates(now_ms))
+            self._share()
             if found.climate != self.climate:
                 self.climate = found.climate

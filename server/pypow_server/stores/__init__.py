@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from pypow.errors import InvalidInputError
 from pypow.pricing import Offered, Tariff
 from pypow_server.fixable import FixableError
+from pypow_server.stores.holder import Holder
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -160,11 +161,13 @@ class Charge(NamedTuple):
     """Whom a call is charged to, and how much; a tuple, because each call with a price makes one.
 
     Attributes:
-        keys: of the accounts: the caller's own network first, then the networks around it.
-        shares: of the networks around it: how many callers' allowance each has.
+        keys: of the accounts: that of the holder of a standing token, if there is one; the
+            caller's own network; the networks around it.
+        shares: of all but the first: how many callers' allowance each has.
         weight: of the call, 1 to 65535 units.
         tariff: by what it is charged.
         overdraft: what was paid for besides, in 1/8 bit.
+        holder: whose account the first is; None where it is a network's.
     """
 
     keys: tuple[bytes, ...]
@@ -172,6 +175,7 @@ class Charge(NamedTuple):
     weight: int
     tariff: Tariff
     overdraft: int = 0
+    holder: Holder | None = None
 
 
 class Charged(enum.Enum):

@@ -171,7 +171,7 @@ class MemoryLedger:
         record.uses -= 1
         return True
 
-    def _keep(self, key: bytes, account: Account, _constants: Constants) -> None:
+    def _keep(self, key: bytes, account: Account, _by: Constants, _credit: int) -> None:
         if key not in self._kept and len(self._kept) >= self._max_accounts:
             self._kept.popitem(last=False)
         self._kept[key] = account
