@@ -20,7 +20,7 @@ from pypow.tariff import CALM, UNIT, Constants, Tariff
 from . import shared_climate
 from .load import Load
 from .meter import Pricing
-from .stores import Climates
+from .stores import SharedRecord
 
 PERIOD_S: Final = 1.0
 """How often a gate tells what it counted, and learns the climate."""
@@ -98,7 +98,7 @@ class Conditions:
 
     def __init__(
         self,
-        climates: Climates | None = None,
+        climates: SharedRecord | None = None,
         *,
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
@@ -202,7 +202,7 @@ class Conditions:
         else:
             self._fails = False
 
-    async def _tell(self, rules: Rules, climates: Climates) -> None:
+    async def _tell(self, rules: Rules, climates: SharedRecord) -> None:
         for _ in range(_TRIES):
             before, now_ms = await climates.look()
             found = shared_climate.read(before, now_ms)
