@@ -100,6 +100,11 @@ def test_no_word_moves_from_one_slot_to_another() -> None:
     assert not dataclasses.replace(challenge, digest="h", header="d").is_ours(SECRET)
 
 
+def test_what_is_no_list_of_challenges_holds_no_offer() -> None:
+    values = ['Payment id="', issued().www_authenticate(), "Payment", 'Bearer realm="a"']
+    assert payment_wire.read_payment_challenges(values) == (issued(),)
+
+
 @pytest.mark.parametrize("header", [None, "", "Authorization", "AUTHORIZATION"])
 def test_the_usual_header_is_not_named(header: str | None) -> None:
     said = issued().to_json() | {"header": header}
