@@ -115,18 +115,19 @@ class App:
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
-        self._conditions = Conditions(store.climates)
+        self._conditions = Conditions(store.climate)
         self.turns = Turns(gates=lambda: self._conditions.gates)
         self._conditions.fill = self.turns.mean_fill
         self._turn_figures = TurnFigures(self.turns)
         self.telemetry.metrics.show(self._turn_figures)
         self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
-        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
+        self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
         self._rules = self._rules_of(
             settings, self._rail(settings, keys), self._holders(settings, keys)
         )
         self._follow()
+        self.telemetry.activity.crowd = self._conditions.crowd
         self.telemetry.metrics.show(
             ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
         )
