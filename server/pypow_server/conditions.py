@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pypow import difficulty
 from pypow.steering import Loop
-from pypow.tariff import CALM, UNIT, Constants
+from pypow.tariff import CALM, UNIT, Constants, Tariff
 
 from . import shared_climate
 from .load import Load
 from .meter import Pricing
-from .stores import Climates
+from .stores import SharedRecord
 
 PERIOD_S: Final = 1.0
 """How often a gate tells what it counted, and learns the climate."""
@@ -45,6 +46,21 @@ class Rules:
     constants: Constants
     loop: Loop
     replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How crowded it is, for operators.
+
+    Attributes:
+        allowance: what callers earn now, as a part of what they earn when it is calm.
+        entry_bits: what newcomers pay now besides the price.
+        gates: how many share the load.
+    """
+
+    allowance: float
+    entry_bits: float
+    gates: int
 
 
 def rules_of(pricing: Pricing, base_q: int) -> Rules | None:
@@ -82,7 +98,7 @@ class Conditions:
 
     def __init__(
         self,
-        climates: Climates | None = None,
+        climates: SharedRecord | None = None,
         *,
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
@@ -144,6 +160,15 @@ class Conditions:
             self._sent_back.popitem(last=False)
         self._sent_back[key] = None
 
+    def crowd(self) -> Crowd | None:
+        """How crowded it is; None where no capacity is known."""
+        if self.rules is None:
+            return None
+        constants = self.rules.constants
+        tariff = Tariff(constants, self.climate)
+        allowance = tariff.rate / constants.rate_max
+        return Crowd(allowance, difficulty.bits(tariff.entry_q), self.gates)
+
     def start(self) -> None:
         """Begin to tell and learn in the running event loop, unless that has begun."""
         if self._keeping is None or self._keeping.done():
@@ -177,7 +202,7 @@ class Conditions:
         else:
             self._fails = False
 
-    async def _tell(self, rules: Rules, climates: Climates) -> None:
+    async def _tell(self, rules: Rules, climates: SharedRecord) -> None:
         for _ in range(_TRIES):
             before, now_ms = await climates.look()
             found = shared_climate.read(before, now_ms)

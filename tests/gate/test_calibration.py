@@ -19,7 +19,7 @@ from pypow_server.policy import Policy
 from pypow_server.samples import DAY_MS, Samples
 from pypow_server.settings import Settings
 from pypow_server.shared_calibration import read
-from pypow_server.stores.memory import MemoryClimates
+from pypow_server.stores.memory import MemoryRecord
 from support.asgi_client import Answer, call
 from support.challenges import NOW_MS
 from support.gated import Bench, RecordingApp, document, offers, solution
@@ -54,7 +54,7 @@ def settings(tmp_path: Path, text: str = FILE, **more: str) -> Settings:
 class PlayedGate(Bench):
     """A gate whose clock stands still between calls, and that keeps what all gates know."""
 
-    def __init__(self, said: Settings, record: MemoryClimates) -> None:
+    def __init__(self, said: Settings, record: MemoryRecord) -> None:
         samples = Samples(b"key")
         super().__init__(policy=said.policy, recorders=[samples.record])
         self.said = said
@@ -103,7 +103,7 @@ class Days:
     """Some gates of one store, their callers, and the days that they have."""
 
     def __init__(self, tmp_path: Path, gates: int = 1, text: str = FILE) -> None:
-        self.record = MemoryClimates(clock=lambda: self.gates[0].clock.now_ms)
+        self.record = MemoryRecord(clock=lambda: self.gates[0].clock.now_ms)
         said = settings(tmp_path, text)
         self.gates = [PlayedGate(said, self.record) for _ in range(gates)]
         self.day = FIRST_DAY
@@ -232,7 +232,7 @@ SLOW = {f"{number:016x}": Sample(ANCHOR_Q, 60_000) for number in range(40)}
 async def gated(tmp_path: Path, text: str = FILE) -> App:
     """A server whose callers were found to be slow yesterday."""
     app = create_app(settings(tmp_path, text, store="memory:"), around=RecordingApp())
-    record = app._store.calibrations
+    record = app._store.calibration
     before, now_ms = await record.look()
     yesterday = now_ms // DAY_MS - 1
     await record.replace(before, read(before).told(yesterday, yesterday, SLOW).text())

@@ -23,6 +23,8 @@ from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.watched import StoreCall, WatchedLedger
+from pypow_server.turn_figures import TurnFigures
+from pypow_server.turns import Turns
 from support.asgi_client import call
 from support.calibrations import calibrated
 from support.climates import RULES, Played, gate
@@ -196,6 +198,7 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.spent_entries("memory", 1)
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     metrics.show(CalibrationFigures(calibrated()))
+    metrics.show(TurnFigures(Turns(UNIT)))
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
         family.name: {name for sample in family.samples for name in sample.labels} - {"le"}

@@ -4,13 +4,13 @@
 from pypow.steering import Calibration
 from pypow_server.calibrating import Calibrating
 from pypow_server.samples import Samples
-from pypow_server.stores.memory import MemoryClimates
+from pypow_server.stores.memory import MemoryRecord
 
 RULES = Calibration(20 * 1024)
 
 
 def calibrated() -> Calibrating:
     """One whose prices have not moved yet."""
-    kept = Calibrating(MemoryClimates(), Samples(b"key"), moved=lambda: None)
+    kept = Calibrating(MemoryRecord(), Samples(b"key"), moved=lambda: None)
     kept.follow(RULES)
     return kept
