@@ -127,6 +127,7 @@ class App:
             settings, self._rail(settings, keys), self._holders(settings, keys)
         )
         self._follow()
+        self.telemetry.activity.crowd = self._conditions.crowd
         self.telemetry.metrics.show(
             ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
         )

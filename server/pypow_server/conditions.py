@@ -13,8 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pypow import difficulty
 from pypow.steering import Loop
-from pypow.tariff import CALM, UNIT, Constants
+from pypow.tariff import CALM, UNIT, Constants, Tariff
 
 from . import shared_climate
 from .load import Load
@@ -45,6 +46,21 @@ class Rules:
     constants: Constants
     loop: Loop
     replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How crowded it is, for operators.
+
+    Attributes:
+        allowance: what callers earn now, as a part of what they earn when it is calm.
+        entry_bits: what newcomers pay now besides the price.
+        gates: how many share the load.
+    """
+
+    allowance: float
+    entry_bits: float
+    gates: int
 
 
 def rules_of(pricing: Pricing, base_q: int) -> Rules | None:
@@ -143,6 +159,15 @@ class Conditions:
         if len(self._sent_back) >= _MOST_SENT_BACK:
             self._sent_back.popitem(last=False)
         self._sent_back[key] = None
+
+    def crowd(self) -> Crowd | None:
+        """How crowded it is; None where no capacity is known."""
+        if self.rules is None:
+            return None
+        constants = self.rules.constants
+        tariff = Tariff(constants, self.climate)
+        allowance = tariff.rate / constants.rate_max
+        return Crowd(allowance, difficulty.bits(tariff.entry_q), self.gates)
 
     def start(self) -> None:
         """Begin to tell and learn in the running event loop, unless that has begun."""

@@ -214,11 +214,21 @@ static bool read_octets(struct macaroon *macaroon, const struct bytes *octets)
            macaroon->signature.len == REFERENCE_DIGEST;
 }
 
+static bool read_form(struct bytes *octets, const uint8_t *text, size_t text_len)
+{
+    if (text_len > 0 && text[0] == '0')
+        return read_hex(octets, text, text_len);
+    if (text_len == 0 || text[0] != 2)
+        return read_base64(octets, text, text_len);
+    octets->len = 0;
+    bytes_add(octets, text, text_len);
+    return text_len <= LONGEST_MACAROON;
+}
+
 static int read_text(struct macaroon *macaroon, const uint8_t *text, size_t text_len)
 {
     static struct bytes octets;
-    const bool read = text_len > 0 && text[0] == '0' ? read_hex(&octets, text, text_len)
-                                                     : read_base64(&octets, text, text_len);
+    const bool read = read_form(&octets, text, text_len);
     if (!read || !read_octets(macaroon, &octets))
         return PYPOW_MACAROON_MALFORMED;
     if (!bytes_are(&macaroon->location, "lsat", 4) || macaroon->identifier.len != IDENTIFIER ||
@@ -470,7 +480,10 @@ static bool pays(const uint8_t *preimage, size_t len, const struct bytes *identi
 {
     struct bytes octets;
     uint8_t digest[REFERENCE_DIGEST];
-    if (len != 64 || !read_hex(&octets, preimage, len))
+    octets.len = 0;
+    if (len == REFERENCE_DIGEST)
+        bytes_add(&octets, preimage, len);
+    else if (len != 2 * REFERENCE_DIGEST || !read_hex(&octets, preimage, len))
         return false;
     reference_sha256(digest, octets.at, octets.len);
     return memcmp(digest, identifier->at + 2, sizeof digest) == 0;

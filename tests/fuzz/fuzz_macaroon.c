@@ -286,8 +286,13 @@ static size_t take_text(uint8_t *text, struct input *in, const struct wanted *wa
     credential_write(&octets, &macaroon);
     octets.len = take_change(octets.at, octets.len, sizeof octets.at, in);
     const uint32_t form = take_below(in, 8);
-    const size_t len = form < 6 ? write_base64(text, &octets, form % 4)
-                                : write_hex(text, &octets, form == 7);
+    size_t len = octets.len;
+    if (form == 7)
+        memcpy(text, octets.at, len);
+    else if (form > 4)
+        len = write_hex(text, &octets, form == 6);
+    else
+        len = write_base64(text, &octets, form % 4);
     return take_change(text, len, LONGEST_TEXT, in);
 }
 
@@ -298,6 +303,11 @@ static size_t take_preimage(uint8_t *text, struct input *in)
     if (how == 7)
         return 0;
     if (how == 6)
+        for (uint8_t i = 0; i < REFERENCE_DIGEST; i++)
+            text[i] = i;
+    if (how == 6)
+        return take_change(text, REFERENCE_DIGEST, MAX_PART, in);
+    if (how == 5)
         for (int i = 0; i < PREIMAGE_TEXT; i++)
             text[i] = text[i] >= 'a' ? text[i] - 'a' + 'A' : text[i];
     return take_change(text, PREIMAGE_TEXT, MAX_PART, in);

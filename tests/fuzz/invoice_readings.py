@@ -123,7 +123,7 @@ def _network_and_amount(prefix: str) -> tuple[str, int | None] | None:
             if not digits:
                 return (network, None) if not unit else None
             amount = int(digits) * _UNITS.get(unit, Fraction(1)) * _MSAT
-            written_well = digits[0] != "0" and len(digits) < 20 and len(unit) < 2
+            written_well = digits[0] != "0" and len(digits) < 21 and len(unit) < 2
             if not written_well or amount.denominator != 1 or amount > 21_000_000 * _MSAT:
                 return None
             return network, int(amount)

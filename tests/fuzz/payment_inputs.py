@@ -82,9 +82,10 @@ KITS: Final[Mapping[str, Kit]] = {
         (b"authorization:L402 " + _L402, b"payment-authorization: " + _PAYMENT,
          b"authorization:LSAT " + _L402 + b"\nAuthorization:l402\t" + _L402,
          b"authorization:Bearer a\npayment-authorization:" + _PAYMENT,
+         b"authorization:Bearer a, L402 " + _L402 + b",lsat " + _L402,
          b"macaroon:" + _METADATA + b"\ngrpc-metadata-macaroon:" + _METADATA),
         (*NOISE, b":", b"\nauthorization:", b"\npayment-authorization:L402 a", b"\nmacaroon:",
-         b"L402 ", b"Payment ", b"0", b"F", b"A"),
+         b"L402 ", b"Payment ", b",l402\t", b"0", b"F", b"A"),
     ),
     "canonical JSON": Kit(
         (b'{"b":[1,-2.5e3,null],"a":{"\\ue000":1e-7,"\\ud83d\\ude00":0.1}}',

@@ -290,23 +290,41 @@ def payments(fields: Sequence[tuple[bytes, bytes]]) -> tuple[object, ...] | str 
             alone = metadata(value.decode("latin-1"))
             apart += [alone] if alone is not None and alone not in apart else []
         elif name in (b"authorization", b"payment-authorization"):
-            words = value.strip(b" \t").replace(b"\t", b" ").split(b" ", 1)
-            scheme, text = words[0].lower(), (words[1:] or [b""])[0].strip(b" ").decode("latin-1")
-            if scheme in (b"l402", b"lsat"):
-                read = credential(text) if text.isascii() else None
-            elif scheme == b"payment":
-                read = payment(text) if text.isascii() else None
-            else:
-                continue
-            refused = refused or read is None
-            elsewhere = scheme == b"payment" and read is not None and _method(read) != "lightning"
-            found += [read] if read is not None and not elsewhere and read not in found else []
+            for scheme, text in _authorizations(value):
+                if scheme in (b"l402", b"lsat"):
+                    read = credential(text) if text.isascii() else None
+                elif scheme == b"payment":
+                    read = payment(text) if text.isascii() else None
+                else:
+                    continue
+                refused = refused or read is None
+                elsewhere = scheme == b"payment" and read and _method(read) != "lightning"
+                found += [read] if read and not elsewhere and read not in found else []
     if not found and refused:
         return "refused"
     found = found or apart
     if len(found) > 1:
         return "refused"
     return found[0] if found else None
+
+
+def _authorizations(value: bytes) -> list[tuple[bytes, str]]:
+    """Schemes and what follows them; a comma before one of ours begins another."""
+    values, rest = [], value
+    at = rest.find(b",")
+    while at >= 0:
+        behind = rest[at + 1 :].lstrip(b" \t")
+        scheme = behind.replace(b"\t", b" ").partition(b" ")
+        if scheme[0].lower() in (b"l402", b"lsat", b"payment") and scheme[1]:
+            values.append(rest[:at])
+            rest, at = behind, -1
+        at = rest.find(b",", at + 1)
+    found = []
+    for one in (*values, rest):
+        words = one.strip(b" \t").replace(b"\t", b" ").split(b" ", 1)
+        text = (words[1:] or [b""])[0].strip(b" ").decode("latin-1")
+        found.append((words[0].lower(), text))
+    return found
 
 
 def _method(read: tuple[Any, ...]) -> str:
