@@ -267,7 +267,9 @@ def _out_of_reach(settings: Settings) -> Iterator[str]:
 def _long_turns(settings: Settings, policy: Policy) -> Iterator[str]:
     """Prices whose calls have others wait for longer than anybody does."""
     capacity = settings.rows.pricing.capacity
-    for price in _prices(policy) if capacity is not None else ():
+    if capacity is None:
+        return
+    for price in _prices(policy):
         takes_s = price.weight * UNIT / capacity
         if takes_s > SOJOURN_MS / 1000:
             yield (
