@@ -151,6 +151,12 @@ class Metrics:
             "Calls whose quota was not counted because the limiter could not tell.",
             registry=registry,
         )
+        self._standing_tokens = Counter(
+            "pypow_standing_tokens",
+            "What became of standing tokens that callers brought, and those given out.",
+            ("event",),
+            registry=registry,
+        )
         self._upstream_seconds = Histogram(
             "pypow_upstream_seconds",
             "Time from handing a call to the upstream to the beginning of its response.",
@@ -229,6 +235,10 @@ class Metrics:
     def spent_entries(self, store: str, entries: float) -> None:
         """Note how many spends a store of this kind keeps."""
         self._spent_entries.labels(store).set(entries)
+
+    def standing_token(self, event: str) -> None:
+        """Count what became of a standing token."""
+        self._standing_tokens.labels(event).inc()
 
     def lost_audit_lines(self, lines: int) -> None:
         """Count lines that the audit log could not take."""

@@ -13,6 +13,7 @@ from pypow.pricing import Offered
 from pypow_server import logs
 from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
+from pypow_server.holders import Holders
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
@@ -161,6 +162,7 @@ class Bench:
         ledger: CountingLedger | None = None,
         body_limit: int = 4096,
         limiter: Limiter | None = None,
+        holders: Holders | None = None,
         recorders: Sequence[Recorder] = (),
         turns: Turns | None = None,
     ) -> None:
@@ -179,6 +181,7 @@ class Bench:
             credit=self.ledger,
             body_limit=body_limit,
             limiter=limiter,
+            holders=holders,
             turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )
