@@ -189,9 +189,9 @@ def _from_members(members: Mapping[str, Any]) -> PaymentChallenge:
         )
     said = {name: members[name] for name in _REQUIRED}
     # Some clients write what is absent, and the header that is meant where none is named.
-    said |= {name: members.get(name) or None for name in _OPTIONAL}
-    if str(said["header"]).lower() == "authorization":
-        said["header"] = None
+    said |= {name: members[name] for name in _OPTIONAL if members.get(name) not in (None, "")}
+    if str(said.get("header")).lower() == "authorization":
+        del said["header"]
     return PaymentChallenge(**said)
 
 

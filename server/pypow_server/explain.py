@@ -19,6 +19,7 @@ from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
 from .stores import Quota
+from .turns import SOJOURN_MS
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
@@ -83,6 +84,23 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Prices that follow the callers' speed, beginning where they are shown.
+
+    Attributes:
+        entries: which of them.
+        target_ms: what 99 of 100 solves by the slow tenth of known callers shall stay below.
+        most_bits: how far they move at most,
+        most_bits_a_day: and in a day.
+    """
+
+    entries: tuple[str, ...]
+    target_ms: int
+    most_bits: float
+    most_bits_a_day: float
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All that `pypow gate --check` tells.
 
@@ -96,6 +114,7 @@ class Explanation:
             where none is said.
         warnings: what is probably not meant.
         hints: what may be meant otherwise, as the upstream may be.
+        calibrated: what follows the callers' speed; None for nothing.
     """
 
     profile: str
@@ -105,6 +124,7 @@ class Explanation:
     capacity_per_s: float | None
     warnings: tuple[str, ...]
     hints: tuple[str, ...]
+    calibrated: Calibrated | None = None
 
 
 def explain(settings: Settings) -> Explanation:
@@ -121,6 +141,7 @@ def explain(settings: Settings) -> Explanation:
         None if pricing.capacity is None else pricing.capacity / UNIT,
         tuple(_warnings(settings, policy)),
         tuple(_hints(settings, policy)),
+        _calibrated(settings),
     )
 
 
@@ -137,6 +158,19 @@ def cost(settings: Settings, request: str) -> Cost:
     if isinstance(terms, Unpriced):
         return Cost(request, terms.entry, None)
     return Cost(request, terms.name, _line(terms, settings.rows.profile), _burst(terms))
+
+
+def _calibrated(settings: Settings) -> Calibrated | None:
+    rules = settings.calibration
+    if rules is None:
+        return None
+    timed = (row.match for row in settings.rows.prices if row.timed)
+    return Calibrated(
+        (*timed, settings.policy.default.name),
+        rules.target_ms,
+        difficulty.bits(rules.range_q),
+        difficulty.bits(rules.slew_q),
+    )
 
 
 def _burst(price: Price) -> tuple[BurstCall, ...]:
@@ -208,7 +242,40 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
             "[pricing] replicas is for gates that share no store; with this one, each call counts "
             f"{settings.rows.pricing.replicas} times"
         )
+    yield from _out_of_reach(settings)
+    yield from _long_turns(settings, policy)
     yield from _exposures(settings)
+
+
+def _out_of_reach(settings: Settings) -> Iterator[str]:
+    """Where calibration has further to go than it may, if callers are as the profile has them."""
+    rules = settings.calibration
+    if rules is None:
+        return
+    default = _line(settings.policy.default, settings.rows.profile)
+    apart = rules.target_ms / (1000 * default.p99_s)
+    if abs(math.log2(apart)) > difficulty.bits(rules.range_q):
+        yield (
+            f"[work] calibrate is {rules.target_ms} ms, and the default price has a p99 of "
+            f"{1000 * default.p99_s:.3g} ms on {settings.rows.profile}: "
+            f"{abs(math.log2(apart)):.1f} bits away, of which calibration moves "
+            f"{difficulty.bits(rules.range_q):g} at most; "
+            f'[default] work = "{1000 * default.seconds * apart:.0f}ms" is near'
+        )
+
+
+def _long_turns(settings: Settings, policy: Policy) -> Iterator[str]:
+    """Prices whose calls have others wait for longer than anybody does."""
+    capacity = settings.rows.pricing.capacity
+    if capacity is None:
+        return
+    for price in _prices(policy):
+        takes_s = price.weight * UNIT / capacity
+        if takes_s > SOJOURN_MS / 1000:
+            yield (
+                f'"{price.name}" takes all turns of {takes_s:.3g} s; other calls wait for '
+                f"{SOJOURN_MS / 1000:g} s at the most"
+            )
 
 
 def _hints(settings: Settings, policy: Policy) -> Iterator[str]:

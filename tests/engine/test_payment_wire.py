@@ -100,6 +100,11 @@ def test_no_word_moves_from_one_slot_to_another() -> None:
     assert not dataclasses.replace(challenge, digest="h", header="d").is_ours(SECRET)
 
 
+def test_what_is_no_list_of_challenges_holds_no_offer() -> None:
+    values = ['Payment id="', issued().www_authenticate(), "Payment", 'Bearer realm="a"']
+    assert payment_wire.read_payment_challenges(values) == (issued(),)
+
+
 @pytest.mark.parametrize("header", [None, "", "Authorization", "AUTHORIZATION"])
 def test_the_usual_header_is_not_named(header: str | None) -> None:
     said = issued().to_json() | {"header": header}
@@ -264,6 +269,9 @@ L402, MACAROON = b"L402 bWFj:" + b"00" * 32, b"preimage=".hex().encode()
         ([(b"authorization", b"lsat   " + L402[5:]), (b"authorization", L402)], "L402Credential"),
         ([(b"authorization", L402), (b"authorization", b"L402 broken")], "L402Credential"),
         ([(b"authorization", b"L402 broken"), (b"payment-authorization", L402)], "L402Credential"),
+        ([(b"authorization", b"LSAT " + L402[5:] + b"," + L402)], "L402Credential"),
+        ([(b"authorization", b"Bearer a, " + LIGHTNING)], "PaymentCredential"),
+        ([(b"authorization", b"Digest a=b, c=L402 d")], None),
         ([(b"authorization", WORK)], None),
         ([(b"authorization", WORK), (b"payment-authorization", LIGHTNING)], "PaymentCredential"),
         ([(b"macaroon", MACAROON)], "L402Credential"),
@@ -284,6 +292,7 @@ def test_the_one_payment_of_a_request_is_found(
     ("fields", "reason"),
     [
         ([(b"authorization", L402), (b"authorization", LIGHTNING)], "conflicting"),
+        ([(b"authorization", L402 + b", " + LIGHTNING)], "conflicting"),
         ([(b"authorization", L402), (b"payment-authorization", L402[:-1] + b"1")], "conflicting"),
         ([(b"authorization", LIGHTNING),
           (b"payment-authorization", paid(issued(realm="a")).authorization().encode())],

@@ -318,6 +318,16 @@ def test_what_the_advice_names_is_what_a_policy_file_takes(
     assert found["capacity_per_s"] == (float(capacity) if said else None)
 
 
+def test_a_price_that_has_all_others_wait_is_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dear = '[default]\nbits = 16\n[[price]]\nmatch = "GET /dear"\nbits = 20\n[pricing]\n'
+    file.write_text(f'{dear}quota = "60/60s"\ncapacity = "7/s"\n', encoding="utf-8")
+    assert '"GET /dear" takes all turns of 2.29 s' in " ".join(checked(file, capsys)["warnings"])
+    file.write_text(f'{dear}quota = "60/60s"\ncapacity = "8/s"\n', encoding="utf-8")
+    assert "turns" not in " ".join(checked(file, capsys)["warnings"])
+
+
 def test_replicas_of_a_shared_store_are_warned_of(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -327,3 +337,36 @@ def test_replicas_of_a_shared_store_are_warned_of(
         '[pricing]\nreplicas = 3\n[store]\nurl = "redis://127.0.0.1"\n', encoding="utf-8"
     )
     assert "each call counts 3 times" in " ".join(checked(file, capsys)["warnings"])
+
+
+def test_what_follows_the_callers_speed_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys)["calibrated"] is None
+    said = FILE.replace("[work]", '[default]\nwork = "299ms"\n[work]\ncalibrate = "500ms"')
+    file.write_text(said, encoding="utf-8")
+    assert checked(file, capsys)["calibrated"] == {
+        "entries": ["tools/call search_*", "default"],
+        "target_ms": 500,
+        "most_bits": 2.0,
+        "most_bits_a_day": 0.25,
+    }
+    assert check(file) == 0
+    assert (
+        "calibrated: tools/call search_*, default; these move by 0.25 bits a day, and 2 in all, "
+        "until 99 of 100 solves of the default price by the slow tenth of known callers take less "
+        "than 500 ms"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("work", "warned"), [("74ms", True), ("76ms", False), ("1190ms", False), ("1210ms", True)]
+)
+def test_a_default_price_from_which_calibration_cannot_get_there_is_warned_of(
+    work: str, warned: bool, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(f'[default]\nwork = "{work}"\n[work]\ncalibrate = "500ms"\n', encoding="utf-8")
+    warnings = checked(file, capsys)["warnings"]
+    assert any("bits away" in text and 'work = "299ms" is near' in text for text in warnings) == (
+        warned
+    )
