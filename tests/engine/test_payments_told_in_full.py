@@ -20,6 +20,7 @@ from pypow import (
     moments,
     payment_headers,
     payment_lightning,
+    payment_reasons,
     payment_receipt,
     payment_wire,
 )
@@ -299,6 +300,12 @@ def test_a_refusal_has_one_word_for_figures_and_one_line_for_people(
     with pytest.raises(WireError) as refused:
         attempt()
     assert (refused.value.reason, str(refused.value)) == (reason, told)
+    assert reason in {*bolt11.Reason, *payment_reasons.Reason}
+
+
+def test_every_word_for_a_refusal_is_used() -> None:
+    used = {reason for _, reason, _ in REFUSALS}
+    assert used == {*bolt11.Reason, *payment_reasons.Reason} - {bolt11.Reason.WRONG_SIGNATURE}
 
 
 @pytest.mark.parametrize(
