@@ -10,7 +10,8 @@ from typing import Final
 from pypow import bolt11, strict_json
 from pypow.bolt11 import Invoice
 from pypow.errors import InvalidInputError, WireError
-from pypow.lightning import Reason, WalletError
+
+from . import Reason, WalletError
 
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
 _HEX = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)

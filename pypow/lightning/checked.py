@@ -10,8 +10,9 @@ from typing import Final
 from pypow import bolt11
 from pypow.bolt11 import Invoice, Network
 from pypow.errors import InvalidInputError, WireError, require_int, shown
-from pypow.lightning import Abilities, Reason, Standing, Wallet, WalletError
-from pypow.lightning.answer import not_supported, outcome_unknown
+
+from . import Abilities, Reason, Standing, Wallet, WalletError
+from .answer import not_supported, outcome_unknown
 
 MAX_MEMO: Final = 100
 MAX_EXPIRY_S: Final = 7 * 24 * 3600

@@ -5,8 +5,9 @@ import secrets
 from typing import Final
 
 from pypow.bolt11 import Invoice
-from pypow.lightning import Abilities, Reason, Standing, State, WalletError
-from pypow.lightning.answer import (
+
+from . import Abilities, Reason, Standing, State, WalletError
+from .answer import (
     Answer,
     Fields,
     not_paid,
@@ -14,7 +15,7 @@ from pypow.lightning.answer import (
     read_invoice,
     unknown_invoice,
 )
-from pypow.lightning.exchange import Exchange
+from .exchange import Exchange
 
 PAY_TIMEOUT_S: Final = 55
 _STATES: Final = {"paid": State.SETTLED, "unpaid": State.OPEN, "expired": State.EXPIRED}

@@ -15,8 +15,9 @@ from typing import Final
 
 from pypow import bolt11
 from pypow.bolt11 import Invoice, Network
-from pypow.lightning import Abilities, Standing, State
-from pypow.lightning.answer import not_paid, not_supported, unknown_invoice
+
+from . import Abilities, Standing, State
+from .answer import not_paid, not_supported, unknown_invoice
 
 MARK: Final = "DEVELOPMENT, no money: "
 _KEY: Final = hashlib.sha256(b"pypow: everybody knows this key").digest()

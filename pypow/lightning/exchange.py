@@ -9,8 +9,8 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from pypow.lightning import Reason, WalletError
-from pypow.lightning.answer import Answer
+from . import Reason, WalletError
+from .answer import Answer
 
 TIMEOUT_S: Final = 70.0
 """No call lasts longer, whoever made it; `guarded` gives up sooner."""

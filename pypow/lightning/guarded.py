@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from pypow.bolt11 import Invoice
-from pypow.lightning import Abilities, Reason, Standing, Wallet, WalletError
-from pypow.lightning.answer import outcome_unknown
-from pypow.lightning.breaker import Breaker, Circuit, Limits
+
+from . import Abilities, Reason, Standing, Wallet, WalletError
+from .answer import outcome_unknown
+from .breaker import Breaker, Circuit, Limits
 
 _T = TypeVar("_T")
 

@@ -12,9 +12,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from pypow.bolt11 import Invoice
 from pypow.errors import InvalidInputError, shown
-from pypow.lightning import Abilities, Reason, Standing, State, WalletError
-from pypow.lightning.answer import Fields, not_supported, read_invoice, unknown_invoice
-from pypow.lightning.exchange import Exchange
+
+from . import Abilities, Reason, Standing, State, WalletError
+from .answer import Fields, not_supported, read_invoice, unknown_invoice
+from .exchange import Exchange
 
 _ADDRESS = re.compile(r"([a-z0-9._+-]{1,64})@([a-z0-9.-]{1,253}(?::[0-9]{1,5})?)", re.ASCII)
 _MOST_REMEMBERED: Final = 10_000

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from pypow.bolt11 import Invoice
-from pypow.lightning import Abilities, Standing, State
-from pypow.lightning.answer import (
+
+from . import Abilities, Standing, State
+from .answer import (
     Answer,
     Fields,
     not_paid,
@@ -14,7 +15,7 @@ from pypow.lightning.answer import (
     read_invoice,
     unknown_invoice,
 )
-from pypow.lightning.exchange import Exchange
+from .exchange import Exchange
 
 _FAILED_STATUS = 520
 

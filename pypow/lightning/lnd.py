@@ -8,8 +8,9 @@ from typing import Final
 
 from pypow.base64_text import encode
 from pypow.bolt11 import Invoice
-from pypow.lightning import Abilities, Reason, Standing, State, WalletError
-from pypow.lightning.answer import (
+
+from . import Abilities, Reason, Standing, State, WalletError
+from .answer import (
     Answer,
     Fields,
     not_paid,
@@ -17,7 +18,7 @@ from pypow.lightning.answer import (
     read_invoice,
     unknown_invoice,
 )
-from pypow.lightning.exchange import Exchange
+from .exchange import Exchange
 
 PAY_TIMEOUT_S: Final = 55
 # Until it knew how to say 404 it said so in words, with status 500.

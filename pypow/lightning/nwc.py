@@ -11,8 +11,9 @@ from nostr_sdk import NostrSdkError, TransactionState, TransactionType
 
 from pypow.bolt11 import Invoice
 from pypow.errors import InvalidInputError
-from pypow.lightning import Abilities, Reason, Standing, State, WalletError
-from pypow.lightning.answer import Fields, not_paid, read_invoice, unknown_invoice
+
+from . import Abilities, Reason, Standing, State, WalletError
+from .answer import Fields, not_paid, read_invoice, unknown_invoice
 
 TIMEOUT_S: Final = 70
 """No call lasts longer, whoever made it; `guarded` gives up sooner."""

@@ -5,9 +5,10 @@ import secrets
 from typing import Final
 
 from pypow.bolt11 import Invoice
-from pypow.lightning import Abilities, Reason, Standing, State, WalletError
-from pypow.lightning.answer import not_paid, read_invoice, unknown_invoice
-from pypow.lightning.exchange import Exchange
+
+from . import Abilities, Reason, Standing, State, WalletError
+from .answer import not_paid, read_invoice, unknown_invoice
+from .exchange import Exchange
 
 # What it charges for sending; there is no other fee, and no limit to give.
 FEE_MSAT: Final = 4_000

@@ -29,16 +29,17 @@ from urllib.parse import urlsplit
 
 from pypow.bolt11 import Network
 from pypow.errors import InvalidInputError, PowError, shown
-from pypow.lightning import Wallet
-from pypow.lightning.checked import CheckedWallet
-from pypow.lightning.cln import ClnWallet
-from pypow.lightning.development import DevelopmentWallet
-from pypow.lightning.exchange import Exchange
-from pypow.lightning.guarded import GuardedWallet
-from pypow.lightning.lightning_address import LightningAddressWallet
-from pypow.lightning.lnbits import LnbitsWallet
-from pypow.lightning.lnd import LndWallet
-from pypow.lightning.phoenixd import PhoenixdWallet
+
+from . import Wallet
+from .checked import CheckedWallet
+from .cln import ClnWallet
+from .development import DevelopmentWallet
+from .exchange import Exchange
+from .guarded import GuardedWallet
+from .lightning_address import LightningAddressWallet
+from .lnbits import LnbitsWallet
+from .lnd import LndWallet
+from .phoenixd import PhoenixdWallet
 
 CREDENTIAL: Final = "PYPOW_WALLET_CREDENTIAL"
 CREDENTIAL_FILE: Final = "PYPOW_WALLET_CREDENTIAL_FILE"
@@ -213,7 +214,7 @@ def _nwc(site: Site) -> Wallet:
     if site.where:
         raise InvalidInputError(f"expected nwc: alone; the connection goes into {CREDENTIAL_FILE}")
     try:
-        from pypow.lightning.nwc import NwcWallet
+        from .nwc import NwcWallet
     except ModuleNotFoundError:
         raise PowError(
             "Nostr Wallet Connect needs the nostr-sdk package; pip install 'pypow-engine[nwc]'"
