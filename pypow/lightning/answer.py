@@ -106,11 +106,7 @@ class Answer:
             WalletError: it was none, or no JSON object.
         """
         if self.status in (401, 403):
-            raise WalletError(
-                f"expected the wallet to take our credential, got HTTP status {self.status}; "
-                "give one that may create and look up invoices",
-                Reason.UNAUTHORIZED,
-            )
+            raise unauthorized(self.status)
         if not 200 <= self.status < 300:
             raise WalletError(
                 f"expected the wallet to answer, got HTTP status {self.status}; see its log",
@@ -142,6 +138,15 @@ def read_invoice(text: str, payment_hash: bytes | None = None) -> Invoice:
             bolt11.Reason.WRONG_HASH,
         )
     return invoice
+
+
+def unauthorized(status: int) -> WalletError:
+    """A wallet does not take our credential, or not for this."""
+    return WalletError(
+        f"expected the wallet to take our credential, got HTTP status {status}; "
+        "give one that may create and look up invoices",
+        Reason.UNAUTHORIZED,
+    )
 
 
 def unknown_invoice() -> WalletError:

@@ -13,11 +13,13 @@ from .answer import (
     not_paid,
     outcome_unknown,
     read_invoice,
+    unauthorized,
     unknown_invoice,
 )
 from .exchange import Exchange
 
 _FAILED_STATUS = 520
+_NO_WALLET_STATUS = 404
 
 
 class LnbitsWallet:
@@ -45,7 +47,7 @@ class LnbitsWallet:
         """As `Wallet.create_invoice`. The answer may have the preimage; it stays here."""
         asked = {"out": False, "unit": "sat", "amount": amount_sat, "memo": memo}
         asked["expiry"] = expiry_s
-        said = (await self._exchange.ask("POST", "/api/v1/payments", document=asked)).fields()
+        said = _allowed(await self._exchange.ask("POST", "/api/v1/payments", document=asked))
         return read_invoice(said.text("bolt11"), said.octets("payment_hash"))
 
     async def state(self, payment_hash: bytes) -> Standing:
@@ -75,15 +77,22 @@ class LnbitsWallet:
         answer = await self._exchange.ask("POST", "/api/v1/payments", document=asked)
         if answer.status == _FAILED_STATUS:
             raise not_paid() if _is_final(answer) else outcome_unknown()
-        return answer.fields().octets("preimage")
+        return _allowed(answer).octets("preimage")
 
     async def probe(self) -> None:
         """As `Wallet.probe`: the wallet that the key is of."""
-        (await self._exchange.ask("GET", "/api/v1/wallet")).fields().text("name")
+        _allowed(await self._exchange.ask("GET", "/api/v1/wallet")).text("name")
 
     async def aclose(self) -> None:
         """As `Wallet.aclose`."""
         await self._exchange.aclose()
+
+
+def _allowed(answer: Answer) -> Fields:
+    """What an answer says; of a key that it does not know, LNbits finds no wallet."""
+    if answer.status == _NO_WALLET_STATUS:
+        raise unauthorized(answer.status)
+    return answer.fields()
 
 
 def _is_final(answer: Answer) -> bool:
