@@ -222,6 +222,7 @@ def test_a_caller_says_what_it_can_pay_with_and_likes_best() -> None:
     assert [accepts.weight(*way) for way in ways] == [300, 0, 0, 600, 1000]
     assert accepts.choose(ways, lambda way: way) == (ways[4], ways[3], ways[0])
     assert accepts.choose(ways[1:3], lambda way: way) == tuple(ways[1:3])
+    assert AcceptPayment({("*", "*"): 5}).weight("a", "b") == 5
     assert AcceptPayment({("*", "*"): 5}).choose(ways, lambda way: way) == tuple(ways)
 
 
