@@ -51,6 +51,7 @@ class Account:
         constants: Constants,
         now_ms: int,
         *,
+        credit: int | None = None,
         minutes: int = 0,
         last_minute: int = 0,
         first_ms: int | None = None,
@@ -58,15 +59,17 @@ class Account:
         """An account that no store knows yet.
 
         Args:
-            constants: with what it starts.
+            constants: of whoever is charged.
             now_ms: Unix ms.
+            credit: with what it starts; None for what newcomers start with.
             minutes: what a standing token says of its holder, who may be older than the store.
             last_minute: likewise.
             first_ms: likewise; None for now.
         """
+        credit = constants.burst_new if credit is None else credit
         return cls(
-            credit=constants.burst_new,
-            assured=min(constants.burst_new, constants.burst_min),
+            credit=credit,
+            assured=min(credit, constants.burst_min),
             served=0,
             minutes=minutes,
             last_minute=last_minute,
@@ -160,6 +163,16 @@ def refund(account: Account, cost: int) -> Account:
     return replace(account, credit=account.credit + cost)
 
 
+def vouched(account: Account, *, minutes: int, last_minute: int, first_ms: int) -> Account:
+    """An account of whose past a token may say more than the store remembers."""
+    return replace(
+        account,
+        minutes=max(account.minutes, minutes),
+        last_minute=max(account.last_minute, last_minute),
+        first_ms=min(account.first_ms, first_ms),
+    )
+
+
 def is_known(account: Account, constants: Constants, now_ms: int) -> bool:
     """Whether an account is no newcomer's: served in enough minutes, and long enough ago."""
     return (
@@ -188,9 +201,13 @@ def is_assured(principal: Principal, cost: int, constants: Constants, now_ms: in
     return earned(leaf.assured, constants.rate_min, constants.burst_min, elapsed_ms) >= cost
 
 
-def owing_ms(account: Account, constants: Constants) -> int:
-    """How long a store has to keep an account from ``at_ms`` on: until a new one has no more."""
-    return max(0, -(-(constants.burst_new - account.credit) * 1000 // constants.rate_min))
+def owing_ms(account: Account, constants: Constants, credit: int | None = None) -> int:
+    """How long a store has to keep an account from ``at_ms`` on: until a new one has no more.
+
+    ``credit`` is with what the new one would start; None for what newcomers start with.
+    """
+    credit = constants.burst_new if credit is None else credit
+    return max(0, -(-(credit - account.credit) * 1000 // constants.rate_min))
 
 
 def score(account: Account, constants: Constants, now_ms: int) -> int:

@@ -40,6 +40,7 @@ class Key:
     resource_mac: bytes = field(init=False, repr=False)
     principal_mac: bytes = field(init=False, repr=False)
     macaroon_mac: bytes = field(init=False, repr=False)
+    standing_mac: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.id, bool) or not isinstance(self.id, int) or not 0 <= self.id <= 0xFFFF:
@@ -49,7 +50,7 @@ class Key:
                 f"expected a secret of at least {MIN_SECRET_BYTES} bytes for key {self.id}; "
                 "make one with os.urandom(32)"
             )
-        for purpose in ("challenge", "pass", "resource", "principal", "macaroon"):
+        for purpose in ("challenge", "pass", "resource", "principal", "macaroon", "standing"):
             derived = hkdf_sha256(self.secret, info=f"pypow 1 {purpose}".encode())
             object.__setattr__(self, f"{purpose}_mac", derived)
 

@@ -22,7 +22,7 @@ LOCATION = "lsat"
 MAX_BYTES: int = _bridge_macaroons.MAX_BYTES
 MAX_CAVEATS: int = _bridge_macaroons.MAX_CAVEATS
 MAX_TEXT = 4096
-"""Characters of the longest form, JSON in base64."""
+"""Characters of the longest that is read, JSON in base64."""
 
 SIGNATURE_BYTES = 32
 
@@ -148,17 +148,19 @@ def decode(text: str) -> Macaroon:
     if not isinstance(text, str) or len(text) > MAX_TEXT:
         raise WireError(f"expected a macaroon of at most {MAX_TEXT} characters")
     if text.startswith("{"):
-        return _of_json(text.encode())
-    octets = bytes.fromhex(text) if text.startswith("0") and _HEX.fullmatch(text) else _bare(text)
-    return _of_json(octets) if octets.startswith(b"{") else macaroon_of_octets(octets)
+        return macaroon_of_octets(_utf8_bytes(text))
+    in_hex = text.startswith("0") and _HEX.fullmatch(text)
+    return macaroon_of_octets(bytes.fromhex(text) if in_hex else _bare(text))
 
 
 def macaroon_of_octets(octets: bytes) -> Macaroon:
-    """Read V2 binary; nothing is said about its signature.
+    """Read V2 binary, or V2 JSON in UTF-8; nothing is said about its signature.
 
     Raises:
-        WireError: not V2 binary, third-party caveats, or too long.
+        WireError: neither, third-party caveats, or too long.
     """
+    if octets[:1] == b"{" and len(octets) <= MAX_TEXT:
+        return _of_json(octets)
     if len(octets) > MAX_BYTES:
         raise WireError(f"expected a macaroon of at most {MAX_BYTES} bytes, got {len(octets)}")
     if octets[:1] != bytes([_VERSION]):

@@ -5,11 +5,10 @@ Everything else that a caller sends is for the upstream and goes through the gat
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -18,15 +17,26 @@ from pypow.pricing import Beyond, Quote
 from pypow.tariff import Climate
 
 from . import charging, problems
+from .accepts import read_accepts
 from .api_decisions import Asked, Deciding, asked_in
-from .call import PASS_COOKIE, read_accepts
+from .api_models import (
+    MAX_RESOURCE,
+    BoughtPass,
+    ChallengeQuery,
+    ProblemDocument,
+    PublishedChallenge,
+    SentProof,
+    VerifyQuery,
+)
+from .call import PASS_COOKIE
 from .conditions import Conditions
 from .decision import Recorder
+from .holders import Holders
 from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
-from .reply import Reply, json_reply
+from .reply import Header, Reply, json_reply
 from .resource import Resource
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charged, Credits, Ledger
@@ -37,95 +47,7 @@ if TYPE_CHECKING:
 CHALLENGE_PATH: Final = "/api/challenge"
 VERIFY_PATH: Final = "/api/verify"
 
-MAX_RESOURCE: Final = 2000
-
 _MAX_BODY_OCTETS = 4096
-
-
-class ChallengeQuery(BaseModel):
-    """What a caller may say about the challenge it wants."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    resource: str | None = Field(
-        None,
-        max_length=MAX_RESOURCE,
-        description="The call it is for, such as `tools/call search` or `POST /v1/items`; "
-        "any call of the default price where it is left out.",
-    )
-    puzzles: int | None = Field(
-        None,
-        description="The most sub-puzzles that the caller can do. "
-        "Left out, the caller gets one puzzle of whole hex digits.",
-        json_schema_extra={"enum": [1, 2, 4, 8, 16, 32, 64]},
-    )
-
-
-class NonceForm(BaseModel):
-    """How the nonce of a sub-puzzle is written."""
-
-    encoding: str
-    width: int
-    index_digits: int
-
-
-class PublishedChallenge(BaseModel):
-    """A challenge: find a nonce so that SHA-256(challenge || nonce) is at most the target."""
-
-    challenge: str
-    difficulty: int = Field(description="Leading zero hex digits that are surely enough.")
-    algorithm: str
-    bits: float = Field(description="Expected work, as a power of two.")
-    target: str = Field(description="256 bits in hex, inclusive.")
-    puzzles: int
-    expires_at: int = Field(description="Unix seconds.")
-    nonce: NonceForm
-
-
-class SentProof(BaseModel):
-    """A challenge, and the nonce that wins it."""
-
-    challenge: str
-    nonce: str = Field(description="One for each sub-puzzle, joined by dots.")
-    resource: str | None = Field(
-        None,
-        max_length=MAX_RESOURCE,
-        description="The call that the challenge was for, such as `tools/call search`: where its "
-        "price sells passes of several calls, this buys one. Not needed for a challenge for any "
-        "call.",
-    )
-
-
-class VerifyQuery(BaseModel):
-    """How a caller wants its pass."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    cookie: Literal["1"] | None = Field(
-        None, description="`1`: as the cookie `pypow_pass`, which no script can read."
-    )
-
-
-class BoughtPass(BaseModel):
-    """A bearer credential for what the proof paid for."""
-
-    text: str | None = Field(
-        None,
-        alias="pass",
-        description="Send it as `Authorization: Bearer <pass>`. Left out where it is a cookie.",
-    )
-    calls: int = Field(description="0: as many as fit in its time.")
-    expires_at: int = Field(description="Unix seconds.")
-
-
-class ProblemDocument(BaseModel):
-    """A refusal (RFC 9457); docs/errors.md lists the types."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    decision: str
 
 
 # The framework would say application/json.
@@ -154,6 +76,7 @@ def create_api(
     credit: Credits | None = None,
     conditions: Conditions | None = None,
     recorders: Sequence[Recorder] = (),
+    holders: Holders | None = None,
     secure_cookies: bool = False,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
@@ -166,11 +89,12 @@ def create_api(
         credit: the ledger's; without them prices are the same whatever callers use.
         conditions: how crowded it is; None where that counts for nothing.
         recorders: are told of every redemption and refusal.
+        holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
-    api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders)
+    api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders, holders=holders)
 
     @api.get(CHALLENGE_PATH, response_model=PublishedChallenge, responses=_PROBLEMS)
     async def challenge(request: Request, query: Annotated[ChallengeQuery, Query()]) -> Response:
@@ -214,6 +138,7 @@ def create_api(
             raise RefusedError(exchange.problem)
         paid, meter = exchange.paid, price.meter
         problem: Problem | None
+        thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
@@ -222,14 +147,24 @@ def create_api(
                 calls=paid.calls,
                 overdraft=paid.overdraft,
                 climate=conditions.climate,
+                holder=asked.holder,
             )
             found = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
             problem = found if isinstance(found, Problem) else None
             if found is Charged.FIRST and conditions.rules is not None:
                 conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
+            if problem is None and holders is not None:
+                thanks = holders.thanks(
+                    asked.bearer,
+                    client=asked.client,
+                    now_ms=now_ms,
+                    paid=True,
+                    in_cookie=query.cookie is not None,
+                )
         if problem is not None:
             raise RefusedError(problem)
         response = _sold(exchange.bought, query, now_ms=now_ms, secure=secure_cookies)
+        response.raw_headers.extend(thanks)
         asked.rail, asked.q = rail.name, exchange.q
         asked.solve_ms = max(0, now_ms - paid.issued_at_ms)
         if exchange.is_priced:
@@ -272,10 +207,9 @@ async def _quote(
         return None
     try:
         found = await charging.quote(
-            credit, price.meter, asked.client, now_ms=now_ms, climate=climate
+            credit, price.meter, asked.client, now_ms=now_ms, climate=climate, holder=asked.holder
         )
     except Exception as error:  # noqa: BLE001 - any store's fault
-        asked.limiter_failed = True
         found = charging.untold(price, error)
     if isinstance(found, Beyond):
         asked.quote = found.quote

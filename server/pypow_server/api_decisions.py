@@ -13,13 +13,15 @@ from typing import Final
 from pypow.pricing import Quote
 
 from . import problems
-from .call import read_call
+from .call import read_call, tokens_in
 from .client_address import client_network
 from .decision import Decision, Outcome, Recorder, tell
 from .fresh import decision_id
+from .holders import Bearer, Holders
 from .policy import UNPRICED, Policy, Unpriced
 from .problems import Problem
 from .scope import ASGIApp, Message, Receive, Scope, Send
+from .stores.holder import Holder
 
 _ASKED: Final = "pypow.asked"
 _LOG: Final = logging.getLogger("pypow_server.api")
@@ -34,22 +36,27 @@ class Asked:
         at_ms: when it came, Unix milliseconds.
         entry: what a `Decision` calls the price.
         quote: what the call costs this caller; None where that is what it costs everybody.
-        limiter_failed: whether what callers used could not be told.
         rail: whose proof was redeemed, its spend won; None for none.
         q: work that was done for that, in 1/1024 bit.
         solve_ms: from the issue of the challenge to then.
         problem: why the request is refused.
+        bearer: what the caller is worth by its standing tokens; None for nothing.
     """
 
     client: str
     at_ms: int
     entry: str = UNPRICED
     quote: Quote | None = None
-    limiter_failed: bool = False
     rail: str | None = None
     q: int | None = None
     solve_ms: int | None = None
     problem: Problem | None = None
+    bearer: Bearer | None = None
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whom the call is charged to; None for the caller's networks."""
+        return None if self.bearer is None else self.bearer.holder
 
     def decision(self, scope: Scope, *, seconds: float) -> Decision | None:
         """What was decided; None where nothing was."""
@@ -69,11 +76,11 @@ class Asked:
             principal=None if self.rail is None else self.client,
             method=scope["method"],
             name=scope["path"],
-            limiter_failed=self.limiter_failed,
             q=self.q,
             solve_ms=self.solve_ms,
             quote=self.quote,
             retry_after_s=None if problem is None else problem.retry_after_s,
+            holder=self.holder,
         )
 
 
@@ -93,6 +100,7 @@ class Deciding:
         policy: Policy,
         clock: Callable[[], int],
         recorders: Sequence[Recorder],
+        holders: Holders | None,
     ) -> None:
         """Stand before ``app``.
 
@@ -101,17 +109,22 @@ class Deciding:
             policy: whose names and deny list count here too.
             clock: Unix milliseconds.
             recorders: are told of every redemption and refusal, before its answer goes out.
+            holders: reads standing tokens; None where there are none.
         """
         self._app = app
         self._policy = policy
         self._clock = clock
         self._recorders = recorders
+        self._holders = holders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
         began = time.perf_counter()
         client = client_network(scope.get("client"), scope["headers"], self._policy.trusted)
         asked = scope[_ASKED] = Asked(client, self._clock())
+        if self._holders is not None:
+            tokens = tokens_in(scope["headers"])
+            asked.bearer = self._holders.bearer(tokens, client=client, now_ms=asked.at_ms)
         answered = False
 
         async def telling(message: Message) -> None:

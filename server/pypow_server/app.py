@@ -26,6 +26,7 @@ from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.proxy import Proxy
 from .gate import Gate, wall_clock_ms
+from .holders import Holders
 from .lifespan import serve_lifespan
 from .policy import Entry, Policy
 from .problems import Problem
@@ -38,6 +39,7 @@ from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+from .turn_figures import TurnFigures
 from .turns import Turns
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
@@ -78,6 +80,7 @@ class _Rules:
     policy: Policy
     rail: WorkRail
     api: FastAPI
+    holders: Holders | None
 
 
 class App:
@@ -112,14 +115,19 @@ class App:
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
-        self._conditions = Conditions(store.climates)
+        self._conditions = Conditions(store.climate)
         self.turns = Turns(gates=lambda: self._conditions.gates)
         self._conditions.fill = self.turns.mean_fill
+        self._turn_figures = TurnFigures(self.turns)
+        self.telemetry.metrics.show(self._turn_figures)
         self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
-        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
+        self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
-        self._rules = self._rules_of(settings, self._rail(settings, keys))
+        self._rules = self._rules_of(
+            settings, self._rail(settings, keys), self._holders(settings, keys)
+        )
         self._follow()
+        self.telemetry.activity.crowd = self._conditions.crowd
         self.telemetry.metrics.show(
             ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
         )
@@ -166,8 +174,8 @@ class App:
         Raises:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
-        rail = self._rail(settings, keyfile.load(settings.key_file))
-        rules = self._rules_of(settings, rail)
+        keys = keyfile.load(settings.key_file)
+        rules = self._rules_of(settings, self._rail(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
         self._follow()
@@ -175,7 +183,8 @@ class App:
 
     def _moved(self) -> None:
         """Serve requests that begin from now on at the prices to which calibration has moved."""
-        self._decide_by(self._rules_of(self._rules.settings, self._rules.rail))
+        rules = self._rules
+        self._decide_by(self._rules_of(rules.settings, rules.rail, rules.holders))
 
     def _decide_by(self, rules: _Rules) -> None:
         recorders = self._recorders(rules.settings)
@@ -183,13 +192,19 @@ class App:
             (self.gate, rules.policy),
             (self._unseen, without_bodies(rules.policy)),
         ):
-            gate.decide_by(policy=policy, rails=(rules.rail,), recorders=recorders)
+            gate.decide_by(
+                policy=policy, rails=(rules.rail,), holders=rules.holders, recorders=recorders
+            )
         self._rules = rules
 
     def _recorders(self, settings: Settings) -> Sequence[Recorder]:
-        """Who is told of decisions; samples only where something comes of them."""
+        """Who is told of decisions; some only where something comes of it."""
         told = self.telemetry.recorders
-        return told if settings.calibration is None else (*told, self._samples.record)
+        if settings.calibration is not None:
+            told = (*told, self._samples.record)
+        if settings.rows.pricing.capacity is not None:
+            told = (*told, self._turn_figures.record)
+        return told
 
     def _follow(self) -> None:
         pricing = self._rules.settings.rows.pricing
@@ -212,6 +227,7 @@ class App:
             conditions=self._conditions,
             turns=self.turns,
             limiter=self._store.limiter,
+            holders=self._rules.holders,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -234,7 +250,18 @@ class App:
             denial=self._revoked.denial,
         )
 
-    def _rules_of(self, settings: Settings, rail: WorkRail) -> _Rules:
+    def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
+        pricing = settings.rows.pricing
+        if pricing.quota is None or pricing.standing_ms is None:
+            return None
+        return Holders(
+            keys,
+            lifetime_ms=pricing.standing_ms,
+            secure_cookies=_is_https(settings),
+            told=self.telemetry.metrics.standing_token,
+        )
+
+    def _rules_of(self, settings: Settings, rail: WorkRail, holders: Holders | None) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
         api = create_api(
@@ -245,9 +272,10 @@ class App:
             credit=self._store.credits,
             conditions=self._conditions,
             recorders=self._recorders(settings),
-            secure_cookies=settings.url.startswith("https:"),
+            holders=holders,
+            secure_cookies=_is_https(settings),
         )
-        return _Rules(settings, policy, rail, api)
+        return _Rules(settings, policy, rail, api, holders)
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)
@@ -342,6 +370,10 @@ def open_store(url: str) -> Store:
     except StoreError as error:
         shown = without_secrets(url)
         raise UnopenedStoreError(f"--store {shown}: {error.found}", fix=error.fix) from None
+
+
+def _is_https(settings: Settings) -> bool:
+    return settings.url.startswith("https:")
 
 
 def _fronts_problem(status: int, detail: str) -> Problem:

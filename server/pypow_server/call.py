@@ -6,17 +6,17 @@ Everything that decides is read here, once, and what is ours never travels on: c
 that some servers fold into a header that was judged. Decisions are made on the raw path only.
 """
 
+import contextlib
 import enum
 import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from . import problems
+from .accepts import Accepts, read_accepts
 from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
@@ -38,6 +38,7 @@ _LONGEST_KNOWN, _MOST_KNOWN = 64, 512
 
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
+STANDING_COOKIE = "pypow_standing"
 PRINCIPAL_KEY = "pypow.principal"
 """Scope key under which the app finds who was charged; absent on free calls."""
 
@@ -64,7 +65,12 @@ class Form(enum.Enum):
     AUTHORIZATION = "Authorization: PoW"
     PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
     COOKIE = "Cookie: pypow_pass"
+    STANDING = "X-PoW-Standing"
+    STANDING_COOKIE = "Cookie: pypow_standing"
     META = '_meta["io.pypow/proof"]'
+
+
+_COOKIES = {PASS_COOKIE.encode(): Form.COOKIE, STANDING_COOKIE.encode(): Form.STANDING_COOKIE}
 
 
 class Presented(NamedTuple):
@@ -76,17 +82,6 @@ class Presented(NamedTuple):
     def __repr__(self) -> str:
         """Without the value: it is a secret."""
         return f"Presented({self.form})"
-
-
-@dataclass(frozen=True, slots=True)
-class Accepts:
-    """What ``X-PoW-Accept`` says: that the caller reads HTTP refusals, and what it can solve.
-
-    Attributes:
-        puzzles: the most sub-puzzles it can do; None for a caller that only counts zeros.
-    """
-
-    puzzles: int | None = None
 
 
 class Call(NamedTuple):
@@ -106,6 +101,7 @@ class Call(NamedTuple):
         routing: the MCP headers that mirror the body.
         content_length: as declared; None when it was not.
         mcp: the message in the body, on an MCP path.
+        standing: the standing tokens found in headers and cookies; they admit nobody.
     """
 
     method: str
@@ -119,6 +115,7 @@ class Call(NamedTuple):
     routing: RoutingHeaders = NO_ROUTING
     content_length: int | None = None
     mcp: McpMessage | None = None
+    standing: tuple[Presented, ...] = ()
 
     @property
     def canonical(self) -> bool:
@@ -210,7 +207,16 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         scan.hosts,
         scan.routing,
         scan.content_length,
+        standing=scan.standing,
     )
+
+
+def tokens_in(fields: Iterable[Header]) -> tuple[Presented, ...]:
+    """The standing tokens in header fields, as `Call.standing` has them."""
+    scan = _Scan()
+    with contextlib.suppress(InvalidInputError):
+        scan.take_all(fields)
+    return scan.standing
 
 
 def without_ours(scope: Scope) -> Scope:
@@ -273,6 +279,7 @@ class _Scan:
 
     # Here and not in `__init__`: most requests have none of these.
     presented: tuple[Presented, ...] = ()
+    standing: tuple[Presented, ...] = ()
     accepts: tuple[bytes, ...] = ()
     hosts: tuple[bytes, ...] = ()
     authorizations: tuple[bytes, ...] = ()
@@ -319,6 +326,8 @@ class _Scan:
             self.presented += (Presented(Form.SOLUTION_HEADER, value),)
         elif name == b"x-pow-accept":
             self.accepts += (value,)
+        elif name == b"x-pow-standing":
+            self.standing += (Presented(Form.STANDING, value.strip(b" \t")),)
 
     def _take_authorization(self, value: bytes) -> None:
         self.authorizations += (value,)
@@ -334,10 +343,13 @@ class _Scan:
         foreign = []
         for pair in value.split(b";"):
             name, _, content = pair.strip(b" \t").partition(b"=")
-            if name.strip(b" \t") == PASS_COOKIE.encode():
-                self.presented += (Presented(Form.COOKIE, content.strip(b" \t")),)
-            else:
+            form = _COOKIES.get(name.strip(b" \t"))
+            if form is None:
                 foreign.append(pair)
+            elif form is Form.COOKIE:
+                self.presented += (Presented(form, content.strip(b" \t")),)
+            else:
+                self.standing += (Presented(form, content.strip(b" \t")),)
         if len(foreign) == value.count(b";") + 1:
             self.kept.append((b"cookie", value))
         elif remaining := b";".join(foreign).strip(b" \t"):
@@ -366,25 +378,3 @@ def _content_length(value: bytes, *, before: int | None) -> int:
     if not re.fullmatch(rb"[0-9]{1,18}", value) or before not in (None, int(value)):
         raise InvalidInputError("expected one Content-Length, a decimal number of octets")
     return int(value)
-
-
-def read_accepts(values: Iterable[bytes]) -> Accepts | None:
-    """Read ``X-PoW-Accept``: ``1``, or ``puzzles=<how many sub-puzzles>``.
-
-    Raises:
-        InvalidInputError: anything else.
-    """
-    puzzles: int | None = None
-    seen = False
-    for value in values:
-        for member in (part.strip(b" \t") for part in value.split(b",")):
-            seen = True
-            count = re.fullmatch(rb"puzzles=([0-9]{1,2})", member)
-            if count is not None:
-                puzzles = int(count[1])
-                difficulty.require_puzzles(puzzles)
-            elif member != b"1":
-                raise InvalidInputError(
-                    f"expected X-PoW-Accept: 1 or puzzles=16, got {member[:40]!a}"
-                )
-    return Accepts(puzzles) if seen else None

@@ -12,6 +12,7 @@ from .meter import Meter
 from .policy import Price
 from .problems import Problem
 from .stores import Charged, Credits, Early
+from .stores.holder import Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -23,6 +24,7 @@ async def quote(
     *,
     now_ms: int,
     climate: Climate = CALM,
+    holder: Holder | None = None,
 ) -> Offered:
     """What a call costs now.
 
@@ -32,18 +34,27 @@ async def quote(
         client: the caller's network.
         now_ms: Unix milliseconds.
         climate: of the moment.
+        holder: of the standing token that counts; None where there is none.
 
     Raises:
         Exception: whatever a store raises that cannot tell.
     """
-    return await credit.quote(meter.charge(client, climate=climate), now_ms=now_ms)
+    charge = meter.charge(client, climate=climate, holder=holder)
+    return await credit.quote(charge, now_ms=now_ms)
 
 
 async def take_free(
-    credit: Credits, meter: Meter, client: str, *, now_ms: int, climate: Climate
+    credit: Credits,
+    meter: Meter,
+    client: str,
+    *,
+    now_ms: int,
+    climate: Climate,
+    holder: Holder | None = None,
 ) -> Charged | Offered:
     """Charge a call at once, if its caller owes nothing for it; else what it costs. As `quote`."""
-    return await credit.take_free(meter.charge(client, climate=climate), now_ms=now_ms)
+    charge = meter.charge(client, climate=climate, holder=holder)
+    return await credit.take_free(charge, now_ms=now_ms)
 
 
 def untold(price: Price, error: Exception) -> Quote:

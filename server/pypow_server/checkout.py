@@ -51,12 +51,19 @@ class Checkout:
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
+        holders = hearing.rulebook.holders
+        if call.standing and holders is not None:
+            hearing.bearer = holders.bearer(
+                call.standing, client=call.client, now_ms=hearing.now_ms
+            )
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
             problem = await self._let_in(hearing, call, price, judged)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)
+                if hearing.charge is not None:
+                    self._thank(hearing, call, judged)
                 return None
             if judged.spend is not None and problem.status in (429, 503):
                 self.conditions.sent_back(judged.spend.key, judged.solve_ms)
@@ -72,6 +79,7 @@ class Checkout:
             if isinstance(found, Charged):
                 hearing.newcomer = found is Charged.FIRST
                 self._count(hearing, price)
+                self._thank(hearing, call, None)
                 return None
             if isinstance(found, Problem):
                 return found
@@ -90,7 +98,9 @@ class Checkout:
             return await self._spend(hearing, claim, charge)
         own = charge
         if own is None and price.meter is not None:
-            own = price.meter.charge(call.client, climate=self.conditions.climate)
+            own = price.meter.charge(
+                call.client, climate=self.conditions.climate, holder=hearing.holder
+            )
         problem = await waiting.turn(
             self.turns,
             self.credit,
@@ -131,6 +141,7 @@ class Checkout:
             calls=paid.calls,
             overdraft=paid.overdraft,
             climate=self.conditions.climate,
+            holder=hearing.holder,
         )
 
     async def _spend(
@@ -153,7 +164,7 @@ class Checkout:
         taking = partial(self._quote, credit, meter, hearing, call, price)
         if not self._has_turns(hearing):
             return await taking(take_free=True)
-        charge = meter.charge(call.client, climate=self.conditions.climate)
+        charge = meter.charge(call.client, climate=self.conditions.climate, holder=hearing.holder)
         owes = problems.work_required(_NOTHING_CAME)
         problem = await waiting.turn(
             self.turns,
@@ -188,6 +199,7 @@ class Checkout:
                 call.client,
                 now_ms=hearing.now_ms,
                 climate=self.conditions.climate,
+                holder=hearing.holder,
             )
         except Exception as error:  # noqa: BLE001 - any store's fault
             hearing.limiter_failed = True
@@ -201,6 +213,16 @@ class Checkout:
         if admit is not None and admit.spend is not None:
             delay_ms, key = admit.solve_ms, admit.spend.key
         conditions.admitted(price.weight, newcomer=hearing.newcomer, delay_ms=delay_ms, key=key)
+
+    def _thank(self, hearing: Hearing, call: Call, paid: Admit | None) -> None:
+        """Let a caller who was charged have the standing token that this call earned."""
+        holder, holders = hearing.holder, hearing.rulebook.holders
+        if paid is not None and holder is not None:
+            hearing.admission = paid._replace(principal=holder.account.decode("ascii"))
+        if holders is not None:
+            hearing.thanks = holders.thanks(
+                hearing.bearer, client=call.client, now_ms=hearing.now_ms, paid=paid is not None
+            )
 
     async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
         """Undo a spend that bought nothing."""

@@ -10,6 +10,7 @@ from typing import Final
 from pypow.pricing import Quote
 
 from .meter import networks_of
+from .stores.holder import Holder
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 
@@ -60,6 +61,7 @@ class Decision:
         retry_after_s: what a refused caller was told to wait; None for nothing.
         lane: where the call waited for its turn, ``known`` or ``new``; None where it had not to.
         waited_ms: how long; `seconds` are without it.
+        holder: of the standing token that counted; None where there was none.
     """
 
     id: str
@@ -82,14 +84,18 @@ class Decision:
     retry_after_s: int | None = None
     lane: str | None = None
     waited_ms: int = 0
+    holder: Holder | None = None
 
     @property
     def overdrawn(self) -> str | None:
-        """The network whose use raised the price, the caller's own or one around it."""
+        """Whose use raised the price: a token's holder, or a network that the caller is in."""
         quote = self.quote
         if quote is None or not quote.overdraft_q:
             return None
-        return networks_of(self.client)[quote.level].prefix
+        charged = [network.prefix for network in networks_of(self.client)]
+        if self.holder is not None:
+            charged.insert(0, self.holder.account.decode("ascii"))
+        return charged[quote.level]
 
 
 Recorder = Callable[[Decision], None]

@@ -22,11 +22,12 @@ from .conditions import Conditions
 from .decision import Recorder, tell
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
+from .holders import Holders
 from .mcp_message import Fault
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Admit, Rail
-from .reply import Reply
+from .rails import Admit, Claim, Rail
+from .reply import Header, Reply
 from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
@@ -62,6 +63,7 @@ class Gate:
         conditions: Conditions | None = None,
         turns: Turns | None = None,
         limiter: Limiter | None = None,
+        holders: Holders | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
@@ -79,13 +81,14 @@ class Gate:
             conditions: how crowded it is; None where that counts for nothing.
             turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
+            holders: reads standing tokens and gives them out; None where there are none.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
         """
         self._app = app
-        self._rulebook = Rulebook(policy, tuple(rails))
+        self._rulebook = Rulebook(policy, tuple(rails), holders=holders)
         self._checkout = Checkout(ledger, credit, conditions or Conditions(), turns or Turns())
         self._limiter = limiter
         self._recorders = tuple(recorders)
@@ -93,12 +96,19 @@ class Gate:
         self._messages = MessageReader(limit=body_limit, deadline_s=body_deadline_s)
 
     def decide_by(
-        self, *, policy: Policy, rails: Sequence[Rail], recorders: Sequence[Recorder] | None = None
+        self,
+        *,
+        policy: Policy,
+        rails: Sequence[Rail],
+        holders: Holders | None = None,
+        recorders: Sequence[Recorder] | None = None,
     ) -> None:
         """Judge requests that begin from now on by these, and tell these; None for who is told."""
         if recorders is not None:
             self._recorders = tuple(recorders)
-        self._rulebook = self._rulebook.followed_by(policy, tuple(rails), now_ms=self._clock())
+        self._rulebook = self._rulebook.followed_by(
+            policy, tuple(rails), now_ms=self._clock(), holders=holders
+        )
 
     @property
     def policy(self) -> Policy:
@@ -119,6 +129,7 @@ class Gate:
             conditions=self._checkout.conditions,
             turns=self._checkout.turns,
             limiter=self._limiter,
+            holders=rulebook.holders,
             recorders=self._recorders,
             clock=self._clock,
         )
@@ -147,7 +158,12 @@ class Gate:
             answer = _preflight(call)
         if answer is None or hearing.is_observed:
             await self._pass_on(
-                hearing.scope_for_app(), hearing.receive, send, hearing.admission, hearing.charge
+                hearing.scope_for_app(),
+                hearing.receive,
+                send,
+                hearing.admission,
+                hearing.charge,
+                hearing.thanks,
             )
         else:
             await answer(scope, receive, send)
@@ -159,12 +175,14 @@ class Gate:
         send: Send,
         admission: Admit | None,
         charge: Charge | None = None,
+        thanks: tuple[Header, ...] = (),
     ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
         answering: _Answering | None = None
-        if admission is not None and (admission.spend or admission.bought):
-            give_back = partial(self._checkout.give_back, admission.spend, charge)
-            answering = _Answering(give_back, scope, send, admission)
+        spend, bought = (admission.spend, admission.bought) if admission else (None, None)
+        if spend or bought or thanks:
+            give_back = partial(self._checkout.give_back, spend, charge)
+            answering = _Answering(give_back, scope, send, spend, _earned(bought, thanks))
         try:
             await self._app(scope, receive, answering or send)
         finally:
@@ -233,18 +251,19 @@ class _Answering:
         give_back: Callable[[], Coroutine[None, None, None]],
         scope: Scope,
         send: Send,
-        admission: Admit,
+        owed: Claim | None,
+        earned: tuple[Header, ...],
     ) -> None:
         self._give_back = give_back
         self._scope = scope
         self._send = send
-        self._owed = admission.spend
-        self._bought = admission.bought
+        self._owed = owed
+        self._earned = earned
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.accept"):
             await self.give_back()
-            message = self._with_pass(message)
+            message = self._with_earned(message)
         await self._send(message)
 
     async def give_back(self) -> None:
@@ -252,17 +271,23 @@ class _Answering:
         if claim is not None and self._scope.get(UPSTREAM_REACHED) is False:
             await release(self._give_back)
 
-    def _with_pass(self, message: Message) -> Message:
-        """With the pass that the caller bought; it is for no cache to keep."""
-        bought = self._bought
-        if bought is None or self._scope.get(UPSTREAM_REACHED) is False:
+    def _with_earned(self, message: Message) -> Message:
+        """With what the caller earned, unless the upstream did nothing for it."""
+        if not self._earned or self._scope.get(UPSTREAM_REACHED) is False:
             return message
-        added = (
-            (b"x-pow-pass", bought.encode("ascii")),
-            (b"cache-control", b"no-store"),
-            (b"access-control-expose-headers", b"X-PoW-Pass"),
-        )
-        return {**message, "headers": [*message.get("headers", ()), *added]}
+        return {**message, "headers": [*message.get("headers", ()), *self._earned]}
+
+
+def _earned(bought: str | None, thanks: tuple[Header, ...]) -> tuple[Header, ...]:
+    """Headers with the pass and the standing token that a caller gets; for no cache to keep."""
+    if bought is None:
+        return (*thanks, (b"cache-control", b"no-store")) if thanks else ()
+    return (
+        (b"x-pow-pass", bought.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"access-control-expose-headers", b"X-PoW-Pass"),
+        *thanks,
+    )
 
 
 def _preflight(call: Call) -> Reply:

@@ -12,14 +12,16 @@ from pypow.wire import MAX_LIFETIME_S
 from . import carriers
 from .call import Call, without_ours
 from .decision import Decision, Outcome
+from .holders import Bearer, Holders
 from .mcp_message import Fault
 from .meter import Meter
 from .policy import UNPRICED, Policy, Price
 from .problems import Problem
 from .rails import Admit, Offer, Rail
-from .reply import Reply
+from .reply import Header, Reply
 from .scope import Receive, Scope
 from .stores import Charge
+from .stores.holder import Holder
 
 _MOST_FORMER: Final = 64
 
@@ -33,17 +35,26 @@ class Rulebook:
         rails: ways to earn admission; the first that admits is charged.
         former: policies of which challenges may still be out, the latest first, and until when
             (Unix milliseconds) each was in force.
+        holders: reads standing tokens and gives them out; None where there are none.
     """
 
     policy: Policy
     rails: tuple[Rail, ...]
     former: tuple[tuple[int, Policy], ...] = ()
+    holders: Holders | None = None
 
-    def followed_by(self, policy: Policy, rails: tuple[Rail, ...], *, now_ms: int) -> "Rulebook":
+    def followed_by(
+        self,
+        policy: Policy,
+        rails: tuple[Rail, ...],
+        *,
+        now_ms: int,
+        holders: Holders | None = None,
+    ) -> "Rulebook":
         """The rulebook that comes after this one."""
         out_ms = now_ms - 1000 * MAX_LIFETIME_S
         former = [(now_ms, self.policy), *(one for one in self.former if one[0] > out_ms)]
-        return Rulebook(policy, rails, tuple(former[:_MOST_FORMER]))
+        return Rulebook(policy, rails, tuple(former[:_MOST_FORMER]), holders)
 
     def meter(self, price: Price, *, issued_at_ms: int) -> Meter | None:
         """By what a challenge of this price is charged: by the policy under which it was issued.
@@ -83,6 +94,8 @@ class Hearing:
         lane: where the call waited for its turn; None where it did not have to.
         waited_ms: how long.
         newcomer: whether that, or what was free, was the first that its caller was charged.
+        bearer: what the caller is worth by its standing tokens; None where that was not asked.
+        thanks: the headers by which the caller gets such a token.
     """
 
     scope: Scope = field(repr=False)
@@ -102,6 +115,13 @@ class Hearing:
     lane: Lane | None = None
     waited_ms: int = 0
     newcomer: bool = False
+    bearer: Bearer | None = None
+    thanks: tuple[Header, ...] = ()
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whom priced calls are charged to; None for the caller's networks."""
+        return None if self.bearer is None else self.bearer.holder
 
     @property
     def is_observed(self) -> bool:
@@ -159,6 +179,7 @@ class Hearing:
             retry_after_s=None if problem is None else problem.retry_after_s,
             lane=None if self.lane is None else self.lane.name.lower(),
             waited_ms=self.waited_ms,
+            holder=self.holder,
         )
 
 

@@ -15,6 +15,7 @@ from pypow.networks import Network, networks
 from pypow.tariff import CALM, MAX_WEIGHT, Climate, Constants, Tariff
 
 from .stores import Charge, Quota
+from .stores.holder import Holder
 
 MAX_BITS: Final = 40.0
 """Nothing harder is offered."""
@@ -22,6 +23,9 @@ MAX_BITS: Final = 40.0
 MAX_CALLS: Final = 250_000
 MAX_CALLS_A_SECOND: Final = 2_000
 """What accounts can be reckoned with."""
+
+STANDING_MS: Final = 30 * 24 * 3_600_000
+"""How long standing tokens count after they were renewed, unless the operator says otherwise."""
 
 _USUAL: Final = Constants()
 
@@ -38,6 +42,8 @@ class Pricing:
         replicas: gates that share callers and no store; each gives out its part alone.
         capacity: weight that the upstream serves in a second, in millionths of a call of the
             default price; None where calls need not wait for their turn.
+        standing_ms: how long a standing token counts after it was renewed, where there is a
+            quota; None for no tokens.
 
     Raises:
         InvalidInputError: a capacity without a quota.
@@ -48,6 +54,7 @@ class Pricing:
     max_overdraft_q: int = _USUAL.max_overdraft_q
     replicas: int = 1
     capacity: int | None = None
+    standing_ms: int | None = STANDING_MS
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.quota is None:
@@ -106,19 +113,30 @@ class Meter:
     _latest: list[Tariff] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def charge(
-        self, client: str, *, calls: int = 1, overdraft: int = 0, climate: Climate = CALM
+        self,
+        client: str,
+        *,
+        calls: int = 1,
+        overdraft: int = 0,
+        climate: Climate = CALM,
+        holder: Holder | None = None,
     ) -> Charge:
-        """What so many calls charge the networks of a caller.
+        """What so many calls charge a caller and the networks around it.
 
         Args:
             client: the caller's own network, as `client_network` has it.
             calls: how many.
             overdraft: what was paid for besides, in 1/8 bit.
             climate: of the moment.
+            holder: of the standing token that counts; None where there is none.
         """
         tariff = self.tariff if climate is CALM else self._under(climate)
         keys, shares = _accounts(self.pool, client)
-        return Charge(keys, shares, min(MAX_WEIGHT, calls * self.weight), tariff, overdraft)
+        weight = min(MAX_WEIGHT, calls * self.weight)
+        if holder is None:
+            return Charge(keys, shares, weight, tariff, overdraft)
+        keys, shares = (self.pool + holder.account, *keys), (1, *shares)
+        return Charge(keys, shares, weight, tariff, overdraft, holder)
 
     def _under(self, climate: Climate) -> Tariff:
         # Many calls are charged under one climate, so the last tariff is kept.

@@ -156,6 +156,7 @@ class _Reading:
             "max_overdraft": ("max_overdraft_q", setting_texts.overdraft_q),
             "replicas": ("replicas", setting_texts.between(1, 16, "gates")),
             "capacity": ("capacity", setting_texts.capacity),
+            "standing": ("standing_ms", setting_texts.standing_ms),
         }
         given = said.model_dump(exclude_none=True)
         decided = {
@@ -163,6 +164,11 @@ class _Reading:
             for key, (name, parse) in ways.items()
             if key in given
         }
+        if decided.get("standing_ms") is not None and decided.get("quota") is None:
+            raise InvalidInputError(
+                f"{self._at(('pricing', 'standing'))}: expected pricing.quota beside it, such as "
+                '"60/60s": without one, whoever is known has nothing by it'
+            )
         return self._read(
             ("pricing", "capacity"), lambda values: replace(STATIC, **values), decided
         )

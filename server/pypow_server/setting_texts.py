@@ -29,6 +29,7 @@ _MAX_DIGITS = 18
 _MIN_CAPACITY = UNIT // 60
 _MAX_CAPACITY = 500_000 * UNIT
 _MAX_OVERDRAFT_BITS = 25
+_MAX_STANDING_MS = 400 * 24 * 3_600_000  # no browser keeps a cookie longer
 """A challenge has room for no more, beside what newcomers pay."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+]{0,20}", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?", re.ASCII)
@@ -237,6 +238,16 @@ def capacity(text: str) -> int | None:
     if not _MIN_CAPACITY <= rate <= _MAX_CAPACITY:
         raise InvalidInputError(f'expected "1/m" to "500000/s", got {text[:60]!r}')
     return rate
+
+
+def standing_ms(text: str) -> int | None:
+    """Read how long standing tokens count after they were renewed, 1h to 400d, or ``none``."""
+    if text == "none":
+        return None
+    milliseconds = duration_ms(text)
+    if not 3_600_000 <= milliseconds <= _MAX_STANDING_MS:
+        raise InvalidInputError(f'expected 1h to 400d, or "none", got {text!r}')
+    return milliseconds
 
 
 def cap_q(number: float) -> int:

@@ -131,6 +131,9 @@ class PricingTable(_Table):
     max_bits: float | None = _said("No call costs more, in bits.")
     max_overdraft: float | None = _said("How many bits use may add; beyond, callers wait.")
     replicas: int | None = _said("Gates that share callers and no store, 1 to 16.")
+    standing: str | None = _said(
+        'How long standing tokens count after they were renewed: "30d", or "none".'
+    )
     capacity: str | None = _said(
         'What the upstream serves, in calls of the default price: "50/s". More wait their turn.'
     )

@@ -78,6 +78,11 @@ class Turns:
         """How many calls wait."""
         return len(self._queue)
 
+    @property
+    def places(self) -> int:
+        """How many may wait at once."""
+        return self._queue.places
+
     def mean_fill(self) -> int:
         """How full the queue was on average since this was asked last, 0 to 1024."""
         self._note_fill()

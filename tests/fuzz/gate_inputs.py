@@ -12,7 +12,7 @@ from fuzz.kit import NOISE as _NOISE
 from fuzz.kit import Kit
 
 _SEEDS: Final = seeds()
-_HEADER, _PARAMETERS, _ISSUED, _BOUGHT = _SEEDS["gate_text"][:4]
+_HEADER, _PARAMETERS, _ISSUED, _BOUGHT, _TOKEN = _SEEDS["gate_text"][:5]
 _NODES: Final = (
     b"203.0.113.9", b"10.1.2.3", b"6.6.6.6:80", b"[2001:db8::1]", b"[2001:db8::1]:443",
     b"2001:db8::1", b"::ffff:10.0.0.9", b"::ffff:203.0.113.9", b"[::ffff:1.2.3.4]:1", b"unknown",
@@ -55,10 +55,11 @@ KITS: Final[Mapping[str, Kit]] = {
         (*_NOISE, b'challenge="', b'nonce="', b" = ", b", ", b".", b"NONCE="),
     ),
     "Cookie": Kit(
-        (b"a=b; pypow_pass=" + _BOUGHT + b"; c=d", b"pypow_pass=a", b"a=b;c"),
-        (*_NOISE, b"pypow_pass", b"pypow_pass=", b"X", b"; ", b"Pypow_pass=a;"),
+        (b"a=b; pypow_pass=" + _BOUGHT + b"; c=d", b"pypow_pass=a;pypow_standing=b", b"a=b;c"),
+        (*_NOISE, b"pypow_pass", b"pypow_pass=", b"X", b"; ", b"Pypow_pass=a;", b"pypow_standing="),
     ),
     "a pass": Kit((_BOUGHT,), (*_NOISE, b"pyp_", b"A", b"B", b"E", b"-", b"_", b"+")),
+    "a standing token": Kit((_TOKEN,), (*_NOISE, b"pys_", b"A", b"AQ", b"-", b"_", b"+", b"/")),
     "a challenge": Kit((_ISSUED,), (*_NOISE, b"AQ", b"A", b"B", b"-", b"_", b"+", b"/")),
     "a proof in JSON": Kit(
         (_BODIES[0], json.dumps(_HEADER.decode()).encode()),

@@ -21,8 +21,9 @@ from fuzz.agreement import same as _same
 from fuzz.gate_targets import fields_of, finished, scope_of, seeds
 from pypow import strict_json, wire
 from pypow.errors import InvalidInputError, WireError
-from pypow_server import passes
-from pypow_server.call import Call, read_accepts, read_call
+from pypow_server import passes, standing
+from pypow_server.accepts import read_accepts
+from pypow_server.call import Call, read_call
 from pypow_server.client_address import TrustedProxies, client_network
 from pypow_server.fronts.dialects import DIALECTS, UnreadableError
 from pypow_server.fronts.fields import request_fields
@@ -39,6 +40,7 @@ _NO_ROOM: Final = MessageReader(limit=1, deadline_s=1)
 _CHALLENGE: Final = attrgetter(*wire.Challenge.__slots__)
 _BODY: Final = next(seed for seed in seeds()["gate_message"][:3] if b"protocolVersion" in seed)
 _PASS: Final = attrgetter(*passes.Pass.__slots__)
+_TOKEN: Final = attrgetter(*standing.StandingToken.__slots__)
 
 
 def _solution(octets: bytes) -> bool:
@@ -90,6 +92,13 @@ def _pass(octets: bytes) -> bool:
     return found is not None and _taken(found.text, text)
 
 
+def _standing(octets: bytes) -> bool:
+    text = octets.decode("latin-1")
+    found = _or_none(standing.decode, text, WireError)
+    _same(None if found is None else _TOKEN(found), second.standing(text))
+    return found is not None and _taken(found.text, text)
+
+
 def _taken(written: str, came: str) -> bool:
     """That there is one text for each value."""
     _same(written, came)
@@ -123,7 +132,8 @@ def _cookie(octets: bytes) -> bool:
     call = _called(b"cookie", [octets])
     assert call is not None
     ours, left = second.cookies(octets)
-    _same([one.value for one in call.presented], ours)
+    _same([one.value for one in call.presented], [one for name, one in ours if b"pass" in name])
+    _same([one.value for one in call.standing], [one for name, one in ours if b"pass" not in name])
     _same(call.headers, () if ours and not left else ((b"cookie", left),))
     return bool(ours)
 
@@ -262,6 +272,7 @@ PARSERS: Final[Mapping[str, Feed]] = {
     "Authorization: PoW": _authorization_parameters,
     "Cookie": _cookie,
     "a pass": _pass,
+    "a standing token": _standing,
     "a challenge": _challenge,
     "a proof in JSON": _proof_in_json,
     "Host": _host,

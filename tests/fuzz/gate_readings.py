@@ -90,6 +90,18 @@ def bought(text: str) -> tuple[object, ...] | None:
     return (*who, calls, weight, int.from_bytes(octets[47:53]), octets[53:85], octets[85:])
 
 
+def standing(text: str) -> tuple[object, ...] | None:
+    """The fields of a standing token, in the order of the octets."""
+    body = text[4:]
+    if text[:4] != "pys_" or len(body) != 72 or not set(body) <= _BASE64URL:
+        return None
+    octets = base64.b64decode(body, altchars=b"-_", validate=True)
+    times = [int.from_bytes(octets[at:end]) for at, end in ((19, 25), (25, 29), (29, 33))]
+    if octets[0] != 1 or times[1] == 0:
+        return None
+    return (int.from_bytes(octets[1:3]), octets[3:19], *times, octets[33:38], octets[38:])
+
+
 def accepts(values: Sequence[bytes]) -> tuple[int | None] | None:
     """``X-PoW-Accept``: the sub-puzzles that were named last, or nobody's number."""
     puzzles = None
@@ -122,13 +134,13 @@ def authorization(value: bytes) -> tuple[str, bytes] | None:
     return ("Bearer", given) if ours else None
 
 
-def cookies(value: bytes) -> tuple[list[bytes], bytes]:
-    """The passes in a ``Cookie`` field, and what is left of it without them."""
+def cookies(value: bytes) -> tuple[list[Field], bytes]:
+    """Ours in a ``Cookie`` field, by name, and what is left of it without them."""
     ours, left = [], []
     for pair in value.split(b";"):
         name, _, content = pair.partition(b"=")
-        if name.strip(_OWS) == b"pypow_pass":
-            ours.append(content.strip(_OWS))
+        if name.strip(_OWS) in (b"pypow_pass", b"pypow_standing"):
+            ours.append((name.strip(_OWS), content.strip(_OWS)))
         else:
             left.append(pair)
     return ours, b";".join(left).strip(_OWS) if ours else value

@@ -32,10 +32,12 @@ from pypow import (
 )
 from pypow.errors import InvalidInputError, WireError
 from pypow.wire import Proof
-from pypow_server import carriers, passes
-from pypow_server.call import Call, read_accepts, read_call
+from pypow_server import carriers, passes, standing
+from pypow_server.accepts import read_accepts
+from pypow_server.call import Call, read_call
 from pypow_server.client_address import NOBODY, TrustedProxies, client_network
 from pypow_server.fronts.fields import request_fields, response_fields
+from pypow_server.holders import Holders
 from pypow_server.mcp_message import Fault, McpMessage, RoutingHeaders, decode_header, read_message
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
@@ -49,6 +51,7 @@ NOW_MS: Final = 1_800_000_000_000
 EPOCH: Final = 7
 KEY: Final = Key(id=1, secret=bytes(range(32)))
 PRICE: Final = Price("easy", 1024)
+HOLDERS: Final = Holders(Keyring([KEY]), lifetime_ms=1)
 RAIL: Final = WorkRail(Keyring([KEY]), public_host="gate.example", fresh_id=lambda: bytes(16))
 
 BY_LIST, BY_FORWARDED, BY_NAME = (
@@ -65,6 +68,7 @@ NAMES: Final = (
     b"content-type", b"transfer-encoding", b"host", b"mcp-protocol-version", b"mcp-method",
     b"mcp-name", b"forwarded", b"x-forwarded-for", b"x-real-ip", b"connection", b"expect",
     b"content-encoding", b"x_pow_solution", b"mcp_name", b"x-http-method-override", b"location",
+    b"x-pow-standing",
 )  # fmt: skip
 """An octet below 32 at the start of a line stands for one of these."""
 
@@ -82,11 +86,14 @@ def headers(octets: bytes) -> None:
     again = read_call(scope_of(list(call.headers)))
     assert isinstance(again, Call)
     assert (again.headers, again.presented, again.accepts) == (call.headers, (), None)
+    assert again.standing == ()
     assert not any(_is_ours(*field) for field in call.headers), "a credential travels on"
     verdict = finished(RAIL.judge(call, PRICE, now_ms=NOW_MS))
     if isinstance(verdict, Admit):
         assert verdict.spend is not None
         assert verdict.spend.key == bytes(16), "nobody issued this"
+    bearer = HOLDERS.bearer(call.standing, client=call.client, now_ms=NOW_MS)
+    assert bearer is None or bearer.holder is None, "nobody issued this"
     _refused(request_fields, scope_of(list(call.headers)))
     for trusted in (BY_LIST, BY_FORWARDED, BY_NAME):
         where = client_network(("10.0.0.1", 1), fields, trusted)
@@ -105,6 +112,8 @@ def text(octets: bytes) -> None:
     assert challenge is None or challenge.text == value, "two texts for one challenge"
     bought = _refused(passes.decode, value, WireError)
     assert bought is None or bought.text == value, "two texts for one pass"
+    token = _refused(standing.decode, value, WireError)
+    assert token is None or token.text == value, "two texts for one standing token"
     _refused(read_accepts, octets.split(b"\n"))
     resource = _refused(Resource.parse, value)
     if resource is not None and resource.kind == "http":
@@ -201,6 +210,7 @@ def seeds() -> dict[str, list[bytes]]:
     )
     proof = pypow.solve(issued)
     pass_text = passes.issue(KEY, identity=bytes(16), calls=1, expires_at_ms=NOW_MS + 1).text
+    token = standing.issue(KEY, identity=bytes(16), now_ms=NOW_MS, near=bytes(5)).text
     solution, fields = proof.header(), proof.to_json()
     authorization = f'challenge="{fields["challenge"]}", nonce="{fields["nonce"]}"'
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
@@ -215,9 +225,10 @@ def seeds() -> dict[str, list[bytes]]:
             b"\x00PoW " + authorization.encode() + b"\n\x05application/json\n\x0e te, close",
             b"\x01a=b; pypow_pass=" + pass_text.encode() + b"; c=d\n\x0cfor=203.0.113.9\nx-a: b",
             b"\x00Bearer " + pass_text.encode() + b"\n\x06chunked\n\x08 2026-07-28",
+            b"\x15" + token.encode() + b"\n\x01a=b;pypow_standing=" + token.encode(),
         ],
         "gate_text": [
-            *(one.encode() for one in (solution, authorization, issued.text, pass_text)),
+            *(one.encode() for one in (solution, authorization, issued.text, pass_text, token)),
             *(b"puzzles=16", b"1", b"tools/call search", b"POST /v1/items", b"=?base64?YQ==?="),
             *(b"2001:db8::1", b"::ffff:203.0.113.9", b"203.0.113.9"),
         ],
@@ -284,7 +295,7 @@ def _is_ours(name: bytes, value: bytes) -> bool:
         )
     if name == b"cookie":
         cookies = (pair.partition(b"=")[0].strip(b" \t") for pair in value.split(b";"))
-        return b"pypow_pass" in cookies
+        return not {b"pypow_pass", b"pypow_standing"}.isdisjoint(cookies)
     return name.replace(b"_", b"-").startswith(b"x-pow-")
 
 

@@ -25,11 +25,12 @@ from pypow import (
 )
 from pypow.auth_params import AuthChallenge
 from pypow.wire import Proof
-from pypow_server import passes
+from pypow_server import passes, standing
 from pypow_server.call import Call, read_call
 from pypow_server.passes import Pass
 from pypow_server.problems import Problem
 from pypow_server.scope import Scope
+from pypow_server.standing import StandingToken
 
 INPUTS = 2000
 
@@ -77,6 +78,10 @@ def _any_last_character(text: str) -> Pass:
     return decode_pass(text[:-1] + "A")
 
 
+def _any_version(text: str) -> StandingToken:
+    return decode_token(text[:4] + "AQ" + text[6:])
+
+
 def _one_nonce(value: str) -> Proof:
     proof = proof_from_header(value)
     return replace(proof, nonces=(b".".join(proof.nonces),))
@@ -110,12 +115,14 @@ def _any_padding(text: str) -> bytes:
 
 read_challenges = auth_params.read_challenges
 proof_from_header, decode_pass = wire.proof_from_header, passes.decode
+decode_token = standing.decode
 
 WRONG_TWINS: dict[str, tuple[str, Any, str, Callable[..., object]]] = {
     "a proof that is always of one nonce": (
         "X-PoW-Solution", wire, "proof_from_header", _one_nonce,
     ),
     "a pass with several texts": ("a pass", passes, "decode", _any_last_character),
+    "a token of any version": ("a standing token", standing, "decode", _any_version),
     "a name with several texts": ("a wrapped name", gate_parsers, "decode_header", _loose_base64),
     "the last of several lengths": ("Content-Length", gate_parsers, "read_call", _last_length),
     "a credential in another spelling travels on": (

@@ -15,7 +15,8 @@ from pypow.challenge import Expected, Refusal, scope_digest, work_stands
 from pypow.errors import WireError
 from pypow.wire import Proof
 from pypow_server import passes, problems
-from pypow_server.call import Accepts, Call, Form, Presented
+from pypow_server.accepts import Accepts
+from pypow_server.call import Call, Form, Presented
 from pypow_server.gate import wall_clock_ms
 from pypow_server.mcp_message import Kind, McpMessage
 from pypow_server.passes import Pass

@@ -109,6 +109,7 @@ def test_the_upstream_learns_who_paid_from_the_gate_alone(
     assert header(b"x-forwarded-for") == [b"127.0.0.1"]
     assert (header(b"cookie"), header(b"authorization")) == ([b"a=1"], [b"Basic abc"])
     assert header(b"x-pow-solution") == header(b"x-pow-accept") == []
+    assert header(b"x-pow-standing") == []
 
 
 def test_our_credentials_end_at_the_gate(bench: Bench) -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from pypow.errors import InvalidInputError
 from pypow_server import call
-from pypow_server.call import Accepts, Call, Form, read_call
+from pypow_server.accepts import Accepts, read_accepts
+from pypow_server.call import Call, Form, read_call
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource, is_canonical, raw_path
 from support.asgi_client import http_scope
@@ -313,8 +314,8 @@ def test_what_reroutes_and_what_cannot_be_accepted_is_named() -> None:
 
 
 def test_nothing_accepted_is_not_the_same_as_anything() -> None:
-    assert call.read_accepts([]) is None
-    assert call.read_accepts([b"1"]) == Accepts(None)
+    assert read_accepts([]) is None
+    assert read_accepts([b"1"]) == Accepts(None)
 
 
 def test_a_path_that_no_server_told_raw_is_taken_as_it_was_decoded() -> None:

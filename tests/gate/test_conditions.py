@@ -109,6 +109,7 @@ def test_gates_without_a_common_store_share_the_capacity_all_the_same() -> None:
     assert rules.loop.capacity == 10 * UNIT
     climates = Played()
     gates = [gate(climates, rules), gate(climates, rules)]
+    assert {one.gates for one in gates} == {5}
     looks(climates, 0, 0, gates=gates)
     assert {one.gates for one in gates} == {10}
 

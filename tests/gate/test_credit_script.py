@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from pypow import InvalidInputError
-from pypow.accounts import owing_ms
+from pypow.accounts import owing_ms, vouched
 from pypow.pricing import (
     UNIT,
     Account,
@@ -36,6 +36,7 @@ from pypow_server.stores.credit_script import (
     paid,
     terms,
 )
+from pypow_server.stores.holder import Holder
 from support.pricing_laws import START_MS, any_climate, any_constants
 from support.redis_server import redis_binary, running, valkey_binary
 
@@ -67,14 +68,17 @@ class Accounts:
         self._constants = any_constants(draw)
         self._keys = ["leaf", "net1", "net16", "net64"][: draw.randint(1, 4)]
         self._shares = [1, 16, 64][: len(self._keys) - 1]
-        self._identified = draw.random() < 0.6
         self._kept: dict[str, Account] = {}
         self._now_ms = START_MS
-        self._unseen = {
-            "minutes": draw.choice((0, 1, 9, 500)),
-            "last_minute": draw.choice((0, START_MS // 60_000)),
-            "first_ms": START_MS - draw.choice((0, 30_000, 10**9)),
-        }
+        self._holder = None
+        if draw.random() < 0.8:
+            self._holder = Holder(
+                b"leaf",
+                identified=draw.random() < 0.7,
+                minutes=draw.choice((1, 9, 10, 500)),
+                last_minute=draw.choice((0, START_MS // 60_000, START_MS // 60_000 + 1)),
+                first_ms=START_MS - draw.choice((0, 30_000, 60_000, 10**9)),
+            )
         client.flushdb()
         for key in self._keys:
             if draw.random() < 0.7:
@@ -95,14 +99,15 @@ class Accounts:
         )
 
     def principal(self) -> Principal:
-        unseen = Account.new(self._constants, self._now_ms, **self._unseen)
         blank = Account.new(self._constants, self._now_ms)
-        around = zip(self._keys[1:], self._shares, strict=True)
-        return Principal(
-            self._kept.get("leaf", unseen),
-            tuple(Level(self._kept.get(key, blank), share) for key, share in around),
-            identified=self._identified,
-        )
+        leaf, *around = (self._kept.get(key, blank) for key in self._keys)
+        identified = False
+        if self._holder is not None:
+            _, identified, minutes, last_minute, first_ms = self._holder
+            if "leaf" not in self._kept:
+                leaf = Account.new(self._constants, self._now_ms, credit=self._constants.burst)
+            leaf = vouched(leaf, minutes=minutes, last_minute=last_minute, first_ms=first_ms)
+        return Principal(leaf, tuple(map(Level, around, self._shares)), identified)
 
     def step(self) -> None:
         """Ask and charge once, by the script and by the rules."""
@@ -112,10 +117,10 @@ class Accounts:
         weight = draw.choice((1, 1, 2, 7, 400, 65_535))
         overdraft = draw.choice((0, draw.randint(0, 255)))
         principal = self.principal()
-        unseen = Account.new(self._constants, self._now_ms, **self._unseen)
+        first_credit = self._constants.burst if self._holder else self._constants.burst_new
         given = terms(
             weight, tariff, self._now_ms,
-            shares=self._shares, identified=self._identified, unseen=unseen,
+            shares=self._shares, first_credit=first_credit, holder=self._holder,
         )  # fmt: skip
         missing, level, surcharge, known, *use = self._ask(self._keys, given)
         light = replace(tariff.constants, max_q=60 * 1024)  # any weight is sold
@@ -178,6 +183,19 @@ WRONG: dict[str, Callable[[str], str]] = {
     "counts a minute twice": lambda text: text.replace("minute > leaf[5]", "minute >= leaf[5]"),
     "forgets decay": lambda text: text.replace("decay[steps % #decay + 1]", "decay[1]"),
     "charges though it refuses": lambda text: text.replace("overdraft <= allowed", "true"),
+    "begins a holder's account as a newcomer's": lambda text: text.replace(
+        "read(keys[1], fresh)", "read(keys[1], burst_new)"
+    ),
+    "takes no holder's word": lambda text: text.replace("if minutes > 0 then", "if false then"),
+    "lets the token make the past shorter": lambda text: text.replace(
+        "math.max(leaf[4], minutes)", "minutes"
+    ),
+    "lets a minute that the token counted be counted again": lambda text: text.replace(
+        "math.max(leaf[5], last_minute)", "leaf[5]"
+    ),
+    "takes every holder to be where the token was issued": lambda text: text.replace(
+        "identified == 1 and", ""
+    ),
 }
 
 
@@ -190,18 +208,26 @@ def test_a_script_that_finds_other_bits_is_caught(
         played(store, range(TRACES), wrong(CHARGE))
 
 
-@pytest.mark.parametrize(("credit", "kept_ms"), [(60 * UNIT, 5_000), (-20 * UNIT, 750_008)])
+@pytest.mark.parametrize(
+    ("credit", "first_credit", "kept_ms"),
+    [
+        (60 * UNIT, 4 * UNIT, 5_000),
+        (-20 * UNIT, 4 * UNIT, 750_008),
+        (60 * UNIT, 60 * UNIT, 30_001),
+        (-20 * UNIT, 60 * UNIT, 2_430_025),
+    ],
+)
 def test_what_nobody_uses_is_forgotten_when_that_helps_nobody(
-    store: redis.Redis, credit: int, kept_ms: int
+    store: redis.Redis, credit: int, first_credit: int, kept_ms: int
 ) -> None:
     constants = Constants()
     account = replace(Account.new(constants, START_MS), credit=credit)
     store.set("leaf", stored(account))
-    given = terms(1, Tariff(constants), START_MS, shares=[], identified=False, unseen=account)
+    given = terms(1, Tariff(constants), START_MS, shares=[], first_credit=first_credit)
     charged = store.register_script(CHARGE)(["leaf"], [*given, 255 * 128, 255 * 128, 5_000])
     assert charged == [1, 0, 1]
     after = read(str(store.get("leaf")))
-    assert max(5_000, owing_ms(after, constants)) == kept_ms
+    assert max(5_000, owing_ms(after, constants, first_credit)) == kept_ms
     expires_at_ms, (seconds, micros) = store.pexpiretime("leaf"), store.time()
     left_ms = expires_at_ms - seconds * 1000 - micros // 1000
     assert kept_ms - 5_000 < left_ms <= kept_ms

@@ -97,6 +97,16 @@ def test_what_the_upstream_serves_is_a_rate(said: str, a_second: int | None) -> 
     assert found == Pricing(Quota(60, 60_000), capacity=a_second)
 
 
+@pytest.mark.parametrize(
+    ("said", "milliseconds"),
+    [("30d", 2_592_000_000), ("1h", 3_600_000), ("400d", 34_560_000_000), ("none", None)],
+)
+def test_standing_counts_for_a_time(said: str, milliseconds: int | None) -> None:
+    found = read(f'[pricing]\nquota = "60/60s"\nstanding = "{said}"\n').rows.pricing
+    assert found == Pricing(Quota(60, 60_000), standing_ms=milliseconds)
+    assert Pricing().standing_ms == read('[pricing]\nquota = "1/1s"').rows.pricing.standing_ms
+
+
 def test_all_prices_share_an_account_but_those_with_free_calls_of_their_own(
     tmp_path: Path,
 ) -> None:
@@ -380,6 +390,17 @@ WRONG = {
         'bits = 20\n[pricing]\ncapacity = "50/s"',
         "line 13: pricing.capacity: expected pricing.quota beside pricing.capacity, such as "
         '"60/60s": what callers used says whose turn it is',
+    ),
+    "standing that is over at once": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\nquota = "60/60s"\nstanding = "59m"',
+        "line 14: pricing.standing: expected 1h to 400d, or \"none\", got '59m'",
+    ),
+    "standing that helps nobody": (
+        "bits = 20.5",
+        'bits = 20\n[pricing]\nstanding = "30d"',
+        'line 13: pricing.standing: expected pricing.quota beside it, such as "60/60s": without '
+        "one, whoever is known has nothing by it",
     ),
     "a key of pricing that is none": (
         "bits = 20.5",

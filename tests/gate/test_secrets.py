@@ -39,6 +39,9 @@ MALFORMED = [
     {"Authorization": f"Bearer pyp_{CANARY}"},
     {"Authorization": f'PoW challenge="{CANARY}", nonce="1"'},
     {"Cookie": f"pypow_pass=pyp_{CANARY}"},
+    {"X-PoW-Standing": f"pys_{CANARY}"},
+    {"X-PoW-Standing": f"pys_{CANARY * 8}"[:76]},
+    {"Cookie": f"pypow_standing=pys_{CANARY}"},
     {"X-PoW-Solution": CANARY, "Authorization": f"PoW {CANARY}"},
     {"Host": f"{CANARY}.example"},
     {"Content-Length": CANARY},
@@ -116,16 +119,21 @@ def provoke(gate: GateProcess) -> dict[str, str]:
     meet(target, {**proof, **CALLERS_OWN})
     challenge = ask(f"{gate.url}/api/challenge").json
     nonce = solution(challenge)["X-PoW-Solution"].rpartition("=")[2]
-    redeemed = ask(
+    answer = ask(
         f"{gate.url}/api/verify",
         method="POST",
         headers={"Content-Type": "application/json"},
         body=json.dumps({"challenge": challenge["challenge"], "nonce": nonce}).encode(),
-    ).json
-    bearer = {"Authorization": f"Bearer {redeemed['pass']}"}
-    meet(target, bearer)
-    meet(target, bearer)
-    return {"pass": redeemed["pass"], "proof": proof["X-PoW-Solution"].partition(",")[0][-104:]}
+    )
+    token = answer.headers["X-PoW-Standing"]
+    bearer = {"Authorization": f"Bearer {answer.json['pass']}"}
+    for held in (bearer, bearer, {"X-PoW-Standing": token}, {"Cookie": f"pypow_standing={token}"}):
+        meet(target, held)
+    return {
+        "pass": answer.json["pass"],
+        "proof": proof["X-PoW-Solution"].partition(",")[0][-104:],
+        "standing": token,
+    }
 
 
 def protected(server: redis_server.RedisServer) -> str:
@@ -159,7 +167,8 @@ def test_no_secret_is_said_anywhere_at_any_level(
 ) -> None:
     spoken = Spoken()
     options = ["--bits", "4", "--log-level", "debug", "--log-format", form]
-    options += ["--audit", str(home / "audit.log")]
+    options += ["--audit", str(home / "audit.log"), "--config", str(home / "pypow.toml")]
+    (home / "pypow.toml").write_text('[pricing]\nquota = "60/60s"\n')
     with (
         redis_server.running(home / "redis") as server,
         served(breaks_off) as upstream,

@@ -11,7 +11,8 @@ from pypow import challenge as engine
 from pypow import wire
 from pypow.challenge import Key, Keyring, Reason
 from pypow.wire import Challenge, Proof
-from pypow_server.call import Accepts, Call, Form, Presented
+from pypow_server.accepts import Accepts
+from pypow_server.call import Call, Form, Presented
 from pypow_server.policy import Price
 from pypow_server.rails import Absent, Admit, Refuse, Verdict
 from pypow_server.rails.work import Exchange, WorkRail, problem_of

@@ -9,8 +9,8 @@ from pypow.pricing import UNIT
 from pypow.steering import Loop
 from pypow_server.conditions import Conditions, Rules
 from pypow_server.meter import Pricing
-from pypow_server.stores import Climates, Quota
-from pypow_server.stores.memory import MemoryClimates
+from pypow_server.stores import Quota, SharedRecord
+from pypow_server.stores.memory import MemoryRecord
 from support.ledger_contract import NOW_MS
 
 PRICING = Pricing(Quota(60, 60_000), capacity=50 * UNIT)
@@ -25,7 +25,7 @@ class Played:
     Others get their turn between a look and what comes of it, as they do where stores are far.
     """
 
-    inner: Climates = field(default_factory=MemoryClimates)
+    inner: SharedRecord = field(default_factory=MemoryRecord)
     now_ms: int = NOW_MS
     fails: bool = False
 
@@ -41,7 +41,7 @@ class Played:
         return await self.inner.replace(before, after)
 
 
-def gate(climates: Climates, rules: Rules | None = RULES) -> Conditions:
+def gate(climates: SharedRecord, rules: Rules | None = RULES) -> Conditions:
     """A gate that is told when to look."""
     found = Conditions(climates)
     found.follow(rules)

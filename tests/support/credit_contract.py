@@ -8,7 +8,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final, Protocol, TypeAlias
 
-from pypow.accounts import Account, refund
+from pypow.accounts import Account, refund, vouched
 from pypow.pricing import (
     UNIT,
     Admission,
@@ -28,11 +28,13 @@ from pypow.pricing import (
     score,
 )
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Rank, Spend
+from pypow_server.stores.holder import Holder
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
 from support.pricing_laws import any_climate, any_constants
 
 TARIFF: Final = Tariff(Constants.of_quota(60, 60_000, base_q=4 * 1024))
 CHARGE: Final = Charge((b"leaf", b"around"), (16,), 1, TARIFF)
+MINUTE: Final = NOW_MS // 60_000
 
 
 class ChargingLedger(Ledger, Credits, Protocol):
@@ -233,6 +235,84 @@ async def a_network_pays_for_all_its_addresses(open_ledger: OpenCredits) -> None
     assert taken == 3 * 16 + 1
 
 
+def holders(
+    name: str = "one", *, minutes: int = 10, identified: bool = True, first_ms: int = NOW_MS - 10**8
+) -> Charge:
+    """A charge to who holds a token that says so."""
+    holder = Holder(b"", identified, minutes, MINUTE - 1, first_ms)
+    keys = (b"standing %b" % name.encode(), *CHARGE.keys)
+    return CHARGE._replace(keys=keys, shares=(1, *CHARGE.shares), holder=holder)
+
+
+async def free_calls(ledger: Credits, charge: Charge) -> int:
+    """How many are free at once."""
+    taken = 0
+    while isinstance(await ledger.take_free(charge, now_ms=NOW_MS), Charged):
+        taken += 1
+    return taken
+
+
+async def the_word_of_a_token_counts_where_the_store_knows_less(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for number in range(12):
+        await pay(ledger, b"%d" % number)  # the network has used too much
+    network = await free_in_ms(ledger)
+    stranger = await free_in_ms(ledger, holders("stranger", minutes=9))
+    standing = await free_in_ms(ledger, holders())
+    # The store has heard of this one before it had standing, as of another price.
+    await pay(ledger, b"first", holders("heard of", minutes=1)._replace(overdraft=255))
+    network_after = await free_in_ms(ledger)
+    heard_of = await free_in_ms(ledger, holders("heard of", minutes=10))
+    elsewhere = await free_in_ms(ledger, holders("elsewhere", identified=False))
+    await ledger.aclose()
+    assert (network, stranger, standing) == (9_000, 9_000, 0)
+    assert (network_after, heard_of, elsewhere) == (10_000, 0, 10_000)
+
+
+async def a_holder_with_standing_leaves_its_network_what_it_has(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    free = await free_calls(ledger, holders())
+    network = await free_calls(ledger, CHARGE)
+    await ledger.aclose()
+    # Four are assured; each of the others costs the wider network a sixteenth, of which one call
+    # must be left for its last caller.
+    assert (free, network) == (4 + 3 * 16 + 1, 0)
+
+
+async def many_tokens_without_standing_have_what_one_network_has(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    free = [await free_calls(ledger, holders(f"{number}", minutes=8)) for number in range(40)]
+    await ledger.aclose()
+    assert free == [4] + [0] * 39
+
+
+async def many_tokens_with_standing_have_what_is_assured_and_what_networks_have(
+    open_ledger: OpenCredits,
+) -> None:
+    ledger = open_ledger()
+    free = [await free_calls(ledger, holders(f"{number}")) for number in range(40)]
+    await ledger.aclose()
+    assert free == [4 + 3 * 16 + 1] + [4] * 39
+
+
+async def what_a_holder_gets_back_is_no_gift_to_its_network(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for number in range(12):
+        await pay(ledger, b"%d" % number)
+    owed = [await free_in_ms(ledger)]
+    for charge in (holders(), holders("stranger", minutes=2)._replace(overdraft=255)):
+        assert await pay(ledger, b"given back", charge) is Spend.WON
+        owed.append(await free_in_ms(ledger))
+        await ledger.give_back(b"given back", charge)
+        owed.append(await free_in_ms(ledger))
+    elsewhere = holders("elsewhere", identified=False)._replace(overdraft=255)
+    await pay(ledger, b"given back", elsewhere)
+    await ledger.give_back(b"given back", elsewhere)
+    owed.append(await free_in_ms(ledger))
+    await ledger.aclose()
+    assert owed == [9_000, 9_000, 9_000, 10_000, 9_000, 9_000]
+
+
 async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
     draw = Random(4711)
     ledger = open_ledger()
@@ -242,10 +322,19 @@ async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
         now_ms += draw.choice((0, 1, -300, draw.randint(0, 10**4)))
         constants = any_constants(draw)
         tariff = Tariff(constants, any_climate(draw, constants))
-        shares = (16, 64)[: draw.randint(0, 2)]
+        shares: tuple[int, ...] = (16, 64)[: draw.randint(0, 2)]
         keys = [b"%d %d" % (draw.randrange(3), share) for share in (1, *shares)]
         weight = draw.choice((1, 1, 2, 7))
-        charge = Charge(tuple(keys), shares, weight, tariff, draw.choice((0, draw.randint(0, 255))))
+        holder = None
+        if draw.random() < 0.5:
+            minutes, ago_ms = draw.choice((1, 9, 10, 400)), draw.choice((0, 60_000, 10**9))
+            last_minute = now_ms // 60_000 - draw.randint(0, 1)
+            identified = draw.random() < 0.7
+            holder = Holder(b"", identified, minutes, last_minute, now_ms - ago_ms)
+            keys.insert(0, b"standing %d" % draw.randrange(3))
+            shares = (1, *shares)
+        overdraft = draw.choice((0, draw.randint(0, 255)))
+        charge = Charge(tuple(keys), shares, weight, tariff, overdraft, holder)
         before = principal_of(charge, kept, now_ms)
         after: Principal | None = None
         assert await ledger.rank(charge, now_ms=now_ms) == ranked(before, charge, now_ms)
@@ -277,7 +366,9 @@ async def it_answers_as_the_rules_do(open_ledger: OpenCredits) -> None:
                         after = given_back(presented, charge)
         if after is not None:
             kept[keys[0]] = after.leaf
-            kept |= zip(keys[1:], (level.account for level in after.networks), strict=True)
+            for key, was, level in zip(keys[1:], before.networks, after.networks, strict=True):
+                if level is not was:  # it was charged
+                    kept[key] = level.account
     await ledger.aclose()
 
 
@@ -290,7 +381,15 @@ def principal_of(charge: Charge, kept: dict[bytes, Account], now_ms: int) -> Pri
     """Whom a charge is about, by the rules."""
     blank = Account.new(charge.tariff.constants, now_ms)
     leaf, *around = [kept.get(key, blank) for key in charge.keys]
-    return Principal(leaf, tuple(map(Level, around, charge.shares)))
+    networks = tuple(map(Level, around, charge.shares))
+    if charge.holder is None:
+        return Principal(leaf, networks)
+    _, identified, minutes, last_minute, first_ms = charge.holder
+    if charge.keys[0] not in kept:
+        constants = charge.tariff.constants
+        leaf = Account.new(constants, now_ms, credit=constants.burst)
+    leaf = vouched(leaf, minutes=minutes, last_minute=last_minute, first_ms=first_ms)
+    return Principal(leaf, networks, identified)
 
 
 def expected(principal: Principal, charge: Charge, now_ms: int) -> Offered:
@@ -313,8 +412,10 @@ def charged(admission: Admission) -> Charged:
 
 def given_back(admission: Admission, charge: Charge) -> Principal:
     """What a principal has once the call that it was charged came to nothing."""
-    principal = admission.principal
-    cost = charge.weight * UNIT * charge.tariff.constants.replicas
+    principal, constants = admission.principal, charge.tariff.constants
+    cost = charge.weight * UNIT * constants.replicas
+    if principal.identified and principal.leaf.minutes >= constants.standing_minutes:
+        return replace(principal, leaf=refund(principal.leaf, cost))
     return Principal(
         refund(principal.leaf, cost),
         tuple(
@@ -337,5 +438,10 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_newcomer_pays_what_newcomers_pay_in_a_crowd,
     what_is_given_back_is_given_back_whole_and_once,
     a_network_pays_for_all_its_addresses,
+    the_word_of_a_token_counts_where_the_store_knows_less,
+    a_holder_with_standing_leaves_its_network_what_it_has,
+    many_tokens_without_standing_have_what_one_network_has,
+    many_tokens_with_standing_have_what_is_assured_and_what_networks_have,
+    what_a_holder_gets_back_is_no_gift_to_its_network,
     it_answers_as_the_rules_do,
 )

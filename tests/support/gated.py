@@ -13,12 +13,14 @@ from pypow.pricing import Offered
 from pypow_server import logs
 from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
+from pypow_server.holders import Holders
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.turns import Turns
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
 
@@ -160,7 +162,9 @@ class Bench:
         ledger: CountingLedger | None = None,
         body_limit: int = 4096,
         limiter: Limiter | None = None,
+        holders: Holders | None = None,
         recorders: Sequence[Recorder] = (),
+        turns: Turns | None = None,
     ) -> None:
         self.decisions: list[Decision] = []
         self.app = RecordingApp()
@@ -177,6 +181,8 @@ class Bench:
             credit=self.ledger,
             body_limit=body_limit,
             limiter=limiter,
+            holders=holders,
+            turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )
 

@@ -21,6 +21,7 @@ _DELETED: Final = (
     b"x-pow-principal",
     b"x-pow-solution",
     b"x-pow-accept",
+    b"x-pow-standing",
 )
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from pypow.errors import InvalidInputError
 from pypow.pricing import Offered, Tariff
 from pypow_server.fixable import FixableError
+from pypow_server.stores.holder import Holder
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -160,11 +161,13 @@ class Charge(NamedTuple):
     """Whom a call is charged to, and how much; a tuple, because each call with a price makes one.
 
     Attributes:
-        keys: of the accounts: the caller's own network first, then the networks around it.
-        shares: of the networks around it: how many callers' allowance each has.
+        keys: of the accounts: that of the holder of a standing token, if there is one; the
+            caller's own network; the networks around it.
+        shares: of all but the first: how many callers' allowance each has.
         weight: of the call, 1 to 65535 units.
         tariff: by what it is charged.
         overdraft: what was paid for besides, in 1/8 bit.
+        holder: whose account the first is; None where it is a network's.
     """
 
     keys: tuple[bytes, ...]
@@ -172,6 +175,7 @@ class Charge(NamedTuple):
     weight: int
     tariff: Tariff
     overdraft: int = 0
+    holder: Holder | None = None
 
 
 class Charged(enum.Enum):
@@ -293,7 +297,7 @@ class Revocations(Protocol):
         ...
 
 
-class Climates(Protocol):
+class SharedRecord(Protocol):
     """One record that all gates of a store rewrite, each what it read a moment ago.
 
     It is small, and little is lost with it. The clock is the store's, one for all gates.
@@ -320,7 +324,7 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    `credits` are the ledger's own, and closed with it. `climate` and `calibration` are two
     records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
@@ -331,8 +335,8 @@ class Store:
     credits: Credits
     limiter: Limiter
     revocations: Revocations
-    climates: Climates
-    calibrations: Climates
+    climate: SharedRecord
+    calibration: SharedRecord
     entries: Callable[[], int] | None = None
 
 

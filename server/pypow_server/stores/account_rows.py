@@ -44,10 +44,10 @@ class AccountRows:
         """What there is of a key, after what was kept."""
         return self._known.get(key)
 
-    def keep(self, key: bytes, account: Account, constants: Constants) -> None:
+    def keep(self, key: bytes, account: Account, constants: Constants, credit: int) -> None:
         """Put an account in the place of what there is."""
         self._known[key] = account
-        self._changed[key] = (stored(account), forgotten_at_ms(account, constants))
+        self._changed[key] = (stored(account), forgotten_at_ms(account, constants, credit))
 
     def write(self, *, now_ms: int) -> None:
         """Write what was kept, and drop some of what may be forgotten."""

@@ -15,12 +15,14 @@ spent before is not charged.
 from collections.abc import Sequence
 from typing import Final
 
-from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL, Account
+from pypow.accounts import DECAY, MAX_SERVED, STEPS_PER_CALL
 from pypow.pricing import OVERDRAFT_STEP_Q, UNIT, Tariff
 from pypow_server.stores.accounts import KEPT_MS
+from pypow_server.stores.holder import Holder
 
 WAIT: Final = 0
 CHARGED: Final = 1
+_NOBODY: Final = Holder(b"", identified=False, minutes=0, last_minute=0, first_ms=0)
 
 RULES: Final = f"""
 local function div(a, b) return math.floor(a / b) end
@@ -38,12 +40,13 @@ local rate, burst = number(), number()
 local rate_min, burst_min, burst_new = number(), number(), number()
 local credit_per_bit, step_ms = number(), number()
 local known_minutes, known_age, standing_minutes = number(), number(), number()
-local identified, minutes, last_minute, first = number(), number(), number(), number()
+local identified, fresh = number(), number()
+local minutes, last_minute, first = number(), number(), number()
 
-local function read(key, minutes, last_minute, first)
+local function read(key, credit)
   local text = redis.call('GET', key)
   if not text then
-    return {{burst_new, math.min(burst_new, burst_min), 0, minutes, last_minute, first, now}}
+    return {{credit, math.min(credit, burst_min), 0, 0, 0, now, now}}
   end
   local account = {{}}
   for figure in string.gmatch(text, '%-?%d+') do account[#account + 1] = tonumber(figure) end
@@ -76,10 +79,14 @@ local function lacking(account)
   return needed - earned(account[1], rate, burst, math.max(0, now - account[7]))
 end
 
-local leaf = read(keys[1], minutes, last_minute, first)
+local leaf = read(keys[1], fresh)
+if minutes > 0 then
+  leaf[4], leaf[5] = math.max(leaf[4], minutes), math.max(leaf[5], last_minute)
+  leaf[6] = math.min(leaf[6], first)
+end
 local networks, shares = {{}}, {{}}
 for index = 1, #keys - 1 do
-  networks[index], shares[index] = read(keys[1 + index], 0, 0, now), number()
+  networks[index], shares[index] = read(keys[1 + index], burst_new), number()
 end
 local known = leaf[4] >= known_minutes and now - leaf[6] >= known_age
 local standing = known and identified == 1 and leaf[4] >= standing_minutes
@@ -96,8 +103,8 @@ for index, account in ipairs(networks) do
 end
 local overdraft = -div(-missing * 1024, credit_per_bit)
 
-local function keep_account(key, account, keep)
-  local owing = -div(-(burst_new - account[1]) * 1000, rate_min)
+local function keep_account(key, account, credit, keep)
+  local owing = -div(-(credit - account[1]) * 1000, rate_min)
   local kept = string.format('%.0f', math.max(keep, owing))
   for index, figure in ipairs(account) do account[index] = string.format('%.0f', figure) end
   redis.call('SET', key, table.concat(account, ' '), 'PX', kept)
@@ -109,11 +116,11 @@ local function charge(keep)
   if assured then leaf[2] = leaf[2] - cost end
   leaf[3] = math.min({MAX_SERVED}, leaf[3] + served)
   if minute > leaf[5] then leaf[4], leaf[5] = leaf[4] + 1, minute end
-  keep_account(keys[1], leaf, keep)
+  keep_account(keys[1], leaf, fresh, keep)
   for index, account in ipairs(networks) do
     if charged(index) then
       touch(account, div(cost, shares[index]))
-      keep_account(keys[1 + index], account, keep)
+      keep_account(keys[1 + index], account, burst_new, keep)
     end
   end
 end
@@ -167,8 +174,8 @@ def terms(
     now_ms: int,
     *,
     shares: Sequence[int],
-    identified: bool,
-    unseen: Account,
+    first_credit: int,
+    holder: Holder | None = None,
 ) -> list[int]:
     """The figures that a call is charged by.
 
@@ -177,10 +184,11 @@ def terms(
         tariff: the constants under the climate of the moment.
         now_ms: Unix ms.
         shares: of the networks, in the order of their keys.
-        identified: whether the leaf is a subject or a standing token.
-        unseen: what the leaf is if the store does not know it; its standing counts.
+        first_credit: with what the leaf begins if the store does not know it.
+        holder: of a standing token, whose account the leaf is; None where it is a network's.
     """
     constants = tariff.constants
+    _, identified, minutes, last_minute, first_ms = holder or _NOBODY
     return [
         now_ms,
         weight * UNIT * constants.replicas,
@@ -196,9 +204,10 @@ def terms(
         constants.known_age_ms,
         constants.standing_minutes,
         int(identified),
-        unseen.minutes,
-        unseen.last_minute,
-        unseen.first_ms,
+        first_credit,
+        minutes,
+        last_minute,
+        first_ms,
         *shares,
     ]
 

@@ -20,6 +20,7 @@ from pypow_server.stores import (
     credit_script,
 )
 from pypow_server.stores import redis_scripts as scripts
+from pypow_server.stores.accounts import first_credit, paid_alone_from
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
     Ask,
@@ -186,7 +187,8 @@ class RedisRecords:
         cost = charge.weight * UNIT * charge.tariff.constants.replicas
         costs = [cost // share for share in (1, *charge.shares)]
         keys: list[bytes | str] = [self._keys[0], *self._accounts(charge)]
-        values: list[bytes | int] = [key, *costs]
+        alone_from = paid_alone_from(charge)
+        values: list[bytes | int] = [key, -1 if alone_from is None else alone_from, *costs]
         return ScriptCall(scripts.RELEASE, keys, values)
 
     def _read(
@@ -233,8 +235,8 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
         charge.tariff,
         now_ms,
         shares=charge.shares,
-        identified=False,
-        unseen=Account.new(charge.tariff.constants, now_ms),
+        first_credit=first_credit(charge),
+        holder=charge.holder,
     )
 
 

@@ -132,17 +132,22 @@ end
 return {{table.concat(answers), epoch, high, waits}}
 """
 
-# KEYS: spends, and the accounts charged. ARGV: the key, and what each of them was charged.
+# KEYS: spends, and the accounts charged. ARGV: the key; from how many minutes on the first of them
+# may have paid alone, -1 for never; what each was charged.
 RELEASE: Final = """#!lua
 local field = ':' .. ARGV[1]
 if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
   redis.call('HINCRBY', KEYS[1], field, -1)
+  local alone = tonumber(ARGV[2])
   for n = 2, #KEYS do
-    local credit, rest = string.match(redis.call('GET', KEYS[n]) or '', '^(%-?%d+)( .*)$')
+    local text = redis.call('GET', KEYS[n]) or ''
+    local credit, rest = string.match(text, '^(%-?%d+)( .*)$')
     if credit then
-      local after = string.format('%.0f', tonumber(credit) + tonumber(ARGV[n]))
+      local after = string.format('%.0f', tonumber(credit) + tonumber(ARGV[n + 1]))
       redis.call('SET', KEYS[n], after .. rest, 'KEEPTTL')
     end
+    local minutes = tonumber(string.match(text, '^%-?%d+ %-?%d+ %d+ (%d+) ') or math.huge)
+    if n == 2 and alone >= 0 and minutes >= alone then break end
   end
 end
 return 0
