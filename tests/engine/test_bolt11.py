@@ -269,7 +269,7 @@ def test_an_invoice_is_good_up_to_its_last_millisecond() -> None:
 
 @pytest.mark.parametrize("amount", [0, -1, None, 1.5, True, bolt11.MAX_MSAT + 1])
 def test_no_amount_and_no_sensible_amount_can_be_required(amount: Any) -> None:
-    with pytest.raises(InvalidInputError, match="^amount_msat: "):
+    with pytest.raises(InvalidInputError, match=r"^amount_msat: "):
         required(issued(), amount_msat=amount)
 
 
