@@ -244,6 +244,13 @@ def test_what_is_no_list_of_challenges_is_refused(value: str) -> None:
         read_challenges(value)
 
 
+def test_a_scheme_may_have_one_word_instead_of_parameters() -> None:
+    found = read_challenges("Negotiate YWJj, Bearer, Basic YQ== ,PoW a=b")
+    assert [(one.scheme, dict(one.parameters)) for one in found] == [
+        ("negotiate", {}), ("bearer", {}), ("basic", {}), ("pow", {"a": "b"}),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("text", ["a\nb", "\r", "\x7f", "\ud800"])
 def test_what_no_header_can_carry_is_not_written(text: str) -> None:
     with pytest.raises(WireError, match="header can carry"):
