@@ -115,7 +115,9 @@ Callers behind one address and the levels of IPv6 networks, the lag of a shared 
 cost of checking, a server that slows down, and the network. Each attacker's identity counts \
 as a network of its own, which is better than attackers have it. Honest callers make their \
 calls one after the other. There is one resource. How eager attackers are (0.8 s against 1 s) \
-is the one number that was fitted, to one cell: fixed 18 bits under the botnet.
+is the one number that was fitted, to one cell: fixed 18 bits under the botnet. [On real \
+sockets](evidence/sockets.md) there are two gates, their store and the cost of checking too, and \
+known callers hold as they do here.
 
 Other systems are doubles of a few lines: `pypow/laboratory/prices.py` names the file and the \
 commit of each, and what was read. They show what a law does, not what a product is worth. \

@@ -115,6 +115,8 @@ GOALS = (
         None,
         "ns",
     ),
+    _at_most("one L402 credential", "macaroons", "one credential, native call", 3000, None, "ns"),
+    _at_most("L402 credentials, each", "macaroons", "credentials in a batch", 2000, 1000, "ns"),
     _at_least("PBKDF2 over hashlib.pbkdf2_hmac", "peers", "hashlib.pbkdf2_hmac", 7, 10),
     _at_least("a pass for a time, share of ungated", "gate", "pass for a time / ungated", 0.85),
     _at_least("a spend in memory, the same", "gate", "spend in memory / ungated", 0.75),

@@ -170,6 +170,15 @@ SECTIONS = (
         "python benchmarks/verify_ratios.py --save benchmarks/results",
     ),
     Section(
+        "macaroons",
+        "Macaroons",
+        "What checking an L402 credential costs, from its characters to a verdict: base64, V2 "
+        "binary, the root key, the chain of HMACs, four caveats and the preimage. The libraries "
+        "of the field and the twin in plain Python read the same text, hash the preimage and look "
+        "at each caveat; the libraries are handed the root key.",
+        "python benchmarks/macaroons.py --save benchmarks/results",
+    ),
+    Section(
         "pricing",
         "Prices",
         "What prices that follow use cost the gate, by CPU time: a caller in overdraft, with its "

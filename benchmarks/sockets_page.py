@@ -24,8 +24,9 @@ again and renders this page from [what it kept](../../benchmarks/results/sockets
 | upstream | serves {WORLD.capacity:g} calls a second, first come first served; who would wait \
 for more than {WORLD.queue_s:g} s is told 503 |
 | price | {BITS:g} bits; `[pricing] quota = "{QUOTA.calls}/{QUOTA.period_ms // 1000}s"` |
-| order of admission | with `[pricing] capacity = "{WORLD.capacity:g}/s"`; \"first come\" is \
-without |
+| order of admission | with `[pricing] capacity = "{WORLD.capacity:g}/s"`: the gates keep those \
+waiting whom the upstream has no room for, and allowances follow the load. \"First come\" is \
+without: the gates let through who has paid, and a proof is spent on a full upstream too |
 | honest callers | {WORLD.callers}, each of a /24 of its own, {WORLD.calls_per_min:g} call a \
 minute; a 503 or 429 is tried again after its Retry-After, with the same proof where the gate \
 says so; after {WORLD.patience_s:g} s they give up |

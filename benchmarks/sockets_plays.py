@@ -62,7 +62,15 @@ FLOODS: Mapping[str, Flood] = {
         Flood("quiet", "no attack"),
         Flood("one-1", "one fast machine, 1 address", 1, FAST, 1, 400),
         Flood("one-256", "one fast machine, 256 addresses", 1, FAST, 256, 400),
-        Flood("one-256-near", "the same, all of one /24", 1, FAST, 256, 400, one_network=True),
+        Flood(
+            "one-256-near",
+            "one fast machine, 256 addresses of one /24",
+            1,
+            FAST,
+            256,
+            400,
+            one_network=True,
+        ),
         Flood("one-1000", "one fast machine, 1,000 addresses", 1, FAST, 1000, 600),
         Flood("botnet", "250 slow machines, an address each", 250, SLOW, 250, 600),
     )

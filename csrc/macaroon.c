@@ -20,12 +20,12 @@ enum {
     TOKEN_ID_AT = 34
 };
 
+/* Without branches: no digit tells what the next will be. */
 static int hex_digit(uint8_t c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 'a' - 'A';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const uint32_t digit = (uint32_t)c - '0', letter = ((uint32_t)c | ('a' - 'A')) - 'a';
+    const int value = digit < 10 ? (int)digit : (int)letter + 10;
+    return digit < 10 || letter < 6 ? value : -1;
 }
 
 bool pypow_hex_decode(uint8_t *octets, const uint8_t *text, size_t octets_len)
@@ -71,16 +71,34 @@ static size_t decode_base64(uint8_t *octets, const struct pypow_text *text)
     return octets_len;
 }
 
-/* Hex begins with the version's "02"; in base64 the version gives an "A". */
-static size_t decode_text(uint8_t *octets, const struct pypow_text *text)
+static size_t decode_hex(uint8_t *octets, const struct pypow_text *text)
 {
-    if (text->len == 0 || text->at[0] != '0')
-        return decode_base64(octets, text);
     const size_t octets_len = text->len / 2;
     return text->len % 2 == 0 && octets_len <= PYPOW_MAX_MACAROON_BYTES &&
                    pypow_hex_decode(octets, text->at, octets_len)
                ? octets_len
                : 0;
+}
+
+static size_t copy_octets(uint8_t *octets, const struct pypow_text *text)
+{
+    if (text->len > PYPOW_MAX_MACAROON_BYTES)
+        return 0;
+    memcpy(octets, text->at, text->len);
+    return text->len;
+}
+
+/* The version, which comes first, tells the forms apart: in hex it is "02", in base64 an "A". */
+static size_t decode(uint8_t *octets, const struct pypow_text *text)
+{
+    switch (text->len > 0 ? text->at[0] : 'A') {
+    case V2:
+        return copy_octets(octets, text);
+    case '0':
+        return decode_hex(octets, text);
+    default:
+        return decode_base64(octets, text);
+    }
 }
 
 /* What is left to read. */
@@ -163,7 +181,7 @@ static bool is_ours(const struct pypow_text *location, const struct pypow_text *
 enum pypow_macaroon_reason pypow_macaroon_read(struct pypow_macaroon *macaroon,
                                                const struct pypow_text *text)
 {
-    struct unread unread = {macaroon->octets, decode_text(macaroon->octets, text)};
+    struct unread unread = {macaroon->octets, decode(macaroon->octets, text)};
     struct pypow_text location, identifier, signature;
     bool third_party;
     if (unread.len < 1 || *unread.at++ != V2)
@@ -204,8 +222,10 @@ static bool is_paid(const struct pypow_macaroon *macaroon, struct pypow_text pre
 {
     uint8_t block[BLOCK_BYTES] = {[PYPOW_DIGEST_BYTES] = 0x80};
     uint32_t state[STATE_WORDS], difference = 0;
-    if (preimage.len != 2 * PYPOW_DIGEST_BYTES ||
-        !pypow_hex_decode(block, preimage.at, PYPOW_DIGEST_BYTES))
+    if (preimage.len == PYPOW_DIGEST_BYTES)
+        memcpy(block, preimage.at, PYPOW_DIGEST_BYTES);
+    else if (preimage.len != 2 * PYPOW_DIGEST_BYTES ||
+             !pypow_hex_decode(block, preimage.at, PYPOW_DIGEST_BYTES))
         return false;
     store_be32(block + BLOCK_BYTES - 4, PYPOW_DIGEST_BYTES * 8);
     memcpy(state, pypow_sha256_initial, sizeof state);

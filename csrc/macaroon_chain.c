@@ -105,10 +105,11 @@ void pypow_chain_block(uint8_t *block, const struct pypow_chain *chain)
         lay_out_pad(block, chain, 0x5c);
         break;
     case MESSAGE:
-        if (chain->link != DERIVED_KEY) {
+        if (chain->link == DERIVED_KEY) /* whose message is the digest before it */
+            lay_out_digest(block, chain);
+        else
             lay_out_message(block, chain);
-            break;
-        } /* whose message is a digest too */ /* fall through */
+        break;
     default:
         lay_out_digest(block, chain);
     }

@@ -366,10 +366,11 @@ int pypow_challenge_check_batch(uint8_t *reasons, const struct pypow_mac_key *ke
 
 /*
  * Hold an L402 credential against the keys, the clock and what a call asks for. The macaroon is
- * V2 binary in base64, either alphabet (RFC 4648, 4 and 5), padded or not, or in hex. Its root key
- * is the HMAC of its identifier under the key that the first two octets of its token id name.
+ * V2 binary, as it is, in hex, or in base64, either alphabet (RFC 4648, 4 and 5), padded or not.
+ * Its root key is the HMAC of its identifier under the key that the first two octets of its token
+ * id name.
  *
- * In:   preimage  64 hex digits; or nothing, where it is a caveat of the macaroon
+ * In:   preimage  32 octets or 64 hex digits; or nothing, where it is a caveat of the macaroon
  *       now_s     Unix seconds
  * Out:  terms     set where it stands
  * Returns PYPOW_MACAROON_STANDS or the first reason against it. No allocation.

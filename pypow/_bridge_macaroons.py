@@ -54,7 +54,7 @@ class DemandSpec:
 
 
 def check_macaroon(
-    keys: MacKeys, now_s: int, demand: DemandSpec, text: str, preimage: str
+    keys: MacKeys, now_s: int, demand: DemandSpec, given: str | bytes, preimage: str | bytes
 ) -> tuple[int, Any]:
     """Hold a credential against everything: a reason, and the terms of one that stands.
 
@@ -64,7 +64,8 @@ def check_macaroon(
     terms = ffi.new(_TERMS)
     try:
         # What is not ASCII becomes "?", which neither base64 nor hex holds.
-        macaroon, proof = text.encode("ascii", "replace"), preimage.encode("ascii", "replace")
+        macaroon = given.encode("ascii", "replace") if isinstance(given, str) else given
+        proof = preimage.encode("ascii", "replace") if isinstance(preimage, str) else preimage
         reason = lib.pypow_macaroon_check(
             terms,
             keys.native,
@@ -76,10 +77,10 @@ def check_macaroon(
             proof,
             len(proof),
         )
-    except (AttributeError, TypeError, OverflowError):
+    except (TypeError, OverflowError):
         raise InvalidInputError(
-            "expected two texts and an integer of Unix seconds, got "
-            f"{type(text).__name__}, {type(preimage).__name__} and {shown(now_s)}"
+            "expected a macaroon and a preimage, as text or bytes, and an integer of Unix seconds, "
+            f"got {type(given).__name__}, {type(preimage).__name__} and {shown(now_s)}"
         ) from None
     return reason, terms
 

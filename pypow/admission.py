@@ -191,6 +191,11 @@ class Queue:
         return len(self._by_ticket)
 
     @property
+    def places(self) -> int:
+        """How many calls may wait."""
+        return self._places
+
+    @property
     def fill(self) -> int:
         """How full it is, in 1/1024."""
         return len(self) * _WHOLE // self._places

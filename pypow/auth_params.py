@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .errors import WireError, shown
+from .payment_reasons import Reason
 
 MAX_FIELD = 16 * 1024
 """Characters of one field value that are read."""
@@ -14,10 +15,10 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - the grammar's word
 _SPACE = re.compile(r"[ \t,]*")
 _PARAMETER = re.compile(
     rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*)"'
-    r"|([!#-+\x2d-~]+)(?=[ \t,]|$))"
+    r"|([!#-+\x2d-~]+)(?=[ \t,]|\Z))"
 )
-_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+|(?=,)|$)")
-_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
+_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+|(?=,)|\Z)")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|\Z)")
 _ESCAPED = re.compile(r"\\(.)")
 _TO_ESCAPE = re.compile(r'(["\\])')
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
@@ -46,7 +47,9 @@ def read_challenges(value: str) -> tuple[AuthChallenge, ...]:
         WireError: longer than `MAX_FIELD`, or no list of challenges.
     """
     if len(value) > MAX_FIELD:
-        raise WireError(f"expected at most {MAX_FIELD} characters, got {len(value)}", "too_long")
+        raise WireError(
+            f"expected at most {MAX_FIELD} characters, got {len(value)}", Reason.TOO_LONG
+        )
     return tuple(_challenges(value))
 
 
@@ -60,7 +63,7 @@ def _challenges(value: str) -> Iterator[AuthChallenge]:
             current.setdefault(name.lower(), token if quoted is None else _unescaped(quoted))
             place = _space(value, parameter.end())
             continue
-        scheme = None if parameter is not None else _SCHEME.match(value, place)
+        scheme = _SCHEME.match(value, place)
         if scheme is None:
             raise WireError(
                 "expected schemes with parameters (RFC 9110 section 11), "

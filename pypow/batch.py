@@ -177,8 +177,9 @@ def check_macaroons(
     """What `pypow.l402.check` finds, for many credentials that ask for the same.
 
     Args:
-        macaroons: a column; base64 or hex, no JSON.
-        preimages: a column; 64 hex digits, or nothing where it is a caveat of the macaroon.
+        macaroons: a column; base64, hex or octets, but no JSON.
+        preimages: a column; 64 hex digits, or 32 octets, or nothing where it is a caveat of the
+            macaroon. Octets may end with zeros, and so are no ``S`` array.
         keyring: the keys that may have signed.
         expected: what all of them are held against.
         now_s: Unix seconds.

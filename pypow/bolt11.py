@@ -99,7 +99,7 @@ _PREFIXES: Final[Mapping[str, Network]] = {
     "bcrt": Network.REGTEST,
     "sb": Network.SIMNET,
 }
-_PREFIX = re.compile(r"ln(bcrt|bc|tbs|tb|sb)(?:([1-9][0-9]{0,18})([munp]?))?", re.ASCII)
+_PREFIX = re.compile(r"ln(bcrt|bc|tbs|tb|sb)(?:([1-9][0-9]{0,19})([munp]?))?", re.ASCII)
 # What an amount is counted in, in tenths of a thousandth of a satoshi, as the smallest is.
 _UNITS: Final = {"": 10**12, "m": 10**9, "u": 10**6, "n": 10**3, "p": 1}
 

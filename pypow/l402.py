@@ -159,6 +159,9 @@ class Reason(enum.StrEnum):
     WRONG_PREIMAGE = "wrong_preimage"
 
 
+# The core reads none: bare, in base64, and as octets.
+_BEGINS_JSON = ("{", "e", b"{")
+
 # By the numbers of the C core, in which 0 is a credential that stands.
 _REASONS = dict(enumerate(Reason, start=1))
 
@@ -245,14 +248,21 @@ class Expected:
 _Unlocked: Any = make_dataclass("_Unlocked", Checked.__slots__, slots=True)
 
 
-def check(text: str, preimage: str, keyring: Keyring, expected: Expected, *, now_s: int) -> Outcome:
+def check(
+    given: str | bytes,
+    preimage: str | bytes,
+    keyring: Keyring,
+    expected: Expected,
+    *,
+    now_s: int,
+) -> Outcome:
     """Hold a macaroon and the preimage of its payment against keys, clock and call.
 
     Reaches no store, and is one native call.
 
     Args:
-        text: the macaroon in any form that `pypow.macaroon.decode` reads.
-        preimage: 64 hex digits; "" where it is a caveat of the macaroon.
+        given: the macaroon, as text or octets that `pypow.macaroon` reads.
+        preimage: 64 hex digits or 32 bytes; nothing where it is a caveat of the macaroon.
         keyring: the keys that may have signed.
         expected: what the call asks for.
         now_s: Unix seconds.
@@ -263,20 +273,30 @@ def check(text: str, preimage: str, keyring: Keyring, expected: Expected, *, now
     Raises:
         InvalidInputError: a value of another type.
     """
-    if isinstance(text, str) and text[:1] in ("{", "e"):  # JSON, bare or in base64
-        try:
-            text = macaroon.decode(text).text
-        except WireError as error:
-            return Refusal(Reason.MALFORMED, str(error))
     reason, terms = _bridge_macaroons.check_macaroon(
-        keyring.macaroon_keys, now_s, expected.demand, text, preimage
+        keyring.macaroon_keys, now_s, expected.demand, given, preimage
     )
     if reason != _bridge_macaroons.STANDS:
         found = _REASONS[reason]
+        if found is Reason.MALFORMED and given[:1] in _BEGINS_JSON:
+            return _check_json(given, preimage, keyring, expected, now_s)
         return Refusal(found, _DETAILS[found])
     checked: Checked = _Unlocked(*_bridge_macaroons.read_terms(terms))
     checked.__class__ = Checked
     return checked
+
+
+def _check_json(
+    given: str | bytes, preimage: str | bytes, keyring: Keyring, expected: Expected, now_s: int
+) -> Outcome:
+    try:
+        if isinstance(given, str):
+            read = macaroon.decode(given)
+        else:
+            read = macaroon.macaroon_of_octets(given)
+    except WireError as error:
+        return Refusal(Reason.MALFORMED, str(error))
+    return check(read.octets, preimage, keyring, expected, now_s=now_s)
 
 
 _DETAILS = {

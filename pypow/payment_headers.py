@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one payment over Lightning that a request's headers carry, in whichever form it came."""
 
+import re
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from . import l402_wire, payment_lightning, payment_wire
 from .errors import WireError
 from .l402_wire import L402Credential
+from .payment_reasons import Reason
 from .payment_wire import PaymentCredential
 
 LightningCredential: TypeAlias = L402Credential | PaymentCredential
@@ -14,6 +16,9 @@ LightningCredential: TypeAlias = L402Credential | PaymentCredential
 NAMES: Final = (b"authorization", payment_wire.CREDENTIAL_HEADER.lower().encode())
 METADATA_NAMES: Final = (b"grpc-metadata-macaroon", b"macaroon")
 """Read where no other header holds a payment; Lightning nodes know credentials of these names."""
+
+# As a proxy joins the values of two lines; nothing in a payment has a comma before such a word.
+_JOINED = re.compile(rb",[ \t]*(?=(?:l402|lsat|payment)[ \t])", re.IGNORECASE)
 
 
 def read_credential(fields: Iterable[tuple[bytes, bytes]]) -> LightningCredential | None:
@@ -32,19 +37,20 @@ def read_credential(fields: Iterable[tuple[bytes, bytes]]) -> LightningCredentia
     wrong: list[WireError] = []
     metadata: list[LightningCredential] = []
     for name, value in fields:
-        try:
-            if name in NAMES:
-                _add(found, _authorized(value))
-            elif name in METADATA_NAMES:
-                _add(metadata, l402_wire.credential_from_metadata(value.decode("latin-1")))
-        except WireError as error:
-            wrong.append(error)
+        if name in METADATA_NAMES:
+            _add(metadata, l402_wire.credential_from_metadata(value.decode("latin-1")))
+        elif name in NAMES:
+            for one in _JOINED.split(value):
+                try:
+                    _add(found, _authorized(one))
+                except WireError as error:
+                    wrong.append(error)
     if not found and wrong:
         raise wrong[0]
     found = found or metadata
     if len(found) > 1:
         raise WireError(
-            f"expected one payment, got {len(found)} different ones; send one", "conflicting"
+            f"expected one payment, got {len(found)} different ones; send one", Reason.CONFLICTING
         )
     return found[0] if found else None
 

@@ -210,7 +210,6 @@ async def _quote(
             credit, price.meter, asked.client, now_ms=now_ms, climate=climate, holder=asked.holder
         )
     except Exception as error:  # noqa: BLE001 - any store's fault
-        asked.limiter_failed = True
         found = charging.untold(price, error)
     if isinstance(found, Beyond):
         asked.quote = found.quote

@@ -36,7 +36,6 @@ class Asked:
         at_ms: when it came, Unix milliseconds.
         entry: what a `Decision` calls the price.
         quote: what the call costs this caller; None where that is what it costs everybody.
-        limiter_failed: whether what callers used could not be told.
         rail: whose proof was redeemed, its spend won; None for none.
         q: work that was done for that, in 1/1024 bit.
         solve_ms: from the issue of the challenge to then.
@@ -48,7 +47,6 @@ class Asked:
     at_ms: int
     entry: str = UNPRICED
     quote: Quote | None = None
-    limiter_failed: bool = False
     rail: str | None = None
     q: int | None = None
     solve_ms: int | None = None
@@ -78,7 +76,6 @@ class Asked:
             principal=None if self.rail is None else self.client,
             method=scope["method"],
             name=scope["path"],
-            limiter_failed=self.limiter_failed,
             q=self.q,
             solve_ms=self.solve_ms,
             quote=self.quote,

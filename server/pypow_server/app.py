@@ -39,6 +39,7 @@ from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
+from .turn_figures import TurnFigures
 from .turns import Turns
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
@@ -114,16 +115,19 @@ class App:
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
-        self._conditions = Conditions(store.climates)
+        self._conditions = Conditions(store.climate)
         self.turns = Turns(gates=lambda: self._conditions.gates)
         self._conditions.fill = self.turns.mean_fill
+        self._turn_figures = TurnFigures(self.turns)
+        self.telemetry.metrics.show(self._turn_figures)
         self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
-        self._calibrating = Calibrating(store.calibrations, self._samples, moved=self._moved)
+        self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
         self._rules = self._rules_of(
             settings, self._rail(settings, keys), self._holders(settings, keys)
         )
         self._follow()
+        self.telemetry.activity.crowd = self._conditions.crowd
         self.telemetry.metrics.show(
             ClimateFigures(self._conditions, lambda: self._rules.settings.rows.pricing.replicas)
         )
@@ -194,9 +198,13 @@ class App:
         self._rules = rules
 
     def _recorders(self, settings: Settings) -> Sequence[Recorder]:
-        """Who is told of decisions; samples only where something comes of them."""
+        """Who is told of decisions; some only where something comes of it."""
         told = self.telemetry.recorders
-        return told if settings.calibration is None else (*told, self._samples.record)
+        if settings.calibration is not None:
+            told = (*told, self._samples.record)
+        if settings.rows.pricing.capacity is not None:
+            told = (*told, self._turn_figures.record)
+        return told
 
     def _follow(self) -> None:
         pricing = self._rules.settings.rows.pricing

@@ -16,7 +16,7 @@ from pypow.steering import Calibration, Sample, slow_tenth
 from . import shared_calibration
 from .samples import DAY_MS, Samples
 from .shared_calibration import SharedCalibration
-from .stores import Climates
+from .stores import SharedRecord
 
 PERIOD_S: Final = 60.0
 """How often a gate tells and learns."""
@@ -43,7 +43,7 @@ class Calibrating:
 
     def __init__(
         self,
-        record: Climates,
+        record: SharedRecord,
         samples: Samples,
         *,
         moved: Callable[[], None],

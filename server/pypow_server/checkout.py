@@ -58,7 +58,9 @@ class Checkout:
             )
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await self._let_in(hearing, call, price, judged)
+            problem = None
+            if judged.spend is not None or self.turns.capacity is not None:
+                problem = await self._let_in(hearing, call, price, judged)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)

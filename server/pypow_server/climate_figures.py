@@ -7,9 +7,6 @@ from typing import Final
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pypow import difficulty
-from pypow.tariff import Tariff
-
 from .conditions import Conditions
 
 _GAUGES: Final = {
@@ -40,17 +37,11 @@ class ClimateFigures(Collector):
             "Gates without a common store, among which allowances are divided.",
             value=self._replicas(),
         )
-        conditions = self._conditions
-        if conditions.rules is None:
+        conditions, crowd = self._conditions, self._conditions.crowd()
+        if crowd is None:
             return
-        constants = conditions.rules.constants
-        tariff = Tariff(constants, conditions.climate)
-        values = (
-            tariff.rate / constants.rate_max,
-            difficulty.bits(tariff.entry_q),
-            conditions.gates,
-            conditions.learned_at_ms / 1000,
-        )
+        learned_s = conditions.learned_at_ms / 1000
+        values = (crowd.allowance, crowd.entry_bits, crowd.gates, learned_s)
         for (name, text), value in zip(_GAUGES.items(), values, strict=True):
             yield GaugeMetricFamily(name, text, value=value)
         yield CounterMetricFamily(

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pypow import difficulty
 from pypow.steering import Loop
-from pypow.tariff import CALM, UNIT, Constants
+from pypow.tariff import CALM, UNIT, Constants, Tariff
 
 from . import shared_climate
 from .load import Load
 from .meter import Pricing
-from .stores import Climates
+from .stores import SharedRecord
 
 PERIOD_S: Final = 1.0
 """How often a gate tells what it counted, and learns the climate."""
@@ -45,6 +46,21 @@ class Rules:
     constants: Constants
     loop: Loop
     replicas: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """How crowded it is, for operators.
+
+    Attributes:
+        allowance: what callers earn now, as a part of what they earn when it is calm.
+        entry_bits: what newcomers pay now besides the price.
+        gates: how many share the load.
+    """
+
+    allowance: float
+    entry_bits: float
+    gates: int
 
 
 def rules_of(pricing: Pricing, base_q: int) -> Rules | None:
@@ -82,7 +98,7 @@ class Conditions:
 
     def __init__(
         self,
-        climates: Climates | None = None,
+        climates: SharedRecord | None = None,
         *,
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
@@ -100,6 +116,7 @@ class Conditions:
         self.learned_at_ms = 0
         self._climates = climates
         self._pause = pause
+        self._heard = 1
         self._name = secrets.token_hex(8)
         self._load = Load()
         self._sent_back: OrderedDict[bytes, None] = OrderedDict()
@@ -110,7 +127,11 @@ class Conditions:
         """Go by other rules from now on; None for a climate that stays calm."""
         self.rules = rules
         if rules is None:
-            self.climate, self.gates = CALM, 1
+            self.climate, self._heard = CALM, 1
+        self._share()
+
+    def _share(self) -> None:
+        self.gates = self._heard * (1 if self.rules is None else self.rules.replicas)
 
     def admitted(
         self, weight: int, *, newcomer: bool, delay_ms: int | None = None, key: bytes = b""
@@ -138,6 +159,15 @@ class Conditions:
         if len(self._sent_back) >= _MOST_SENT_BACK:
             self._sent_back.popitem(last=False)
         self._sent_back[key] = None
+
+    def crowd(self) -> Crowd | None:
+        """How crowded it is; None where no capacity is known."""
+        if self.rules is None:
+            return None
+        constants = self.rules.constants
+        tariff = Tariff(constants, self.climate)
+        allowance = tariff.rate / constants.rate_max
+        return Crowd(allowance, difficulty.bits(tariff.entry_q), self.gates)
 
     def start(self) -> None:
         """Begin to tell and learn in the running event loop, unless that has begun."""
@@ -172,7 +202,7 @@ class Conditions:
         else:
             self._fails = False
 
-    async def _tell(self, rules: Rules, climates: Climates) -> None:
+    async def _tell(self, rules: Rules, climates: SharedRecord) -> None:
         for _ in range(_TRIES):
             before, now_ms = await climates.look()
             found = shared_climate.read(before, now_ms)
@@ -185,6 +215,7 @@ class Conditions:
         # Where others were quicker each time, what they wrote counts, and our part does later.
         if self.rules is rules:
             self.learned_at_ms = now_ms
-            self.gates = max(1, found.gates(now_ms)) * rules.replicas
+            self._heard = max(1, found.gates(now_ms))
+            self._share()
             if found.climate != self.climate:
                 self.climate = found.climate

@@ -19,6 +19,7 @@ from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
 from .stores import Quota
+from .turns import SOJOURN_MS
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)
@@ -242,6 +243,7 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
             f"{settings.rows.pricing.replicas} times"
         )
     yield from _out_of_reach(settings)
+    yield from _long_turns(settings, policy)
     yield from _exposures(settings)
 
 
@@ -260,6 +262,20 @@ def _out_of_reach(settings: Settings) -> Iterator[str]:
             f"{difficulty.bits(rules.range_q):g} at most; "
             f'[default] work = "{1000 * default.seconds * apart:.0f}ms" is near'
         )
+
+
+def _long_turns(settings: Settings, policy: Policy) -> Iterator[str]:
+    """Prices whose calls have others wait for longer than anybody does."""
+    capacity = settings.rows.pricing.capacity
+    if capacity is None:
+        return
+    for price in _prices(policy):
+        takes_s = price.weight * UNIT / capacity
+        if takes_s > SOJOURN_MS / 1000:
+            yield (
+                f'"{price.name}" takes all turns of {takes_s:.3g} s; other calls wait for '
+                f"{SOJOURN_MS / 1000:g} s at the most"
+            )
 
 
 def _hints(settings: Settings, policy: Policy) -> Iterator[str]:

@@ -89,6 +89,8 @@ class _Line:
             "overdraft_bits": difficulty.bits(overdraft_q) if overdraft_q else None,
             "overdrawn": decision.overdrawn,
             "retry_after": decision.retry_after_s,
+            "lane": decision.lane,
+            "waited_ms": None if decision.lane is None else decision.waited_ms,
             "client": decision.client,
             # Callers choose the octets of both, and may choose some that move a cursor.
             "call": ascii(f"{decision.method} {decision.name}"[:_MAX_QUOTED])[1:-1],

@@ -42,7 +42,7 @@ _UPSTREAM_BUCKETS_S: Final = (
 )  # fmt: skip
 
 
-class _Spread:
+class Spread:
     """How values spread over buckets; adding one costs what a list does."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -51,6 +51,7 @@ class _Spread:
         self.sum = 0.0
 
     def add(self, value: float) -> None:
+        """Count one."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
@@ -66,9 +67,9 @@ class _Decisions(Collector):
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, str, str], int] = {}
-        self._seconds = _Spread(_DECISION_BUCKETS_S)
-        self._asked, self._paid = _Spread(_WORK_BUCKETS_BITS), _Spread(_WORK_BUCKETS_BITS)
-        self._solves_s = _Spread(_SOLVE_BUCKETS_S)
+        self._seconds = Spread(_DECISION_BUCKETS_S)
+        self._asked, self._paid = Spread(_WORK_BUCKETS_BITS), Spread(_WORK_BUCKETS_BITS)
+        self._solves_s = Spread(_SOLVE_BUCKETS_S)
 
     def count(self, decision: Decision) -> None:
         """Count one; only ever in the event loop."""
@@ -98,7 +99,7 @@ class _Decisions(Collector):
         yield counted
         yield HistogramMetricFamily(
             "pypow_decision_seconds",
-            "Time from a request's headers, and body if it is priced by that, to its decision.",
+            "Time from a request's headers, and body if priced by that, to its decision; no waits.",
             buckets=self._seconds.buckets,
             sum_value=self._seconds.sum,
         )

@@ -58,7 +58,6 @@ class Turns:
             clock: nanoseconds; never goes back.
         """
         self._gates = gates
-        self._draw = draw
         self.clock = clock
         self._shared_by = 1
         self._call_ns = 0
@@ -77,6 +76,11 @@ class Turns:
     def waiting(self) -> int:
         """How many calls wait."""
         return len(self._queue)
+
+    @property
+    def places(self) -> int:
+        """How many may wait at once."""
+        return self._queue.places
 
     def mean_fill(self) -> int:
         """How full the queue was on average since this was asked last, 0 to 1024."""

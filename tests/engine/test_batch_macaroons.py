@@ -15,7 +15,7 @@ import pypow
 from pypow.batch import check_macaroons
 from pypow.challenge import Keyring
 from pypow.errors import InvalidInputError, KernelUnavailableError
-from pypow.l402 import Refusal, check, reason_of_code
+from pypow.l402 import Reason, Refusal, check, reason_of_code
 from support.macaroon_cases import (
     CALL,
     CASES,
@@ -117,6 +117,16 @@ def test_rows_and_strings_are_read_like_ragged_columns(kernel: str) -> None:
         )
         assert codes.dtype == np.uint8
         assert (codes == right).all()
+
+
+@each_kernel
+def test_rows_of_octets_are_read_like_text(kernel: str) -> None:
+    texts = np.frombuffer(WHOLE.octets * 40, np.uint8).reshape(40, -1)
+    proofs = np.frombuffer(PREIMAGE * 40, np.uint8).reshape(40, -1).copy()
+    proofs[::3, 5] ^= 1
+    codes = check_macaroons(texts, proofs, KEYRING, expected(CALL), now_s=NOW_S, kernel=kernel)
+    reasons = [reason_of_code(int(code)) for code in codes]
+    assert reasons == [None if number % 3 else Reason.WRONG_PREIMAGE for number in range(40)]
 
 
 @each_kernel

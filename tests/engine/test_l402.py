@@ -2,6 +2,8 @@
 """L402 credentials: what is issued stands, and whatever differs is refused by name."""
 
 import base64
+import binascii
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -185,6 +187,18 @@ def test_a_credential_that_stands_says_what_it_is_good_for() -> None:
     assert checked == Checked(PAYMENT_HASH, WHOLE.identifier[34:], NOW_S + 1, 3, 1)
 
 
+def test_octets_are_judged_as_their_text_is() -> None:
+    for case in CASES[::7]:
+        with contextlib.suppress(binascii.Error):
+            octets = base64.b64decode(case.text, validate=True)
+            found = check(octets, PREIMAGE, KEYRING, EXPECTED, now_s=NOW_S)
+            right = macaroon_reference.judge(octets, PREIMAGE.hex(), SECRETS, CALL, NOW_S)
+            assert reason_of(found) == right
+    for preimage in (b"", PREIMAGE[:-1], bytes(32), PREIMAGE + b"0"):
+        outcome = check(PLAIN.octets, preimage, KEYRING, EXPECTED, now_s=NOW_S)
+        assert reason_of(outcome) == Reason.WRONG_PREIMAGE
+
+
 def test_a_credential_in_json_is_as_good_as_in_binary() -> None:
     in_base64 = base64.urlsafe_b64encode(WHOLE.json.encode()).decode().rstrip("=")
     for text in (WHOLE.json, in_base64):
@@ -192,6 +206,10 @@ def test_a_credential_in_json_is_as_good_as_in_binary() -> None:
     wrong = WHOLE.json.replace("pypow:3", "pypow:4")
     outcome = check(wrong, PREIMAGE.hex(), KEYRING, EXPECTED, now_s=NOW_S)
     assert reason_of(outcome) == Reason.BAD_MAC
+    octets = WHOLE.json.encode()
+    assert isinstance(check(octets, PREIMAGE, KEYRING, EXPECTED, now_s=NOW_S), Checked)
+    outcome = check(b"{", PREIMAGE, KEYRING, EXPECTED, now_s=NOW_S)
+    assert reason_of(outcome) == Reason.MALFORMED
     outcome = check("{}", PREIMAGE.hex(), KEYRING, EXPECTED, now_s=NOW_S)
     assert outcome == Refusal(Reason.MALFORMED, 'expected a macaroon as a JSON object with "v": 2')
 
@@ -318,11 +336,11 @@ def test_what_names_no_payment_is_refused(payment_hash: Any, identity: Any) -> N
 
 @pytest.mark.parametrize(
     ("text", "preimage", "now_s"),
-    [(None, "", 0), (b"AgE", "", 0), ("AgE", None, 0), ("AgE", b"", 0), ("AgE", "", 0.5),
+    [(None, "", 0), (2, "", 0), ("AgE", None, 0), ("AgE", 32, 0), ("AgE", "", 0.5),
      ("AgE", "", 2**63), ("AgE", "", None)],
 )  # fmt: skip
 def test_what_is_no_credential_at_all_is_refused(text: Any, preimage: Any, now_s: Any) -> None:
-    with pytest.raises(InvalidInputError, match="two texts and an integer"):
+    with pytest.raises(InvalidInputError, match="as text or bytes, and an integer"):
         check(text, preimage, KEYRING, EXPECTED, now_s=now_s)
 
 

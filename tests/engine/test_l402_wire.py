@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypow import base64_text
+from pypow import Key, Keyring, base64_text, l402
 from pypow.errors import WireError
 from pypow.l402_wire import (
     MAX_CREDENTIAL,
@@ -110,6 +110,26 @@ def test_what_is_asked_for_comes_back(macaroon: bytes, preimage: bytes) -> None:
     scheme, _, parameters = offer.authorization(preimage).partition(" ")
     assert scheme == "L402"
     assert credential_from_authorization(parameters) == L402Credential((macaroon,), preimage)
+
+
+def test_what_comes_back_is_what_the_check_takes_in_every_form() -> None:
+    key = Key(id=1, secret=bytes(32))
+    terms = l402.Terms("pypow", valid_until_s=2_000_000_000)
+    payment_hash = hashlib.sha256(PREIMAGE).digest()
+    issued = l402.issue(key, terms, payment_hash=payment_hash, identity=bytes(30))
+    paid = issued.narrowed(b"preimage=" + PREIMAGE.hex().encode())
+    in_json = base64_text.encode_url(issued.json.encode())
+    for credential in (
+        credential_from_authorization(f"{issued.text}:{PREIMAGE.hex()}"),
+        credential_from_authorization(f"{issued.json}:{PREIMAGE.hex()}"),
+        credential_from_authorization(f"{in_json}:{PREIMAGE.hex().upper()}"),
+        credential_from_metadata(paid.hex),
+    ):
+        assert credential is not None
+        (macaroon,), preimage = credential.macaroons, credential.preimage or b""
+        checked = l402.check(macaroon, preimage, Keyring([key]), l402.Expected("pypow"), now_s=0)
+        assert isinstance(checked, l402.Checked), checked
+        assert checked.payment_hash == payment_hash
 
 
 def test_a_paid_token_of_a_live_gateway_is_read() -> None:

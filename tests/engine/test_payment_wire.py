@@ -100,6 +100,11 @@ def test_no_word_moves_from_one_slot_to_another() -> None:
     assert not dataclasses.replace(challenge, digest="h", header="d").is_ours(SECRET)
 
 
+def test_what_is_no_list_of_challenges_holds_no_offer() -> None:
+    values = ['Payment id="', issued().www_authenticate(), "Payment", 'Bearer realm="a"']
+    assert payment_wire.read_payment_challenges(values) == (issued(),)
+
+
 @pytest.mark.parametrize("header", [None, "", "Authorization", "AUTHORIZATION"])
 def test_the_usual_header_is_not_named(header: str | None) -> None:
     said = issued().to_json() | {"header": header}
@@ -217,6 +222,7 @@ def test_a_caller_says_what_it_can_pay_with_and_likes_best() -> None:
     assert [accepts.weight(*way) for way in ways] == [300, 0, 0, 600, 1000]
     assert accepts.choose(ways, lambda way: way) == (ways[4], ways[3], ways[0])
     assert accepts.choose(ways[1:3], lambda way: way) == tuple(ways[1:3])
+    assert AcceptPayment({("*", "*"): 5}).weight("a", "b") == 5
     assert AcceptPayment({("*", "*"): 5}).choose(ways, lambda way: way) == tuple(ways)
 
 
@@ -236,6 +242,13 @@ def test_a_wish_that_cannot_be_read_is_refused(value: str) -> None:
 def test_what_is_no_list_of_challenges_is_refused(value: str) -> None:
     with pytest.raises(WireError, match="expected"):
         read_challenges(value)
+
+
+def test_a_scheme_may_have_one_word_instead_of_parameters() -> None:
+    found = read_challenges("Negotiate YWJj, Bearer, Basic YQ== ,PoW a=b")
+    assert [(one.scheme, dict(one.parameters)) for one in found] == [
+        ("negotiate", {}), ("bearer", {}), ("basic", {}), ("pow", {"a": "b"}),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\r", "\x7f", "\ud800"])
@@ -264,6 +277,9 @@ L402, MACAROON = b"L402 bWFj:" + b"00" * 32, b"preimage=".hex().encode()
         ([(b"authorization", b"lsat   " + L402[5:]), (b"authorization", L402)], "L402Credential"),
         ([(b"authorization", L402), (b"authorization", b"L402 broken")], "L402Credential"),
         ([(b"authorization", b"L402 broken"), (b"payment-authorization", L402)], "L402Credential"),
+        ([(b"authorization", b"LSAT " + L402[5:] + b"," + L402)], "L402Credential"),
+        ([(b"authorization", b"Bearer a, " + LIGHTNING)], "PaymentCredential"),
+        ([(b"authorization", b"Digest a=b, c=L402 d")], None),
         ([(b"authorization", WORK)], None),
         ([(b"authorization", WORK), (b"payment-authorization", LIGHTNING)], "PaymentCredential"),
         ([(b"macaroon", MACAROON)], "L402Credential"),
@@ -284,6 +300,7 @@ def test_the_one_payment_of_a_request_is_found(
     ("fields", "reason"),
     [
         ([(b"authorization", L402), (b"authorization", LIGHTNING)], "conflicting"),
+        ([(b"authorization", L402 + b", " + LIGHTNING)], "conflicting"),
         ([(b"authorization", L402), (b"payment-authorization", L402[:-1] + b"1")], "conflicting"),
         ([(b"authorization", LIGHTNING),
           (b"payment-authorization", paid(issued(realm="a")).authorization().encode())],

@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from fuzz.gate_inputs import KITS, Kit
+from fuzz.gate_inputs import KITS
 from fuzz.gate_parsers import PARSERS
+from fuzz.kit import Kit
 
 ROUND: Final = 10_000
 """Executions of each parser in one round."""

@@ -4,42 +4,15 @@
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from fuzz import payment_inputs
 from fuzz.gate_targets import seeds
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """What inputs of one parser are made from.
-
-    Attributes:
-        right: inputs to begin with.
-        pieces: texts to put into them.
-    """
-
-    right: tuple[bytes, ...]
-    pieces: tuple[bytes, ...]
-
+from fuzz.kit import NOISE as _NOISE
+from fuzz.kit import Kit
 
 _SEEDS: Final = seeds()
 _HEADER, _PARAMETERS, _ISSUED, _BOUGHT, _TOKEN = _SEEDS["gate_text"][:5]
-_NOISE: Final = (
-    b"",
-    b" ",
-    b"\t",
-    b"\n",
-    b"\r",
-    b"\0",
-    b",",
-    b";",
-    b"=",
-    b'"',
-    b"\\",
-    b"%",
-    b"\xff",
-)
 _NODES: Final = (
     b"203.0.113.9", b"10.1.2.3", b"6.6.6.6:80", b"[2001:db8::1]", b"[2001:db8::1]:443",
     b"2001:db8::1", b"::ffff:10.0.0.9", b"::ffff:203.0.113.9", b"[::ffff:1.2.3.4]:1", b"unknown",
@@ -188,5 +161,6 @@ KITS: Final[Mapping[str, Kit]] = {
     "a request's fields": Kit(_FIELD_LINES, _LINE_PIECES),
     "fields of one hop": Kit(_HOP_LINES, _LINE_PIECES),
     "a proxy's question": Kit(_ASKED_LINES, (*_LINE_PIECES, b"?", b"GET", b"/")),
+    **payment_inputs.KITS,
 }
 """By what the parsers read."""

@@ -9,12 +9,15 @@ import ipaddress
 import json
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
 from fuzz import gate_readings as second
 from fuzz import gate_whole_readings as whole
+from fuzz import payment_parsers
+from fuzz.agreement import or_none as _or_none
+from fuzz.agreement import same as _same
 from fuzz.gate_targets import fields_of, finished, scope_of, seeds
 from pypow import strict_json, wire
 from pypow.errors import InvalidInputError, WireError
@@ -30,8 +33,6 @@ from pypow_server.reply import Header
 from pypow_server.request_body import MessageReader
 from pypow_server.resource import Resource, is_canonical
 
-_T = TypeVar("_T")
-
 _HOSTS: Final = frozenset({"gate.example", "localhost"})
 _NAMED: Final = Policy(hosts=_HOSTS)
 _NETWORK: Final = ipaddress.IPv4Network("10.0.0.0/8")
@@ -40,24 +41,6 @@ _CHALLENGE: Final = attrgetter(*wire.Challenge.__slots__)
 _BODY: Final = next(seed for seed in seeds()["gate_message"][:3] if b"protocolVersion" in seed)
 _PASS: Final = attrgetter(*passes.Pass.__slots__)
 _TOKEN: Final = attrgetter(*standing.StandingToken.__slots__)
-
-
-class DisagreementError(AssertionError):
-    """A parser and the second reading make different things of one input."""
-
-
-def _same(found: object, expected: object) -> None:
-    if found != expected:
-        raise DisagreementError(f"expected {expected!r}, got {found!r}")
-
-
-def _or_none(
-    parse: Callable[[Any], _T], value: object, error: type[Exception] = InvalidInputError
-) -> _T | None:
-    try:
-        return parse(value)
-    except error:
-        return None
 
 
 def _solution(octets: bytes) -> bool:
@@ -307,5 +290,6 @@ PARSERS: Final[Mapping[str, Feed]] = {
     "a request's fields": _fields,
     "fields of one hop": _hop_by_hop,
     "a proxy's question": _question,
+    **payment_parsers.PARSERS,
 }
 """By what they read: takes an input to a parser, and says whether that took it for something."""

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from fuzz.run import BUILT, by_size, executions, listed, unpack
 
-TARGETS = ("gate_headers", "gate_text", "gate_message")
-PARSERS = {"gate_headers": 7, "gate_text": 9, "gate_message": 4}
+TARGETS = ("gate_headers", "gate_text", "gate_message", "gate_payments")
+PARSERS = {"gate_headers": 7, "gate_text": 9, "gate_message": 4, "gate_payments": 15}
 """How many parsers see each input, at least."""
 
 

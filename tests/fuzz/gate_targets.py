@@ -5,13 +5,31 @@ Each target takes one input to several parsers. A parser may refuse with the one
 documents; whatever else comes out of it, and every property that does not hold, is a finding.
 """
 
+import importlib.util
 import ipaddress
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import pypow
-from pypow import Key, Keyring, strict_json, wire
+from pypow import (
+    Key,
+    Keyring,
+    accept_payment,
+    auth_params,
+    base64_text,
+    bech32,
+    bolt11,
+    canonical_json,
+    l402_wire,
+    moments,
+    payment_headers,
+    payment_lightning,
+    payment_receipt,
+    payment_wire,
+    strict_json,
+    wire,
+)
 from pypow.errors import InvalidInputError, WireError
 from pypow.wire import Proof
 from pypow_server import carriers, passes, standing
@@ -40,6 +58,10 @@ BY_LIST, BY_FORWARDED, BY_NAME = (
     TrustedProxies.parse(["10.0.0.0/8"], header)
     for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 )
+
+BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+CAN_READ_INVOICES: Final = importlib.util.find_spec("coincurve") is not None
+"""Their signatures need the extra ``[l402]``."""
 
 NAMES: Final = (
     b"authorization", b"cookie", b"x-pow-solution", b"x-pow-accept", b"content-length",
@@ -125,12 +147,60 @@ def message(octets: bytes) -> None:
     assert not again.proof, "a proof travels on"
 
 
+def payments(octets: bytes) -> None:
+    """One text as everything that payment headers carry; JSON in base64url, too."""
+    value = octets.decode("latin-1")
+    for parse in (auth_params.read_challenges, accept_payment.read_accept_payment,
+                  moments.moment_of, base64_text.decode_either, bech32.decode):  # fmt: skip
+        _refused(parse, value, WireError)
+    for offer in payment_wire.read_payment_challenges([value]):
+        assert payment_wire.read_payment_challenges([offer.www_authenticate()]) == (offer,)
+        _refused(payment_lightning.asked, offer, WireError)
+    for asked in l402_wire.read_l402_challenges([value]):
+        assert l402_wire.read_l402_challenges([asked.www_authenticate()]) == (asked,)
+    for name in (*payment_headers.NAMES, *payment_headers.METADATA_NAMES):
+        _refused(payment_headers.read_credential, [(name, octets)], WireError)
+    _refused(l402_wire.credential_from_authorization, value, WireError)
+    packed = base64_text.encode_url(octets)
+    _refused(payment_receipt.read_receipt, packed, WireError)
+    paid = _refused(payment_wire.credential_from_authorization, packed, WireError)
+    if paid is not None:
+        _refused(payment_lightning.preimage, paid, WireError)
+        again = paid.authorization().removeprefix("Payment ")
+        assert payment_wire.credential_from_authorization(again) == paid
+    document = _refused(strict_json.loads, octets)
+    canonical = None if document is None else _refused(canonical_json.dumps, document)
+    assert canonical is None or canonical_json.dumps(strict_json.loads(canonical)) == canonical
+    if CAN_READ_INVOICES:
+        _invoice(value)
+
+
+def _invoice(value: str) -> None:
+    """An invoice, with a checksum that fits where one can be had."""
+    prefix, _, data = value.rpartition("1")
+    if prefix.isascii() and set(data) <= set(BECH32):
+        value = bech32.encode(prefix, bytes(map(BECH32.index, data)))
+    invoice = _refused(bolt11.decode, value, WireError)
+    if invoice is not None:
+        assert bolt11.decode(invoice.text.upper()) == invoice
+        taken = _refused(
+            lambda one: bolt11.require(
+                one, network=invoice.network, amount_msat=1, payment_hash=b"", now_ms=0
+            ),
+            invoice,
+        )
+        assert taken is None, "an invoice with another hash"
+
+
 TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "gate_headers": headers,
     "gate_text": text,
     "gate_message": message,
+    "gate_payments": payments,
 }
-LONGEST_INPUT: Final = {"gate_headers": 512, "gate_text": 320, "gate_message": 640}
+LONGEST_INPUT: Final = {
+    "gate_headers": 512, "gate_text": 320, "gate_message": 640, "gate_payments": 512,
+}  # fmt: skip
 
 
 def seeds() -> dict[str, list[bytes]]:
@@ -168,7 +238,40 @@ def seeds() -> dict[str, list[bytes]]:
             b'{"jsonrpc":"2.0","id":"a","result":{}}',
             b'{"jsonrpc":"2.0","method":"notifications/x"}',
         ],
+        "gate_payments": [*_payment_seeds()],
     }
+
+
+def _payment_seeds() -> Iterator[bytes]:
+    """Payments in their forms; of an invoice all but the checksum."""
+    asked = payment_wire.issue(
+        bytes(32), realm="a", method="lightning", intent="charge", expires_at_ms=NOW_MS,
+        request={"amount": "1", "currency": "sat", "methodDetails": {"invoice": "x"}}, digest="d",
+        opaque={"a": "b"}, header="Payment-Authorization", description="Q&A",
+    )  # fmt: skip
+    preimage = "00ff" * 16
+    yield asked.www_authenticate().encode()
+    yield base64_text.decode_url(
+        payment_wire.PaymentCredential(asked, {"preimage": preimage})
+        .authorization()
+        .removeprefix("Payment ")
+    )
+    yield b"L402 bWFj,YQ==:" + preimage.encode()
+    yield b'Basic a=b, LSAT version="0" token=a invoice="b", Bearer YQ=='
+    yield b"tempo/*;q=0.5, */charge"
+    yield b"2026-03-15T12:05:00.5+01:00"
+    yield b"preimage=".hex().encode()
+    yield b'{"status":"success","reference":"r","timestamp":"t","method":"m"}'
+    yield b'[1e21,-0.1,{"\\ue000":null}]'
+    yield INVOICE
+
+
+INVOICE: Final = (
+    b"lnbc2500u1pvjluezsp5zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zygspp5qqqsyqcyq5rqwzqfqqq"
+    b"syqcyq5rqwzqfqqqsyqcyq5rqwzqfqypqdq5xysxxatsyp3k7enxv4jsxqzpu9qrsgquk0rl77nj30yxdy8j9vdx85fkpm"
+    b"dla2087ne0xh8nhedh8w27kyke0lp53ut353s06fv3qfegext0eh0ymjpf39tuven09sam30g4vgp"
+)
+"""Of BOLT 11, its checksum left out."""
 
 
 def fields_of(octets: bytes) -> list[Header]:

@@ -6,9 +6,10 @@ a refusal.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, TypeAlias
 
 from support import secp256k1_reference as curve
 
@@ -48,8 +49,16 @@ def checksum(prefix: str, data: str) -> str:
     return "".join(CHARACTERS[rest >> 5 * (5 - place) & 31] for place in range(6))
 
 
-def invoice(text: str) -> Read | None:
-    """What an invoice says, whoever signed it; None where it cannot be one."""
+Signer: TypeAlias = Callable[[bytes, bytes], bytes | None]
+
+
+def invoice(text: str, signer: Signer = curve.signer) -> Read | None:
+    """What an invoice says; None where it cannot be one.
+
+    Args:
+        text: the invoice.
+        signer: finds who made a signature of a digest.
+    """
     if len(text) > 7089 or not text.isascii() or (text != text.lower() and text != text.upper()):
         return None
     text = text.lower()
@@ -64,7 +73,8 @@ def invoice(text: str) -> Read | None:
         return None
     bits = _bits(data[:-110])
     signed = prefix.encode() + _octets(bits + "0" * (-len(bits) % 8))
-    payee = _payee(hashlib.sha256(signed).digest(), _octets(_bits(data[-110:-6])), fields.get("n"))
+    signature, named = _octets(_bits(data[-110:-6])), fields.get("n")
+    payee = _payee(hashlib.sha256(signed).digest(), signature, named, signer)
     return _said(money, int(_bits(data[:7]), 2), fields, payee)
 
 
@@ -113,7 +123,7 @@ def _network_and_amount(prefix: str) -> tuple[str, int | None] | None:
             if not digits:
                 return (network, None) if not unit else None
             amount = int(digits) * _UNITS.get(unit, Fraction(1)) * _MSAT
-            written_well = digits[0] != "0" and len(digits) < 20 and len(unit) < 2
+            written_well = digits[0] != "0" and len(digits) < 21 and len(unit) < 2
             if not written_well or amount.denominator != 1 or amount > 21_000_000 * _MSAT:
                 return None
             return network, int(amount)
@@ -138,15 +148,15 @@ def _fields(data: str) -> dict[str, str] | None:
     return found
 
 
-def _payee(digest: bytes, signature: bytes, named: str | None) -> bytes | None:
+def _payee(digest: bytes, signature: bytes, named: str | None, signer: Signer) -> bytes | None:
     if named is None:
-        return curve.signer(digest, signature)
+        return signer(digest, signature)
     bits = _bits(named)
     key = _octets(bits[:264])
     s = int.from_bytes(signature[32:64])
     if bits[264:] != "0" or 2 * s > curve.ORDER or signature[64] > 3:
         return None
-    signers = (curve.signer(digest, signature[:64] + bytes((one,))) for one in range(4))
+    signers = (signer(digest, signature[:64] + bytes((one,))) for one in range(4))
     return key if key in signers else None
 
 

@@ -29,9 +29,16 @@ ROOT = HERE.parents[1]
 CORPUS = HERE / "corpus"
 BUILT = ROOT / "build" / "fuzz"
 
-TARGETS = ("puzzle", "verify", "batch", "proofs", "wire")
-SHARED_SOURCES = ("given", "protocol", "reference", "sent")
-LONGEST_INPUT = {"puzzle": 96, "verify": 128, "batch": 128, "proofs": 192, "wire": 128}
+TARGETS = ("puzzle", "verify", "batch", "proofs", "wire", "macaroon")
+SHARED_SOURCES = ("credential", "given", "protocol", "reference", "sent")
+LONGEST_INPUT = {
+    "puzzle": 96,
+    "verify": 128,
+    "batch": 128,
+    "proofs": 192,
+    "wire": 128,
+    "macaroon": 192,
+}
 
 SANITIZERS = {"checked": "address,undefined", "swift": ""}
 TURNS = ("checked", "checked", "swift")

@@ -10,14 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.run import TARGETS, executions, known, unpack
+from fuzz.run import SHARED_SOURCES, TARGETS, executions, known, unpack
 from support.check_program import COMPILER, Build, core, has_sanitizer, run
 
 HERE = Path(__file__).parent
-RANDOM = {"puzzle": 1000, "verify": 4000, "batch": 4000, "proofs": 4000, "wire": 20_000}
+RANDOM = {
+    "puzzle": 1000,
+    "verify": 4000,
+    "batch": 4000,
+    "proofs": 4000,
+    "wire": 20_000,
+    "macaroon": 4000,
+}
 """How many random inputs are tried too: borders that no corpus keeps."""
 
-REPLAYING = [HERE / f"{name}.c" for name in ("given", "protocol", "reference", "replay", "sent")]
+REPLAYING = [HERE / f"{name}.c" for name in (*SHARED_SOURCES, "replay")]
 
 
 INCLUDES = (f"-I{HERE}", f"-I{HERE.parent / 'csrc'}")
@@ -69,6 +76,27 @@ def test_the_core_stands_whatever_was_fed_to_it_before(
         ("wire", "challenge.c", "difference == 0", "(difference & 0xfe) == 0"),
         ("wire", "challenge.c", "terms->weight < expected->weight", "false"),
         ("wire", "base64.c", "seen |= a | b | c | d;", "seen |= a | b | c;"),
+        ("macaroon", "macaroon.c", "|= words[i] ^", "|= i > 3 ? 0 : words[i] ^"),
+        ("macaroon", "macaroon.c", "location.len + verification.len > 0;", "location.len > 0;"),
+        ("macaroon", "macaroon.c", "c == '+' ? '-' : c ==", "c =="),
+        ("macaroon", "macaroon.c", "(preimage->len == 0 || within.len > 0)", "within.len > 0"),
+        ("macaroon", "caveats.c", "|| tier > before)", "|| tier > before + 1)"),
+        (
+            "macaroon",
+            "caveats.c",
+            "reading->now_s < (int64_t)value",
+            "reading->now_s <= (int64_t)value",
+        ),
+        ("macaroon", "caveats.c", "|| place.at[whole.len] == '/'", "|| true"),
+        ("macaroon", "caveats.c", "reading->repeated && entry.len > 0", "false && entry.len > 0"),
+        ("macaroon", "caveats.c", "last[SERVICES].at == NULL ||", "last[SERVICES].at == NULL &&"),
+        (
+            "macaroon",
+            "macaroon_chain.c",
+            "LENGTH_BYTES <= BLOCK_BYTES)",
+            "LENGTH_BYTES < BLOCK_BYTES)",
+        ),
+        ("macaroon", "macaroon_batch.c", "(uint8_t)reason;", "PYPOW_MACAROON_MALFORMED;"),
     ],
 )
 def test_a_mistake_in_the_core_is_caught(

@@ -10,9 +10,20 @@ from typing import Any
 
 import pytest
 
-from fuzz import gate_bulk, gate_parsers
+from fuzz import gate_bulk, gate_parsers, payment_parsers
 from fuzz.gate_inputs import KITS
-from pypow import strict_json, wire
+from pypow import (
+    auth_params,
+    base64_text,
+    bech32,
+    bolt11,
+    l402_wire,
+    payment_headers,
+    payment_wire,
+    strict_json,
+    wire,
+)
+from pypow.auth_params import AuthChallenge
 from pypow.wire import Proof
 from pypow_server import passes, standing
 from pypow_server.call import Call, read_call
@@ -34,6 +45,11 @@ def test_a_parser_reads_what_a_second_reading_does(parser: str) -> None:
     assert tally.findings == ()
     assert tally.fed.total() == INPUTS
     assert 0 < tally.taken.total() < INPUTS, "inputs that are all alike show nothing"
+
+
+def test_the_parser_of_invoices_is_among_them() -> None:
+    pytest.importorskip("coincurve", reason="signatures need the extra l402")
+    assert "an invoice" in gate_parsers.PARSERS
 
 
 @pytest.mark.parametrize("parser", gate_parsers.PARSERS)
@@ -83,6 +99,21 @@ def _no_underscores(scope: Scope) -> Call | Problem:
     return call._replace(headers=call.headers + kept) if isinstance(call, Call) else call
 
 
+def _one_challenge(value: str) -> tuple[AuthChallenge, ...]:
+    found = read_challenges(value)
+    merged = {name: said for one in found for name, said in one.parameters.items()}
+    return tuple(AuthChallenge(one.scheme, merged) for one in found[:1])
+
+
+def _any_last_payment(found: list[Any], credential: object) -> None:
+    found[:] = [credential] if credential is not None else found
+
+
+def _any_padding(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+read_challenges = auth_params.read_challenges
 proof_from_header, decode_pass = wire.proof_from_header, passes.decode
 decode_token = standing.decode
 
@@ -105,6 +136,31 @@ WRONG_TWINS: dict[str, tuple[str, Any, str, Callable[..., object]]] = {
         "X-Forwarded-For", gate_parsers, "client_network",
         lambda peer, fields, trusted: fields[0][1].split(b",")[0].decode("latin-1"),
     ),
+    "base64 with several texts": ("base64url", base64_text, "decode_url", _any_padding),
+    "challenges that run into each other": (
+        "WWW-Authenticate", auth_params, "read_challenges", _one_challenge,
+    ),
+    "the last of several payments": (
+        "a request's payments", payment_headers, "_add", _any_last_payment,
+    ),
+    "a challenge of anything": (
+        "a payment in JSON", payment_wire.PaymentChallenge, "__post_init__", lambda self: None,
+    ),
+    "any number of macaroons": (
+        "Authorization: L402", l402_wire, "_macaroons",
+        lambda tokens: tuple(map(base64_text.decode_either, tokens.split(","))),
+    ),
+    "an invoice without a checksum": (
+        "an invoice", bech32, "_remainder", lambda prefix, groups: 1,
+    ),
+    "an invoice with any features": (
+        "what an invoice says", bolt11, "_features",
+        lambda fields: bech32.to_number(fields.get("9", b"")),
+    ),
+    "an invoice with any spare bits": (
+        "what an invoice says", bech32, "to_octets",
+        lambda groups: bech32.to_filled_octets(groups)[: 5 * len(groups) // 8],
+    ),
 }  # fmt: skip
 
 
@@ -113,6 +169,8 @@ def test_a_parser_that_reads_something_else_is_found_out(
     twin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parser, place, name, wrong = WRONG_TWINS[twin]
+    if parser in payment_parsers.OF_INVOICES:
+        pytest.importorskip("coincurve", reason="signatures need the extra l402")
     monkeypatch.setattr(place, name, wrong)
     assert gate_bulk.feed(parser, 0).findings
 

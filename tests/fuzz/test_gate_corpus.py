@@ -10,7 +10,7 @@ import pytest
 from fuzz import gate_targets
 from fuzz.gate_run import TARGETS
 from fuzz.run import known
-from pypow import wire
+from pypow import payment_wire, wire
 from pypow.errors import WireError
 from pypow_server import call, mcp_message, passes
 
@@ -79,6 +79,9 @@ WRONG_TWINS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
     "a message that keeps its proof": (
         "gate_message", mcp_message, "_without_proof",
         lambda document: json.dumps(document).encode(),
+    ),
+    "a payment that says another thing when it travels on": (
+        "gate_payments", payment_wire.PaymentChallenge, "to_json", lambda self: {"id": self.id},
     ),
 }  # fmt: skip
 

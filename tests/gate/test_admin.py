@@ -231,7 +231,7 @@ def test_the_configuration_says_where_each_setting_was_said(tmp_path: Path) -> N
     settings = Settings.from_env(environment, {"store": "memory:"})
     shown = json.loads(asked(create_app(settings, around=RecordingApp()).admin, "/config").body)
 
-    assert shown.keys() - {"origins"} == shown["origins"].keys()
+    assert shown.keys() - {"origins", "calibration"} == shown["origins"].keys()
     said = {name: place for name, place in shown["origins"].items() if place != "default"}
     assert said == {
         "store": "--store",

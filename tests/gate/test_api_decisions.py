@@ -14,14 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pypow import engine
 from pypow.pricing import Quote
 from pypow.wire import decode_challenge
-from pypow_server import tracing
+from pypow_server import problems, tracing
 from pypow_server.access import Access
 from pypow_server.api import create_api
+from pypow_server.api_decisions import Deciding, asked_in
 from pypow_server.app import App, create_app
 from pypow_server.decision import Decision, Outcome
 from pypow_server.meter import Pricing
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.rails.work import WorkRail
+from pypow_server.scope import Receive, Scope, Send
 from pypow_server.settings import Settings
 from pypow_server.stores import Quota, Spend
 from support.asgi_client import Answer, call
@@ -29,7 +31,7 @@ from support.challenges import KEYRING
 from support.gated import EASY, HOST, Clock, CountingLedger, RecordingApp, document
 
 NAMED = (b"host", HOST.encode())
-DEAR = Price("dear", 5 * 1024)
+DEAR = Price("dear", 5 * 1024, weight=2)
 OTHER_NAME = [(b"host", b"other.example")]
 
 
@@ -188,6 +190,33 @@ def test_a_fault_of_ours_is_refused_and_told() -> None:
     answer = api.ask("GET", "/api/challenge")
     assert (answer.status, document(answer)["type"]) == (500, "urn:pypow:error:internal-error")
     assert [told.id for told in api.told] == [document(answer)["decision"]]
+
+
+def test_a_fault_in_the_middle_of_an_answer_is_not_answered_twice() -> None:
+    async def breaks_off(scope: Scope, _receive: Receive, send: Send) -> None:
+        asked_in(scope).problem = problems.denied("no")
+        await send({"type": "http.response.start", "status": 403, "headers": []})
+        raise RuntimeError("a fault")
+
+    told: list[Decision] = []
+    api = Deciding(
+        breaks_off,
+        policy=Policy(default=EASY),
+        clock=Clock(),
+        recorders=[told.append],
+        holders=None,
+    )
+    with pytest.raises(RuntimeError, match="a fault"):
+        asyncio.run(call(api, "GET", b"/api/challenge", headers=[NAMED]))
+    assert [one.problem for one in told] == ["denied"]
+
+
+def test_a_request_that_cannot_be_read_is_told() -> None:
+    api = Api()
+    twice = [(b"authorization", word) for word in (b"Basic eDp5", b"Basic eDp6")]
+    answer = api.ask("GET", "/api/challenge", headers=[NAMED, *twice])
+    assert [told.id for told in api.told] == [document(answer)["decision"]]
+    assert api.told[0].problem == "conflicting-credentials"
 
 
 def make(tmp_path: Path) -> App:

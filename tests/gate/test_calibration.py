@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,10 +15,11 @@ from pypow.steering import Sample
 from pypow.wire import decode_challenge
 from pypow_server.app import App, create_app
 from pypow_server.calibrating import Calibrating
+from pypow_server.policy import Policy
 from pypow_server.samples import DAY_MS, Samples
 from pypow_server.settings import Settings
 from pypow_server.shared_calibration import read
-from pypow_server.stores.memory import MemoryClimates
+from pypow_server.stores.memory import MemoryRecord
 from support.asgi_client import Answer, call
 from support.challenges import NOW_MS
 from support.gated import Bench, RecordingApp, document, offers, solution
@@ -35,7 +36,7 @@ work = "5ms"
 free = "30/60s"
 [[price]]
 match = "GET /bits"
-bits = 11
+bits = 13.5
 """
 ANCHOR_Q = difficulty.from_hashes(780_000 * 0.005)
 FINE = (b"x-pow-accept", b"puzzles=16")
@@ -53,15 +54,16 @@ def settings(tmp_path: Path, text: str = FILE, **more: str) -> Settings:
 class PlayedGate(Bench):
     """A gate whose clock stands still between calls, and that keeps what all gates know."""
 
-    def __init__(self, said: Settings, record: MemoryClimates) -> None:
+    def __init__(self, said: Settings, record: MemoryRecord) -> None:
         samples = Samples(b"key")
         super().__init__(policy=said.policy, recorders=[samples.record])
         self.said = said
+        self.policy_of = said.policy_moved
         self.calibrating = Calibrating(record, samples, moved=self._moved)
         self.calibrating.follow(said.calibration)
 
     def _moved(self) -> None:
-        policy = self.said.policy_moved(self.calibrating.offset_q)
+        policy = self.policy_of(self.calibrating.offset_q)
         self.gate.decide_by(policy=policy, rails=[self.rail])
 
     def exchange(self) -> None:
@@ -101,7 +103,7 @@ class Days:
     """Some gates of one store, their callers, and the days that they have."""
 
     def __init__(self, tmp_path: Path, gates: int = 1, text: str = FILE) -> None:
-        self.record = MemoryClimates(clock=lambda: self.gates[0].clock.now_ms)
+        self.record = MemoryRecord(clock=lambda: self.gates[0].clock.now_ms)
         said = settings(tmp_path, text)
         self.gates = [PlayedGate(said, self.record) for _ in range(gates)]
         self.day = FIRST_DAY
@@ -129,10 +131,10 @@ class Days:
 
 
 def people(count: int = 40, *, seed: int = 1) -> list[Caller]:
-    """Callers of a kind whose slow tenth does some 26,000 hashes a second."""
+    """Callers of a kind whose slow tenth does some 18,000 hashes a second."""
     draw = Random(seed)
     return [
-        Caller(f"192.0.2.{number}", 33_000 * draw.lognormvariate(0, 0.2)) for number in range(count)
+        Caller(f"192.0.2.{number}", 23_500 * draw.lognormvariate(0, 0.2)) for number in range(count)
     ]
 
 
@@ -142,37 +144,36 @@ def hostile(count: int, hashrate: float) -> list[Caller]:
 
 def test_prices_said_as_times_settle_where_the_slow_tenth_solves_in_time(tmp_path: Path) -> None:
     days, callers = Days(tmp_path), people()
-    moved = days.play(callers, 8)
-    assert moved[:3] == [256, 512, 768]
-    assert moved[-1] == moved[-2] == moved[-3]
+    moved = days.play(callers, 5)
+    assert moved[0] == 256 < moved[-1] == moved[-2] == moved[-3]
     slow = sorted(caller.times[-1] for caller in callers)[-4]
     assert 0.97 * 500 <= 1.671 * slow <= 1.03 * 500
     (gate,) = days.gates
     asked = {where: float(gate.offer("203.0.113.9", where)["bits"]) for where in ("/x", "/bits")}
     assert asked["/x"] == pytest.approx((ANCHOR_Q + moved[-1]) / 1024)
-    assert asked["/bits"] == 11
+    assert asked["/bits"] == 13.5
 
 
 def test_two_gates_of_a_store_move_as_one_does(tmp_path: Path) -> None:
-    assert Days(tmp_path, gates=2).play(people(), 6) == Days(tmp_path).play(people(), 6)
+    assert Days(tmp_path, gates=2).play(people(), 3) == Days(tmp_path).play(people(), 3)
 
 
 @pytest.mark.parametrize("hashrate", [100.0, 1e9])
 def test_an_eleventh_of_hostile_callers_moves_prices_by_half_a_bit_at_most(
     hashrate: float, tmp_path: Path
 ) -> None:
-    alone = Days(tmp_path).play(people(), 8)
-    among = Days(tmp_path).play(people() + hostile(4, hashrate), 8)
+    alone = Days(tmp_path).play(people(), 4)
+    among = Days(tmp_path).play(people() + hostile(4, hashrate), 4)
     assert abs(alone[-1] - among[-1]) <= 512
-    assert (alone[-1] > among[-1]) == (hashrate < 26_000)
+    assert (alone[-1] > among[-1]) == (hashrate < 18_000)
 
 
 @pytest.mark.parametrize(("hashrate", "sign"), [(100.0, -1), (1e9, 1)])
 def test_hostile_callers_alone_move_prices_by_a_quarter_of_a_bit_a_day_and_two_at_most(
     hashrate: float, sign: int, tmp_path: Path
 ) -> None:
-    moved = Days(tmp_path).play(hostile(31, hashrate), 10)
-    assert moved == [sign * min(256 * day, 2048) for day in range(1, 11)]
+    moved = Days(tmp_path).play(hostile(31, hashrate), 9)
+    assert moved == [sign * min(256 * day, 2048) for day in range(1, 10)]
 
 
 def test_a_mean_of_the_samples_would_let_few_move_prices_far(tmp_path: Path) -> None:
@@ -184,13 +185,9 @@ def test_a_mean_of_the_samples_would_let_few_move_prices_far(tmp_path: Path) -> 
     assert sum(honest) / len(honest) - sum(honest + few) / (len(honest) + len(few)) > 512
 
 
-@pytest.mark.parametrize("target", ["/x", "/free", "/bits", "/a%2Fb"])
-@pytest.mark.parametrize(("hashrate", "moved_q"), [(100.0, -512), (1e9, 512)])
-def test_no_proof_waits_or_fails_for_a_price_that_moved_since(
-    target: str, hashrate: float, moved_q: int, tmp_path: Path
-) -> None:
-    days, callers = Days(tmp_path), hostile(31, hashrate)
-    (gate,) = days.gates
+def paid_for_before_and_after(days: Days, target: str, hashrate: float) -> list[int]:
+    """What becomes of proofs whose challenges were issued before prices moved, and after."""
+    (gate,), callers = days.gates, hostile(31, hashrate)
     days.play(callers)
     days.set_clock(1)
     for caller in callers * 2:
@@ -198,14 +195,35 @@ def test_no_proof_waits_or_fails_for_a_price_that_moved_since(
         gate.clock.now_ms += 60_000
     days.set_clock(24)
     gate.clock.now_ms -= 10_000
-    before = gate.offer("192.0.2.7", target)
+    before, was_q = gate.offer("192.0.2.7", target), gate.calibrating.offset_q
     gate.clock.now_ms += 20_000
     gate.exchange()
-    assert gate.calibrating.offset_q == moved_q
+    assert abs(gate.calibrating.offset_q - was_q) == 256
     after = gate.offer("192.0.2.7", target)
-    assert (before["bits"] == after["bits"]) == (target == "/bits")
-    assert gate.pay(before, "192.0.2.7", target).status == 200
-    assert gate.pay(after, "192.0.2.7", target).status == 200
+    assert (before["bits"] == after["bits"]) == (target in ("/bits", "/a%2Fb"))
+    return [gate.pay(offer, "192.0.2.7", target).status for offer in (before, after)]
+
+
+@pytest.mark.parametrize("target", ["/x", "/free", "/bits", "/a%2Fb"])
+@pytest.mark.parametrize("hashrate", [100.0, 1e9])
+def test_no_proof_waits_or_fails_for_a_price_that_moved_since(
+    target: str, hashrate: float, tmp_path: Path
+) -> None:
+    assert paid_for_before_and_after(Days(tmp_path), target, hashrate) == [200, 200]
+
+
+def test_weights_that_moved_with_the_default_price_are_seen_to_refuse_a_proof(
+    tmp_path: Path,
+) -> None:
+    days = Days(tmp_path)
+    (gate,) = days.gates
+
+    def weighed_anew(offset_q: int) -> Policy:
+        policy, rows = gate.said.policy_moved(offset_q), gate.said.rows
+        return replace(policy, entries=rows.entries(policy.default, offset_q=offset_q))
+
+    gate.policy_of = weighed_anew
+    assert paid_for_before_and_after(days, "/bits", 100.0) == [402, 200]
 
 
 SLOW = {f"{number:016x}": Sample(ANCHOR_Q, 60_000) for number in range(40)}
@@ -214,7 +232,7 @@ SLOW = {f"{number:016x}": Sample(ANCHOR_Q, 60_000) for number in range(40)}
 async def gated(tmp_path: Path, text: str = FILE) -> App:
     """A server whose callers were found to be slow yesterday."""
     app = create_app(settings(tmp_path, text, store="memory:"), around=RecordingApp())
-    record = app._store.calibrations
+    record = app._store.calibration
     before, now_ms = await record.look()
     yesterday = now_ms // DAY_MS - 1
     await record.replace(before, read(before).told(yesterday, yesterday, SLOW).text())
@@ -232,8 +250,8 @@ async def bits(app: App) -> tuple[float, ...]:
     return tuple(round(float(one), 3) for one in (offered, *asked))
 
 
-SAID = tuple(round(q / 1024, 3) for q in (ANCHOR_Q, ANCHOR_Q, ANCHOR_Q, 11 * 1024))
-MOVED = tuple(round(q / 1024, 3) for q in (*[ANCHOR_Q - 256] * 3, 11 * 1024))
+SAID = tuple(round(q / 1024, 3) for q in (ANCHOR_Q, ANCHOR_Q, ANCHOR_Q, 13_824))
+MOVED = tuple(round(q / 1024, 3) for q in (*[ANCHOR_Q - 256] * 3, 13_824))
 
 
 def test_a_server_takes_over_what_the_store_knows_when_it_starts(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pypow_server.samples import DAY_MS, Samples
 from pypow_server.shared_calibration import MOST_SAMPLES, SharedCalibration, Step, read
 from pypow_server.stores import Store, StoreError, memory, sqlite
 from pypow_server.stores.batched import store_of
-from pypow_server.stores.memory import MemoryClimates, MemoryLimiter
+from pypow_server.stores.memory import MemoryLimiter, MemoryRecord
 from support.decisions import solved
 from support.ledger_contract import NOW_MS
 from support.redis_stores import fresh_address, opened
@@ -154,17 +154,17 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], S
 def calibrating(store: Store, moved: list[int]) -> Calibrating:
     """What a gate of this store keeps, and how far it moved its prices each time."""
     kept = Calibrating(
-        store.calibrations, Samples(b"key"), moved=lambda: moved.append(kept.offset_q)
+        store.calibration, Samples(b"key"), moved=lambda: moved.append(kept.offset_q)
     )
     kept.follow(RULES)
     return kept
 
 
 async def have_timed_yesterday(store: Store, told: dict[str, Sample]) -> None:
-    before, now_ms = await store.calibrations.look()
+    before, now_ms = await store.calibration.look()
     yesterday = now_ms // DAY_MS - 1
     after = read(before).told(yesterday, yesterday, told).text()
-    assert await store.calibrations.replace(before, after)
+    assert await store.calibration.replace(before, after)
 
 
 def test_two_gates_of_a_store_make_one_step_and_a_restart_keeps_it(
@@ -180,7 +180,7 @@ def test_two_gates_of_a_store_make_one_step_and_a_restart_keeps_it(
         assert moved == [[256], [256], []]
         for store in stores:
             await store.ledger.aclose()
-        if not isinstance(stores[0].calibrations, MemoryClimates):
+        if not isinstance(stores[0].calibration, MemoryRecord):
             again = open_store()
             await calibrating(again, moved[2]).exchange()
             assert moved[2] == [256]
@@ -194,10 +194,10 @@ def test_two_gates_of_a_store_make_one_step_and_a_restart_keeps_it(
 def test_the_climate_and_the_calibration_are_two_records(open_store: Callable[[], Store]) -> None:
     async def story() -> None:
         store = open_store()
-        assert await store.calibrations.replace(b"", b"speed")
-        assert (await store.climates.look())[0] == b""
-        assert await store.climates.replace(b"", b"load")
-        assert (await store.calibrations.look())[0] == b"speed"
+        assert await store.calibration.replace(b"", b"speed")
+        assert (await store.climate.look())[0] == b""
+        assert await store.climate.replace(b"", b"load")
+        assert (await store.calibration.look())[0] == b"speed"
         await store.limiter.aclose()
         await store.ledger.aclose()
 
@@ -213,7 +213,7 @@ class _StepsEachTime(SharedCalibration):
         ).stepped(today, calibration)
 
 
-class _Overwrites(MemoryClimates):
+class _Overwrites(MemoryRecord):
     """A wrong twin: the last who writes is right, and what others told meanwhile is lost."""
 
     async def look(self) -> tuple[bytes, int]:
@@ -230,10 +230,10 @@ class _Races(_Overwrites):
     """The same for a gate to be interrupted in, but right."""
 
     async def replace(self, before: bytes, after: bytes) -> bool:
-        return await MemoryClimates.replace(self, before, after)
+        return await MemoryRecord.replace(self, before, after)
 
 
-def told_by_two(record: MemoryClimates) -> int:
+def told_by_two(record: MemoryRecord) -> int:
     """How many samples there are after two gates told theirs at once."""
 
     async def story() -> int:
@@ -263,7 +263,7 @@ def test_a_record_that_takes_no_note_of_the_day_is_seen_to_step_twice() -> None:
     assert (twin.offset_q(ANCHOR_Q), again.offset_q(ANCHOR_Q)) == (256, 512)
 
 
-class _Fails(MemoryClimates):
+class _Fails(MemoryRecord):
     """Cannot be read, or is written by others each time."""
 
     fault: bool = True
@@ -320,7 +320,7 @@ def test_it_tells_and_learns_as_often_as_it_is_let(caplog: pytest.LogCaptureFixt
             await turns.acquire()
 
         await have_timed_yesterday(store, samples(4.1e6, 40))
-        kept = Calibrating(store.calibrations, Samples(b"key"), moved=turns.release, pause=pause)
+        kept = Calibrating(store.calibration, Samples(b"key"), moved=turns.release, pause=pause)
         kept.follow(RULES)
         kept.start()
         kept.start()

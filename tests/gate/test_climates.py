@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import pytest
 
-from pypow_server.stores import Climates, StoreError
+from pypow_server.stores import SharedRecord, StoreError
 from pypow_server.stores.batched import BatchedLedger
-from pypow_server.stores.memory import MemoryClimates
+from pypow_server.stores.memory import MemoryRecord
 from pypow_server.stores.sqlite import SqliteLedger
 from support.climates import Played, gate, look
 from support.ledger_contract import NOW_MS
@@ -19,8 +19,8 @@ from support.redis_stores import fresh_address, opened
 from support.sqlite_ledgers import opened as opened_file
 from support.sqlite_ledgers import spend_once
 
-Open: TypeAlias = Callable[[], Climates]
-Check: TypeAlias = Callable[[Climates], Coroutine[None, None, None]]
+Open: TypeAlias = Callable[[], SharedRecord]
+Check: TypeAlias = Callable[[SharedRecord], Coroutine[None, None, None]]
 
 OCTETS = bytes(range(256))
 
@@ -30,7 +30,7 @@ def open_climates(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens the same store each time, but for memory."""
     match request.param:
         case "memory":
-            return MemoryClimates
+            return MemoryRecord
         case "sqlite":
             return lambda: SqliteLedger(tmp_path / "ledger.db")
         case name:
@@ -38,13 +38,13 @@ def open_climates(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
             return lambda: opened(address)
 
 
-async def _close(*stores: Climates) -> None:
+async def _close(*stores: SharedRecord) -> None:
     for store in stores:
         if isinstance(store, BatchedLedger):
             await store.aclose()
 
 
-async def what_is_recorded_is_read(climates: Climates) -> None:
+async def what_is_recorded_is_read(climates: SharedRecord) -> None:
     assert (await climates.look())[0] == b""
     assert await climates.replace(b"", OCTETS)
     assert (await climates.look())[0] == OCTETS
@@ -52,7 +52,7 @@ async def what_is_recorded_is_read(climates: Climates) -> None:
     assert (await climates.look())[0] == b"{}"
 
 
-async def only_what_was_read_is_replaced(climates: Climates) -> None:
+async def only_what_was_read_is_replaced(climates: SharedRecord) -> None:
     assert not await climates.replace(b"something", b"else")
     assert (await climates.look())[0] == b""
     assert await climates.replace(b"", b"one")
@@ -60,20 +60,20 @@ async def only_what_was_read_is_replaced(climates: Climates) -> None:
     assert (await climates.look())[0] == b"one"
 
 
-async def of_many_at_once_one_is_recorded(climates: Climates) -> None:
+async def of_many_at_once_one_is_recorded(climates: SharedRecord) -> None:
     records = [b"%d" % number for number in range(40)]
     replaced = await asyncio.gather(*(climates.replace(b"", record) for record in records))
     assert replaced.count(True) == 1
     assert (await climates.look())[0] == records[replaced.index(True)]
 
 
-async def its_clock_goes_on(climates: Climates) -> None:
+async def its_clock_goes_on(climates: SharedRecord) -> None:
     times = [(await climates.look())[1] for _ in range(3)]
     assert times == sorted(times)
     assert times[0] > 1_700_000_000_000
 
 
-async def gates_count_no_load_twice_and_lose_none(climates: Climates) -> None:
+async def gates_count_no_load_twice_and_lose_none(climates: SharedRecord) -> None:
     played, alone = Played(climates), Played()
     gates, one = [gate(played) for _ in range(4)], gate(alone)
     for half in range(41):
@@ -109,7 +109,7 @@ def test_every_store_keeps_the_contract(open_climates: Open, check: Check) -> No
     asyncio.run(asyncio.wait_for(story(), timeout=60))
 
 
-class _Overwrites(MemoryClimates):
+class _Overwrites(MemoryRecord):
     """The last who writes is right: what others noted meanwhile is lost."""
 
     async def replace(self, before: bytes, after: bytes) -> bool:
@@ -117,7 +117,7 @@ class _Overwrites(MemoryClimates):
         return True
 
 
-class _SaysItDid(MemoryClimates):
+class _SaysItDid(MemoryRecord):
     """Keeps what is there, and says otherwise."""
 
     async def replace(self, before: bytes, after: bytes) -> bool:
@@ -145,7 +145,7 @@ def test_gates_that_share_a_store_share_its_record(open_climates: Open) -> None:
     async def story() -> None:
         here, there = open_climates(), open_climates()
         assert await here.replace(b"", b"one")
-        shared = not isinstance(here, MemoryClimates)
+        shared = not isinstance(here, MemoryRecord)
         assert (await there.look())[0] == (b"one" if shared else b"")
         assert await there.replace(b"", b"two") is not shared
         await _close(here, there)

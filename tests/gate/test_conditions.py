@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
@@ -109,6 +109,7 @@ def test_gates_without_a_common_store_share_the_capacity_all_the_same() -> None:
     assert rules.loop.capacity == 10 * UNIT
     climates = Played()
     gates = [gate(climates, rules), gate(climates, rules)]
+    assert {one.gates for one in gates} == {5}
     looks(climates, 0, 0, gates=gates)
     assert {one.gates for one in gates} == {10}
 
@@ -168,22 +169,44 @@ def test_a_store_that_fails_leaves_the_climate_as_it_is_and_nothing_is_lost(
 
 
 def test_a_note_that_may_or_may_not_have_been_made_counts_once() -> None:
-    class Interrupted(Played):
-        async def replace(self, before: bytes, after: bytes) -> bool:
-            replaced = await super().replace(before, after)
-            if self.fails_after:
-                raise OSError("the answer was lost")
-            return replaced
-
-        fails_after = False
-
-    climates, steady = Interrupted(), Played()
+    climates, steady = Played(), Played()
     one, other = gate(climates), gate(steady)
     for number in range(12):
-        climates.fails_after = number % 3 == 1
+        climates.loses = ["replace"] if number % 3 == 1 else []
         looks(climates, 500, load=40, gates=[one])
         looks(steady, 500, load=40, gates=[other])
     assert one.climate == other.climate != CALM
+
+
+_MOVES = st.tuples(
+    st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True),  # the gates that look
+    st.integers(0, 2500),  # after so long
+    st.sampled_from([(), ("look",), ("replace",)]),
+    st.lists(st.integers(0, 3), max_size=5),  # who admitted newcomers before
+)
+
+
+@given(st.lists(_MOVES, max_size=30))
+def test_every_newcomer_is_counted_once_whatever_is_lost_and_whoever_looks(
+    moves: list[tuple[list[int], int, Collection[str], list[int]]],
+) -> None:
+    async def story() -> None:
+        climates, admitted = Played(), 0
+        rules = replace(RULES, loop=replace(RULES.loop, newcomers=0))  # so that none is worked off
+        gates = [gate(climates, rules) for _ in range(4)]
+        await look(climates, gates, 0)
+        for places, after_ms, loses, newcomers in moves:
+            for place in newcomers:
+                gates[place].admitted(1, newcomer=True)
+                admitted += 1
+            climates.loses = loses
+            await look(climates, [gates[place] for place in places], after_ms)
+        climates.loses = ()
+        await look(climates, gates, 0)
+        await look(climates, gates, 1000)
+        assert {one.climate.entry_excess for one in gates} == {admitted * UNIT}
+
+    asyncio.run(story())
 
 
 def test_a_clock_that_is_set_back_stops_nothing() -> None:

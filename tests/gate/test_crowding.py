@@ -2,10 +2,12 @@
 """Two gates of one store under load: who pays what, while it is crowded and afterwards."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from pypow import engine
 from pypow.pricing import UNIT
@@ -14,6 +16,7 @@ from pypow.wire import decode_challenge
 from pypow_server.api import create_api
 from pypow_server.conditions import Conditions, rules_of
 from pypow_server.gate import Gate
+from pypow_server.load import measured
 from pypow_server.meter import Pricing
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.work import WorkRail
@@ -199,8 +202,8 @@ def rules() -> Any:
     return found
 
 
-async def asked_of_the_api(town: Town, client: str) -> Any:
-    api = create_api(
+def api_of(town: Town) -> FastAPI:
+    return create_api(
         rail=town.rail,
         policy=town.policy,
         ledger=town.ledger,
@@ -208,20 +211,80 @@ async def asked_of_the_api(town: Town, client: str) -> Any:
         conditions=town.conditions[0],
         clock=town.clock,
     )
+
+
+async def asked_of_the_api(town: Town, client: str) -> Any:
     target = b"/api/challenge?resource=GET+/x&puzzles=16"
-    answer = await call(api, "GET", target, headers=[(b"host", HOST.encode())], client=(client, 5))
-    return document(answer)
+    return document(await call(api_of(town), "GET", target, client=(client, 5)))
+
+
+async def bought_from_the_api(town: Town, client: str) -> None:
+    challenge = decode_challenge((await asked_of_the_api(town, client))["challenge"])
+    body = json.dumps({**engine.solve(challenge).to_json(), "resource": "GET /x"}).encode()
+    answer = await call(api_of(town), "POST", b"/api/verify", body=body, client=(client, 5))
+    assert answer.status == 200, answer.body
+
+
+async def crowd(town: Town) -> None:
+    """Allowances are down to what is guaranteed."""
+    for _ in range(40):
+        town.conditions[0].admitted(1_000, newcomer=False)
+        await town.second()
+
+
+@pytest.mark.parametrize("way", ["gate", "api"])
+def test_whoever_pays_in_a_crowd_keeps_no_more_than_is_guaranteed(way: str) -> None:
+    async def story() -> list[float]:
+        town = Town(PRICED)
+        caller = HEAVY[0]
+        await town.ask(caller, paid(await town.ask(caller)))
+        town.clock.now_ms += 3_600_000
+        await crowd(town)
+        if way == "gate":
+            assert (await town.ask(caller, paid(await town.ask(caller)))).status == 200
+        else:
+            await bought_from_the_api(town, caller)
+        for one in town.conditions:
+            one.follow(None)  # it is over: what was not kept has to be earned again
+        asked = []
+        for _ in range(5):
+            answer = await town.ask(caller)
+            asked.append(extra_bits(answer))
+            assert (await town.ask(caller, paid(answer))).status == 200
+        return asked
+
+    assert asyncio.run(story()) == [0, 0, 0, 0.25, 0.5]
+
+
+def test_a_pass_from_the_api_makes_a_newcomer_and_weighs_when_it_is_used() -> None:
+    async def story() -> list[int]:
+        town = Town(PRICED)
+        for client in (HEAVY[0], HEAVY[0], HEAVY[1]):
+            await bought_from_the_api(town, client)
+        return town.conditions[0]._load.counts
+
+    assert asyncio.run(story())[:2] == [0, 2]
+
+
+def test_a_proof_that_came_early_does_not_look_like_a_slow_one_when_it_is_good() -> None:
+    async def story() -> int:
+        town = Town(PRICED)
+        town.gates = town.gates[:1] * 2
+        hoard = [paid(await town.ask(HEAVY[0])) for _ in range(13)]
+        answers = [await town.ask(HEAVY[0], proof) for proof in hoard]
+        assert [answer.status for answer in answers] == [200] * 12 + [429]
+        town.clock.now_ms += 60_000
+        assert (await town.ask(HEAVY[0], hoard[-1])).status == 200
+        return measured(town.conditions[0]._load.counts, 1000).delay_ms
+
+    assert asyncio.run(story()) == 999
 
 
 def test_a_proof_is_good_whatever_the_climate_became_since() -> None:
     async def story() -> None:
         town = Town(PRICED)
         proof = paid(await town.ask(HEAVY[0]))
-        for one in town.conditions:
-            one.admitted(10_000, newcomer=False)
-        for _ in range(40):
-            town.conditions[0].admitted(1_000, newcomer=False)
-            await town.second()
+        await crowd(town)
         floor = Tariff(rules().constants, town.climate)
         assert (floor.rate, floor.burst) == (
             rules().constants.rate_min,

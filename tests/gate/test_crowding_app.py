@@ -2,13 +2,14 @@
 """The assembled server follows its load where its policy says what the upstream serves."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pypow.pricing import UNIT
+from pypow.pricing import UNIT, Climate
 from pypow_server.app import App, create_app
 from pypow_server.meter import Pricing
 from pypow_server.policy_rows import Rows
@@ -51,6 +52,25 @@ def test_gates_of_one_store_count_each_other(tmp_path: Path) -> None:
         assert await figure(one, "pypow_allowance_ratio") == 1
         for app in (one, two):
             await app.stop()
+
+    asyncio.run(story())
+
+
+def test_the_live_view_tells_how_crowded_it_is(tmp_path: Path) -> None:
+    async def story() -> None:
+        app = make(tmp_path, rows=CROWDED)
+        app._conditions.climate = Climate(-(1 << 20), 75 * UNIT)
+        host = [(b"host", b"127.0.0.1")]
+        page = (await call(app.admin, "GET", b"/", headers=host)).body.decode()
+        assert "<dt>Allowance</dt><dd>50% <small>of the quota</small>" in page
+        assert "<dt>Entry</dt><dd>1.5 <small>bits more</small>" in page
+        document = json.loads((await call(app.admin, "GET", b"/activity", headers=host)).body)
+        assert document["crowd"] == {"allowance": 0.5, "entry_bits": 1.5, "gates": 1}
+        app.reload(settings(tmp_path, rows=CALM))
+        assert b"Allowance" not in (await call(app.admin, "GET", b"/", headers=host)).body
+        document = json.loads((await call(app.admin, "GET", b"/activity", headers=host)).body)
+        assert document["crowd"] is None
+        await app.stop()
 
     asyncio.run(story())
 

@@ -318,6 +318,16 @@ def test_what_the_advice_names_is_what_a_policy_file_takes(
     assert found["capacity_per_s"] == (float(capacity) if said else None)
 
 
+def test_a_price_that_has_all_others_wait_is_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dear = '[default]\nbits = 16\n[[price]]\nmatch = "GET /dear"\nbits = 20\n[pricing]\n'
+    file.write_text(f'{dear}quota = "60/60s"\ncapacity = "7/s"\n', encoding="utf-8")
+    assert '"GET /dear" takes all turns of 2.29 s' in " ".join(checked(file, capsys)["warnings"])
+    file.write_text(f'{dear}quota = "60/60s"\ncapacity = "8/s"\n', encoding="utf-8")
+    assert "turns" not in " ".join(checked(file, capsys)["warnings"])
+
+
 def test_replicas_of_a_shared_store_are_warned_of(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,12 +17,16 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pypow.pricing import UNIT, Climate
+from pypow_server.calibration_figures import CalibrationFigures
 from pypow_server.climate_figures import ClimateFigures
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.watched import StoreCall, WatchedLedger
+from pypow_server.turn_figures import TurnFigures
+from pypow_server.turns import Turns
 from support.asgi_client import call
+from support.calibrations import calibrated
 from support.climates import RULES, Played, gate
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
@@ -40,6 +44,8 @@ CLIMATE = (
     "pypow_climate_steps_total",
     "pypow_climate_timestamp_seconds",
 )
+
+CALIBRATION = ("pypow_calibration_bits", "pypow_calibration_samples")
 
 
 def figures(metrics: Metrics) -> dict[str, float]:
@@ -191,6 +197,8 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
+    metrics.show(CalibrationFigures(calibrated()))
+    metrics.show(TurnFigures(Turns(UNIT)))
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
         family.name: {name for sample in family.samples for name in sample.labels} - {"le"}
@@ -240,6 +248,16 @@ def test_the_climate_is_told_as_it_is_now() -> None:
     conditions.climate = Climate(-(1 << 20), 75 * UNIT)
     conditions.gates, conditions.steps, conditions.learned_at_ms, replicas[0] = 3, 7, 1500, 2
     assert [figures(metrics)[name] for name in CLIMATE] == [2, 0.5, 1.5, 3, 7, 1.5]
+
+
+def test_how_far_prices_are_moved_is_told_where_they_do() -> None:
+    metrics, kept = fresh(), calibrated()
+    metrics.show(CalibrationFigures(kept))
+    assert [figures(metrics)[name] for name in CALIBRATION] == [0, 0]
+    kept.offset_q, kept.sampled = -512, 41
+    assert [figures(metrics)[name] for name in CALIBRATION] == [-0.5, 41]
+    kept.follow(None)
+    assert not figures(metrics).keys() & set(CALIBRATION)
 
 
 def test_names_that_break_the_rules_are_found() -> None:

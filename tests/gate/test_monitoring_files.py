@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from pypow.pricing import UNIT
 from pypow_server import problems
+from pypow_server.calibration_figures import CalibrationFigures
 from pypow_server.climate_figures import ClimateFigures
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores.watched import StoreCall
+from pypow_server.turn_figures import TurnFigures
+from pypow_server.turns import Turns
+from support.calibrations import calibrated
 from support.climates import Played, gate
 from support.decisions import refused
 
@@ -54,6 +59,8 @@ def exported() -> Mapping[str, set[str]]:
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
+    metrics.show(CalibrationFigures(calibrated()))
+    metrics.show(TurnFigures(Turns(UNIT)))
     found: dict[str, set[str]] = {}
     for family in parse_text(metrics.exposition("")[0].decode()):
         for sample in family.samples:

@@ -124,8 +124,8 @@ def test_a_limiter_that_takes_a_spend_takes_one_call_if_none_are_named(tmp_path:
     others = (
         MemoryLimiter(),
         memory.MemoryRevocations(),
-        memory.MemoryClimates(),
-        memory.MemoryClimates(),
+        memory.MemoryRecord(),
+        memory.MemoryRecord(),
     )
     asyncio.run(story(Store(watched, ledger, *others)))
 

@@ -20,6 +20,7 @@ from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.turns import Turns
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
 
@@ -163,6 +164,7 @@ class Bench:
         limiter: Limiter | None = None,
         holders: Holders | None = None,
         recorders: Sequence[Recorder] = (),
+        turns: Turns | None = None,
     ) -> None:
         self.decisions: list[Decision] = []
         self.app = RecordingApp()
@@ -180,6 +182,7 @@ class Bench:
             body_limit=body_limit,
             limiter=limiter,
             holders=holders,
+            turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )
 

@@ -297,7 +297,7 @@ class Revocations(Protocol):
         ...
 
 
-class Climates(Protocol):
+class SharedRecord(Protocol):
     """One record that all gates of a store rewrite, each what it read a moment ago.
 
     It is small, and little is lost with it. The clock is the store's, one for all gates.
@@ -324,7 +324,7 @@ class Climates(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it. `climates` and `calibrations` are two
+    `credits` are the ledger's own, and closed with it. `climate` and `calibration` are two
     records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
@@ -335,8 +335,8 @@ class Store:
     credits: Credits
     limiter: Limiter
     revocations: Revocations
-    climates: Climates
-    calibrations: Climates
+    climate: SharedRecord
+    calibration: SharedRecord
     entries: Callable[[], int] | None = None
 
 

@@ -62,7 +62,7 @@ def wall_clock_ms() -> int:
 
 
 class BatchedLedger:
-    """A `Ledger`, its `Credits`, `Revocations` and `Climates`. A fault is an `UNKNOWN` spend."""
+    """A `Ledger`, its `Credits`, `Revocations` and `SharedRecord`; a fault is `UNKNOWN`."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class BatchedLedger:
         return found
 
     async def look(self, record: str = CLIMATE) -> tuple[bytes, int]:
-        """The record of this name, and the time; see `Climates.look`.
+        """The record of this name, and the time; see `SharedRecord.look`.
 
         Raises:
             StoreError: It cannot be read.
@@ -192,7 +192,7 @@ class BatchedLedger:
         return found
 
     async def replace(self, before: bytes, after: bytes, record: str = CLIMATE) -> bool:
-        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+        """Records ``after`` in the place of ``before``; see `SharedRecord.replace`.
 
         Raises:
             StoreError: It is unknown which is recorded.
@@ -241,14 +241,14 @@ class BatchedLedger:
 
 
 class BatchedCalibrations:
-    """`Climates` of another name: how far prices are moved, which a ledger keeps as well."""
+    """`SharedRecord` of another name: how far prices are moved, which a ledger keeps as well."""
 
     def __init__(self, ledger: BatchedLedger) -> None:
         """Keep it with the ledger's records."""
         self._ledger = ledger
 
     async def look(self) -> tuple[bytes, int]:
-        """What is recorded, and the time; see `Climates.look`.
+        """What is recorded, and the time; see `SharedRecord.look`.
 
         Raises:
             StoreError: It cannot be read.
@@ -256,7 +256,7 @@ class BatchedCalibrations:
         return await self._ledger.look(CALIBRATION)
 
     async def replace(self, before: bytes, after: bytes) -> bool:
-        """Records ``after`` in the place of ``before``; see `Climates.replace`.
+        """Records ``after`` in the place of ``before``; see `SharedRecord.replace`.
 
         Raises:
             StoreError: It is unknown which is recorded.

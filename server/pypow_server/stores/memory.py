@@ -236,8 +236,8 @@ class MemoryRevocations:
         return frozenset(key for key, end in self._expiries.items() if end + SKEW_MS > now_ms)
 
 
-class MemoryClimates:
-    """`Climates` of one process, until it ends."""
+class MemoryRecord:
+    """`SharedRecord` of one process, until it ends."""
 
     def __init__(self, *, clock: Callable[[], int] = wall_clock_ms) -> None:
         """Starts empty.
@@ -249,11 +249,11 @@ class MemoryClimates:
         self._clock = clock
 
     async def look(self) -> tuple[bytes, int]:
-        """What is recorded, and the time; see `Climates.look`."""
+        """What is recorded, and the time; see `SharedRecord.look`."""
         return self._record, self._clock()
 
     async def replace(self, before: bytes, after: bytes) -> bool:
-        """Records ``after`` in the place of ``before``; see `Climates.replace`."""
+        """Records ``after`` in the place of ``before``; see `SharedRecord.replace`."""
         if self._record != before:
             return False
         self._record = after
@@ -274,7 +274,7 @@ def open_store(rest: str) -> Store:
         ledger,
         MemoryLimiter(),
         MemoryRevocations(),
-        MemoryClimates(),
-        MemoryClimates(),
+        MemoryRecord(),
+        MemoryRecord(),
         ledger.__len__,
     )

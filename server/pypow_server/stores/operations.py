@@ -70,14 +70,14 @@ class ListRevoked:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Asks for the record of this name, as `Climates.look` describes it."""
+    """Asks for the record of this name, as `SharedRecord.look` describes it."""
 
     record: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """A record in the place of another of its name, as `Climates.replace` describes it."""
+    """A record in the place of another of its name, as `SharedRecord.replace` describes it."""
 
     record: str
     before: bytes

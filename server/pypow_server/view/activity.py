@@ -2,9 +2,10 @@
 """What a gate decided in the last 15 minutes: a few counts every 5 seconds, in bounded memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias
 
+from pypow_server.conditions import Crowd
 from pypow_server.decision import Decision
 
 from .frequent import Frequent
@@ -51,6 +52,7 @@ class Snapshot:
         callers: those who called most, first of all; who is not among them called at most
             ``missed`` times more than the last.
         missed: at most so many more calls than it is said to have made each of them made.
+        crowd: how crowded it is; None where that is not known.
     """
 
     now_ms: int
@@ -58,6 +60,7 @@ class Snapshot:
     whole: Tally
     callers: Sequence[Caller]
     missed: int
+    crowd: Crowd | None = None
 
     def document(self) -> dict[str, object]:
         """As JSON; bins where nothing happened are left out."""
@@ -66,6 +69,7 @@ class Snapshot:
             "bin_ms": BIN_MS,
             "window_s": WINDOW_S,
             "whole": self.whole.document(),
+            "crowd": None if self.crowd is None else asdict(self.crowd),
             "callers": [
                 {"who": one.who, "outcome": one.outcome, "calls_at_least": one.calls}
                 for one in self.callers
@@ -76,7 +80,11 @@ class Snapshot:
 
 
 class Activity:
-    """Counts decisions while somebody may look."""
+    """Counts decisions while somebody may look.
+
+    Attributes:
+        crowd: tells how crowded it is; None where that is not known.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         """Count nothing yet.
@@ -85,6 +93,7 @@ class Activity:
             clock: Unix milliseconds; the same as the gate's.
         """
         self._clock = clock
+        self.crowd: Callable[[], Crowd | None] = lambda: None
         self._watched = False
         self._bins = RecentSpans(Tally, width_ms=BIN_MS, count=BINS)
         self._callers = RecentSpans[CallerCount](
@@ -125,4 +134,5 @@ class Activity:
             whole,
             [Caller(who, outcome, count) for (who, outcome), count in top],
             callers.missed,
+            self.crowd(),
         )

@@ -80,13 +80,16 @@ def _problems(spans: _Spans) -> str:
 def _now(snapshot: Snapshot, minute: Tally) -> str:
     as_of = datetime.fromtimestamp(snapshot.now_ms / 1000, UTC).strftime("%H:%M:%S UTC")
     outcomes = minute.outcomes
-    tiles = (
+    tiles = [
         ("Calls", _rate(minute.total), "a second"),
         ("Admitted", _rate(outcomes.get("admitted", 0)), "a second"),
         ("Refused", _rate(outcomes.get("refused", 0)), "a second"),
         ("Asked", _bits(minute.asked.mean_bits), "bits, mean"),
         ("Solved in", _ms(minute.solves.percentile_ms(50)), "median"),
-    )
+    ]
+    if snapshot.crowd is not None:
+        tiles.append(("Allowance", f"{snapshot.crowd.allowance:.0%}", "of the quota"))
+        tiles.append(("Entry", _bits(snapshot.crowd.entry_bits), "bits more"))
     shown = "".join(
         f"<div><dt>{name}</dt><dd>{value} <small>{unit}</small></dd></div>"
         for name, value, unit in tiles
