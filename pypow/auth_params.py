@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from .errors import WireError, shown
+from .payment_reasons import Reason
 
 MAX_FIELD = 16 * 1024
 """Characters of one field value that are read."""
@@ -46,7 +47,9 @@ def read_challenges(value: str) -> tuple[AuthChallenge, ...]:
         WireError: longer than `MAX_FIELD`, or no list of challenges.
     """
     if len(value) > MAX_FIELD:
-        raise WireError(f"expected at most {MAX_FIELD} characters, got {len(value)}", "too_long")
+        raise WireError(
+            f"expected at most {MAX_FIELD} characters, got {len(value)}", Reason.TOO_LONG
+        )
     return tuple(_challenges(value))
 
 
@@ -60,7 +63,7 @@ def _challenges(value: str) -> Iterator[AuthChallenge]:
             current.setdefault(name.lower(), token if quoted is None else _unescaped(quoted))
             place = _space(value, parameter.end())
             continue
-        scheme = None if parameter is not None else _SCHEME.match(value, place)
+        scheme = _SCHEME.match(value, place)
         if scheme is None:
             raise WireError(
                 "expected schemes with parameters (RFC 9110 section 11), "

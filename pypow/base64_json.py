@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from . import base64_text, strict_json
 from .errors import InvalidInputError, WireError
+from .payment_reasons import Reason
 
 MAX_TEXT: Final = 16 * 1024
 """Characters that are read."""
@@ -28,22 +29,24 @@ def loads(text: str, what: str) -> dict[str, Any]:
         what: what it should be, for errors.
 
     Raises:
-        WireError: anything else; ``reason`` is ``too_long``, ``bad_base64`` or ``bad_json``.
+        WireError: anything else; ``reason`` is a `Reason`.
     """
     if len(text) > MAX_TEXT:
         raise WireError(
-            f"expected {what} of at most {MAX_TEXT} characters, got {len(text)}", "too_long"
+            f"expected {what} of at most {MAX_TEXT} characters, got {len(text)}", Reason.TOO_LONG
         )
     try:
         octets = base64_text.decode_url(text.strip(" \t"))
     except WireError:
-        raise WireError(f"expected {what} in base64url, got other text", "bad_base64") from None
+        raise WireError(
+            f"expected {what} in base64url, got other text", Reason.BAD_BASE64
+        ) from None
     try:
         document = strict_json.loads(octets)
         if b"\\u" in octets:  # which may be half of a pair that no text holds alone
             json.dumps(document, ensure_ascii=False).encode()
     except (InvalidInputError, UnicodeEncodeError, RecursionError):
-        raise WireError(f"expected {what} in JSON, got other text", "bad_json") from None
+        raise WireError(f"expected {what} in JSON, got other text", Reason.BAD_JSON) from None
     if not isinstance(document, dict):
-        raise WireError(f"expected {what} to be an object of JSON", "bad_json")
+        raise WireError(f"expected {what} to be an object of JSON", Reason.BAD_JSON)
     return document

@@ -14,6 +14,7 @@ from typing import Final
 from . import base64_text
 from .auth_params import AuthChallenge, quoted, read_challenges
 from .errors import WireError
+from .payment_reasons import Reason
 
 SCHEMES: Final = frozenset({"l402", "lsat"})
 MAX_CREDENTIAL: Final = 8 * 1024
@@ -96,12 +97,6 @@ class L402Credential:
     macaroons: tuple[bytes, ...] = field(repr=False)
     preimage: bytes | None = field(repr=False)
 
-    @property
-    def texts(self) -> tuple[tuple[str, str], ...]:
-        """Each macaroon, and the preimage or nothing, as `pypow.l402.check` takes them."""
-        preimage = "" if self.preimage is None else self.preimage.hex()
-        return tuple((base64_text.encode(octets), preimage) for octets in self.macaroons)
-
 
 def credential_from_authorization(parameters: str) -> L402Credential:
     """Read what follows ``Authorization: L402``: ``<macaroon>[,<macaroon>...]:<preimage>``.
@@ -110,13 +105,12 @@ def credential_from_authorization(parameters: str) -> L402Credential:
     hex in either case.
 
     Raises:
-        WireError: anything else; ``reason`` is ``too_long``, ``bad_preimage``, ``bad_macaroon`` or
-            ``malformed``.
+        WireError: anything else; ``reason`` is a `Reason`.
     """
     if len(parameters) > MAX_CREDENTIAL:
         raise WireError(
             f"expected a credential of at most {MAX_CREDENTIAL} characters, got {len(parameters)}",
-            reason="too_long",
+            reason=Reason.TOO_LONG,
         )
     tokens, colon, preimage = parameters.rpartition(":")
     if not colon:
@@ -126,7 +120,7 @@ def credential_from_authorization(parameters: str) -> L402Credential:
         # What came is not quoted: it may be a preimage nevertheless.
         raise WireError(
             f"expected a preimage of 64 hex digits, got {len(preimage)} other characters",
-            reason="bad_preimage",
+            reason=Reason.BAD_PREIMAGE,
         )
     return L402Credential(_macaroons(tokens.strip(" \t")), bytes.fromhex(preimage))
 
@@ -138,12 +132,14 @@ def _macaroons(tokens: str) -> tuple[bytes, ...]:
     if not 1 <= len(texts) <= MAX_MACAROONS or not all(texts):
         raise WireError(
             f"expected 1 to {MAX_MACAROONS} macaroons with commas between them, got {len(texts)}",
-            reason="bad_macaroon",
+            reason=Reason.BAD_MACAROON,
         )
     try:
         return tuple(map(base64_text.decode_either, texts))
     except WireError:
-        raise WireError("expected a macaroon in base64, got other text", "bad_macaroon") from None
+        raise WireError(
+            "expected a macaroon in base64, got other text", Reason.BAD_MACAROON
+        ) from None
 
 
 def credential_from_metadata(value: str) -> L402Credential | None:

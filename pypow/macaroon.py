@@ -6,14 +6,12 @@ first-party caveats only: binary in base64 or hex, and JSON. A caveat for a thir
 and so is anything above 1,024 bytes or 16 caveats. What the caveats of L402 say is `pypow.l402`'s.
 """
 
-import base64
-import binascii
 import hmac
 import json
 import re
 from dataclasses import dataclass, field, replace
 
-from . import _bridge_macaroons, strict_json
+from . import _bridge_macaroons, base64_text, strict_json
 from .errors import InvalidInputError, WireError, shown
 
 LOCATION = "lsat"
@@ -21,17 +19,15 @@ LOCATION = "lsat"
 
 MAX_BYTES: int = _bridge_macaroons.MAX_BYTES
 MAX_CAVEATS: int = _bridge_macaroons.MAX_CAVEATS
-MAX_TEXT = 4096
-"""Characters of the longest that is read, JSON in base64."""
+MAX_TEXT = 8192
+"""Characters of the longest that is read, JSON in base64: an octet may take six of JSON."""
 
 SIGNATURE_BYTES = 32
 
 _GENERATOR = b"macaroons-key-generator"
 _VERSION = 2
 _END, _LOCATION, _IDENTIFIER, _VERIFICATION, _SIGNATURE = 0, 1, 2, 4, 6
-_BASE64 = re.compile(r"([A-Za-z0-9+/_-]*)(={0,2})", re.ASCII)
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*", re.ASCII)
-_URL = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Macaroon:
     @property
     def text(self) -> str:
         """V2 binary in base64 with padding (RFC 4648, 4), as L402 carries it."""
-        return base64.b64encode(self.octets).decode("ascii")
+        return base64_text.encode(self.octets)
 
     @property
     def hex(self) -> str:
@@ -106,7 +102,7 @@ class Macaroon:
         document |= _json_part("i", self.identifier)
         if self.caveats:
             document["c"] = [_json_part("i", caveat) for caveat in self.caveats]
-        document["s64"] = _base64url(self.signature)
+        document["s64"] = base64_text.encode_url(self.signature)
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
 
     def narrowed(self, *caveats: bytes) -> "Macaroon":
@@ -150,7 +146,7 @@ def decode(text: str) -> Macaroon:
     if text.startswith("{"):
         return macaroon_of_octets(_utf8_bytes(text))
     in_hex = text.startswith("0") and _HEX.fullmatch(text)
-    return macaroon_of_octets(bytes.fromhex(text) if in_hex else _bare(text))
+    return macaroon_of_octets(bytes.fromhex(text) if in_hex else _of_base64(text))
 
 
 def macaroon_of_octets(octets: bytes) -> Macaroon:
@@ -246,27 +242,20 @@ def _require_first_party(*parts: object) -> None:
         raise WireError("expected first-party caveats only, got one for a third party")
 
 
-def _base64url(part: bytes) -> str:
-    return base64.urlsafe_b64encode(part).decode("ascii").rstrip("=")
-
-
-def _bare(text: str) -> bytes:
-    """The octets of base64 of either alphabet, padded or not, without bits to spare."""
-    match = _BASE64.fullmatch(text)
-    if match is None or len(match[1]) % 4 == 1 or (match[2] and len(text) % 4):
-        raise WireError(f"expected a macaroon in base64 or hex, got {len(text)} other characters")
-    standard = match[1].translate(_URL)
-    octets = binascii.a2b_base64(standard + "=" * (-len(standard) % 4))
-    if base64.b64encode(octets).rstrip(b"=") != standard.encode("ascii"):
-        raise WireError("expected base64 whose last bits are zero")
-    return octets
+def _of_base64(text: str) -> bytes:
+    try:
+        return base64_text.decode_either(text)
+    except WireError:  # which may show what is nearly right
+        raise WireError(
+            f"expected a macaroon in base64 or hex, got {len(text)} other characters"
+        ) from None
 
 
 def _json_part(name: str, part: bytes) -> dict[str, str]:
     try:
         return {name: part.decode()}
     except UnicodeDecodeError:
-        return {f"{name}64": _base64url(part)}
+        return {f"{name}64": base64_text.encode_url(part)}
 
 
 def _of_json(document: bytes) -> Macaroon:
@@ -299,7 +288,9 @@ def _part(found: dict[str, object], name: str) -> bytes:
     if (name in found) == (f"{name}64" in found):
         raise WireError(f'expected either "{name}" or "{name}64" in a macaroon')
     return (
-        _utf8_bytes(_string(found[name])) if name in found else _bare(_string(found[f"{name}64"]))
+        _utf8_bytes(_string(found[name]))
+        if name in found
+        else _of_base64(_string(found[f"{name}64"]))
     )
 
 

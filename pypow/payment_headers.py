@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from . import l402_wire, payment_lightning, payment_wire
 from .errors import WireError
 from .l402_wire import L402Credential
+from .payment_reasons import Reason
 from .payment_wire import PaymentCredential
 
 LightningCredential: TypeAlias = L402Credential | PaymentCredential
@@ -49,7 +50,7 @@ def read_credential(fields: Iterable[tuple[bytes, bytes]]) -> LightningCredentia
     found = found or metadata
     if len(found) > 1:
         raise WireError(
-            f"expected one payment, got {len(found)} different ones; send one", "conflicting"
+            f"expected one payment, got {len(found)} different ones; send one", Reason.CONFLICTING
         )
     return found[0] if found else None
 

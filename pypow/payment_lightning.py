@@ -8,6 +8,7 @@ from typing import Final
 from . import base64_json
 from .bolt11 import Invoice
 from .errors import InvalidInputError, WireError, shown
+from .payment_reasons import Reason
 from .payment_wire import PaymentChallenge, PaymentCredential
 
 METHOD: Final = "lightning"
@@ -66,7 +67,7 @@ def asked(challenge: PaymentChallenge) -> Asked:
         raise WireError(
             f"expected {METHOD} and {INTENT}, got {shown(challenge.method)} "
             f"and {shown(challenge.intent)}",
-            reason="wrong_method",
+            reason=Reason.WRONG_METHOD,
         )
     said = base64_json.loads(challenge.request, "a request")
     amount, details = said.get("amount"), said.get("methodDetails")
@@ -82,7 +83,7 @@ def asked(challenge: PaymentChallenge) -> Asked:
     return Asked(
         int(amount),
         details["invoice"],
-        None if digest is None else _digest(digest, '"paymentHash"', "malformed"),
+        None if digest is None else _digest(digest, '"paymentHash"', Reason.MALFORMED),
         network,
     )
 
@@ -93,10 +94,10 @@ def preimage(credential: PaymentCredential) -> bytes:
     Raises:
         WireError: there is none of 64 lower-case hex digits.
     """
-    return _digest(credential.payload.get("preimage"), '"preimage"', "bad_preimage")
+    return _digest(credential.payload.get("preimage"), '"preimage"', Reason.BAD_PREIMAGE)
 
 
-def _digest(given: object, what: str, reason: str) -> bytes:
+def _digest(given: object, what: str, reason: Reason) -> bytes:
     if not isinstance(given, str) or not _DIGEST.fullmatch(given):
         raise WireError(f"expected {what} to be 64 lower-case hex digits, got others", reason)
     return bytes.fromhex(given)

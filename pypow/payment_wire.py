@@ -15,6 +15,7 @@ from typing import Any, Final
 from . import base64_json, base64_text, canonical_json, moments
 from .auth_params import AuthChallenge, quoted, read_challenges
 from .errors import WireError, shown
+from .payment_reasons import Reason
 
 SCHEME: Final = "payment"
 CREDENTIAL_HEADER: Final = "Payment-Authorization"
@@ -185,7 +186,7 @@ def _from_members(members: Mapping[str, Any]) -> PaymentChallenge:
     if missing:
         raise WireError(
             f"expected a challenge with {', '.join(_REQUIRED)}, got none of {', '.join(missing)}",
-            reason="missing_member",
+            reason=Reason.MISSING_MEMBER,
         )
     said = {name: members[name] for name in _REQUIRED}
     # Some clients write what is absent, and the header that is meant where none is named.
@@ -221,15 +222,14 @@ def credential_from_authorization(parameters: str) -> PaymentCredential:
     """Read what follows ``Authorization: Payment``: an object of JSON in base64url.
 
     Raises:
-        WireError: anything else; ``reason`` is ``too_long``, ``bad_base64``, ``bad_json``,
-            ``missing_member`` or ``malformed``.
+        WireError: anything else; ``reason`` is a `Reason`.
     """
     said = base64_json.loads(parameters, "a credential")
     challenge, payload, source = (said.get(name) for name in ("challenge", "payload", "source"))
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
         raise WireError(
             'expected a credential with the objects "challenge" and "payload"',
-            reason="missing_member",
+            reason=Reason.MISSING_MEMBER,
         )
     if source is not None and not isinstance(source, str):
         raise WireError('expected "source" to be text')

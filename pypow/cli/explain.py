@@ -166,8 +166,7 @@ def _told_quote(
         told = f"{_bits(quote['weight_q'])} more: it costs {units:.3g} times the default price"
         rows.append(("weight", told))
     if quote["overdraft_q"]:
-        whose = plain(document.get("overdrawn") or "its network")
-        whose = f"the caller, {whose}," if whose == plain(document["client"]) else whose
+        whose = _whose(plain(document.get("overdrawn") or "its network"), document)
         rows.append(
             ("overdraft", f"{_bits(quote['overdraft_q'])} more: {whose} used more than its share")
         )
@@ -183,6 +182,11 @@ def _told_quote(
         left_ms = quote["free_in_ms"] - max(0, now_ms - max(0, document["at_ms"]))
         rows.append(("base again", _told_return(left_ms)))
     return rows
+
+
+def _whose(overdrawn: str, document: Mapping[str, Any]) -> str:
+    is_own = overdrawn == plain(document["client"]) or overdrawn.startswith("standing:")
+    return f"the caller, {overdrawn}," if is_own else overdrawn
 
 
 def _told_return(left_ms: int) -> str:

@@ -126,8 +126,8 @@ def test_what_comes_back_is_what_the_check_takes_in_every_form() -> None:
         credential_from_metadata(paid.hex),
     ):
         assert credential is not None
-        ((text, preimage),) = credential.texts
-        checked = l402.check(text, preimage, Keyring([key]), l402.Expected("pypow"), now_s=0)
+        (macaroon,), preimage = credential.macaroons, credential.preimage or b""
+        checked = l402.check(macaroon, preimage, Keyring([key]), l402.Expected("pypow"), now_s=0)
         assert isinstance(checked, l402.Checked), checked
         assert checked.payment_hash == payment_hash
 

@@ -222,6 +222,7 @@ def test_a_caller_says_what_it_can_pay_with_and_likes_best() -> None:
     assert [accepts.weight(*way) for way in ways] == [300, 0, 0, 600, 1000]
     assert accepts.choose(ways, lambda way: way) == (ways[4], ways[3], ways[0])
     assert accepts.choose(ways[1:3], lambda way: way) == tuple(ways[1:3])
+    assert AcceptPayment({("*", "*"): 5}).weight("a", "b") == 5
     assert AcceptPayment({("*", "*"): 5}).choose(ways, lambda way: way) == tuple(ways)
 
 
@@ -241,6 +242,13 @@ def test_a_wish_that_cannot_be_read_is_refused(value: str) -> None:
 def test_what_is_no_list_of_challenges_is_refused(value: str) -> None:
     with pytest.raises(WireError, match="expected"):
         read_challenges(value)
+
+
+def test_a_scheme_may_have_one_word_instead_of_parameters() -> None:
+    found = read_challenges("Negotiate YWJj, Bearer, Basic YQ== ,PoW a=b")
+    assert [(one.scheme, dict(one.parameters)) for one in found] == [
+        ("negotiate", {}), ("bearer", {}), ("basic", {}), ("pow", {"a": "b"}),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\r", "\x7f", "\ud800"])

@@ -11,6 +11,7 @@ from fuzz.payment_parsers import CAN_READ_INVOICES
 from pypow import base64_text, payment_wire
 from pypow.l402_wire import L402Challenge
 from pypow.payment_wire import PaymentCredential
+from support.macaroon_cases import PLAIN, PREIMAGE, VALUES, WHOLE
 
 _VECTORS: Final = Path(__file__).parents[1] / "vectors"
 _INVOICES: Final[dict[str, Any]] = json.loads((_VECTORS / "bolt11.json").read_text("utf-8"))
@@ -19,6 +20,7 @@ _TEXTS: Final = tuple(
 )
 _PREIMAGE: Final = "00ff" * 16
 _L402: Final = f"AgEEbHNhdA==:{_PREIMAGE}".encode()
+_CARRYING: Final = PLAIN.narrowed(b"preimage=" + PREIMAGE.hex().encode(), b"pypow_uses=7")
 _METADATA: Final = b"0201" + b"preimage=00".hex().encode()
 _CHALLENGE: Final = payment_wire.issue(
     bytes(32), realm="gate.example", method="lightning", intent="charge",
@@ -61,6 +63,16 @@ KITS: Final[Mapping[str, Kit]] = {
         (*NOISE, b":", b"00", b"FF", b"==", b"-", b"_", b"+", b"/", b"{", b"bWFj,"),
     ),
     "Macaroon": Kit((_METADATA, _METADATA.upper()), (*NOISE, b"00", b"F", b"70", b"=")),
+    "a macaroon": Kit(
+        (f"{WHOLE.text}:{PREIMAGE.hex()}".encode(), f"{PLAIN.hex}:{PREIMAGE.hex()}".encode(),
+         f"{PLAIN.json}:{PREIMAGE.hex()}".encode(), f"{_CARRYING.text}:".encode()),
+        (*NOISE, b":", b"A", b"0", b"-", b"_", b"=", b'"i":"', b'"i64":"', b'{"', b"},{"),
+    ),
+    "caveats": Kit(
+        (b"\n".join(WHOLE.caveats), b"\n".join(PLAIN.caveats), b"\n".join(_CARRYING.caveats)),
+        (*NOISE, b"0", b"9", b":", b"/", *(f"\n{name}=".encode() for name in VALUES),
+         *(value.encode() for values in VALUES.values() for value in values if len(value) < 70)),
+    ),
     "a payment in JSON": Kit((_SHORT, _DOCUMENT), _JSON_PIECES),
     "a receipt in JSON": Kit((_RECEIPT,), _JSON_PIECES),
     "base64url": Kit(

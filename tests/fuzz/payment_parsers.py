@@ -16,7 +16,9 @@ from pypow import (
     bech32,
     bolt11,
     canonical_json,
+    l402,
     l402_wire,
+    macaroon,
     payment_headers,
     payment_lightning,
     payment_receipt,
@@ -27,13 +29,16 @@ from pypow import (
 from pypow.errors import InvalidInputError, WireError
 from pypow.l402_wire import L402Credential
 from pypow.payment_wire import PaymentCredential
+from support import macaroon_reference
 from support import secp256k1_reference as curve
+from support.macaroon_cases import CALL, KEYRING, NOW_S, PREIMAGE, SECRETS, expected, signed
 
 _INVOICE: Final = attrgetter(*(field.name for field in fields(invoice_readings.Read)))
 _CHALLENGE: Final = attrgetter(
     "id", "realm", "method", "intent", "request", "expires", "digest", "description", "opaque",
     "header",
 )  # fmt: skip
+_CALL: Final = expected(CALL)
 _RECEIPT: Final = attrgetter("reference", "timestamp", "method", "challenge_id")
 
 
@@ -67,6 +72,26 @@ def _l402(octets: bytes) -> bool:
     found = or_none(l402_wire.credential_from_authorization, text, WireError)
     same(_told(found), payment_readings.credential(text))
     return found is not None
+
+
+def _macaroon(octets: bytes) -> bool:
+    """A macaroon in any form and a preimage, as they are checked, and as they are only read."""
+    text, _, preimage = octets.decode("latin-1").rpartition(":")
+    read = or_none(macaroon.decode, text, WireError)
+    if read is not None:
+        for form in (read.text, read.hex, read.json):
+            same(macaroon.decode(form), read)
+    written = read.text if read is not None and text[:1] in ("{", "e") else text
+    right = macaroon_reference.judge(written, preimage, SECRETS, CALL, NOW_S)
+    outcome = l402.check(text, preimage, KEYRING, _CALL, now_s=NOW_S)
+    same(outcome.reason.value if isinstance(outcome, l402.Refusal) else None, right)
+    return right is None
+
+
+def _caveats(octets: bytes) -> bool:
+    """The caveats of a macaroon, a line each, signed as the issuer would."""
+    sold = or_none(signed, octets.split(b"\n"), WireError)
+    return sold is not None and _macaroon(f"{sold.text}:{PREIMAGE.hex()}".encode())
 
 
 def _metadata(octets: bytes) -> bool:
@@ -179,6 +204,8 @@ CAN_READ_INVOICES: Final = importlib.util.find_spec("coincurve") is not None
 PARSERS: Final[Mapping[str, Callable[[bytes], bool]]] = {
     "Authorization: L402": _l402,
     "Macaroon": _metadata,
+    "a macaroon": _macaroon,
+    "caveats": _caveats,
     "a payment in JSON": _payment,
     "a receipt in JSON": _receipt,
     "base64url": _base64,

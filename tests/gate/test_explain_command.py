@@ -157,6 +157,11 @@ def test_a_price_beyond_the_cap_is_told_with_the_wait() -> None:
     ]
 
 
+def test_the_holder_of_a_standing_token_is_the_caller_itself() -> None:
+    (told,) = [row for row in quoted(overdrawn="standing:00ff") if row.startswith("overdraft")]
+    assert told.endswith("more: the caller, standing:00ff, used more than its share")
+
+
 def test_what_a_store_could_not_tell_is_not_made_up() -> None:
     base = {**DEAR, "weight_q": 0, "entry_q": 0, "overdraft_q": 0, "free_in_ms": 0}
     assert quoted(quote=base, q=16 * 1024, overdrawn=None, limiter_failed=True)[7:] == [

@@ -22,7 +22,7 @@ from support.gate_process import gate_process
 
 A_SECOND = 10
 HOSTILE = 10 * 2 * A_SECOND
-KNOWN = 5
+KNOWN = 3
 POLICY = f"""
 [default]
 bits = 8

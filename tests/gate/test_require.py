@@ -13,12 +13,12 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.testclient import TestClient
 
 from pypow import InvalidInputError, difficulty
-from pypow_server.policy import PassTerms, Price
-from pypow_server.require import Charged, install, require
+from pypow_server.policy import PassTerms, Policy, Price
+from pypow_server.require import Charged, _Requirement, _Till, install, require
 from pypow_server.scope import Message
 from pypow_server.stores import Quota
 from support.asgi_client import Answer, call
-from support.gated import document, offers, solution, solved
+from support.gated import Bench, document, offers, solution, solved
 from support.plain_http import ask as ask_over_http
 from support.plain_http import solution as solution_over_http
 from support.serving import served
@@ -305,3 +305,13 @@ def test_a_served_app_starts_and_stops_with_its_own_lifespan() -> None:
         admitted = ask_over_http(f"{url}/search", headers=proof)
     assert (refused.status, admitted.json) == (402, "127.0.0.1/32")
     assert happened == ["started", "stopped"]
+
+
+def test_what_a_route_requires_weighs_the_same_when_calibration_moves_the_default_price() -> None:
+    bench = Bench(policy=Policy(default=Price("default", 17 * 1024)))
+    till = _Till(bench.gate, {})
+    required = _Requirement(None, 18.0)
+    before = till.price_of(required)
+    bench.gate.decide_by(policy=Policy(default=Price("default", 15 * 1024)), rails=[bench.rail])
+    assert till.price_of(required) == before
+    assert before.weight == 2
