@@ -20,12 +20,12 @@ enum {
     TOKEN_ID_AT = 34
 };
 
+/* Without branches: no digit tells what the next will be. */
 static int hex_digit(uint8_t c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 'a' - 'A';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    const uint32_t digit = (uint32_t)c - '0', letter = ((uint32_t)c | ('a' - 'A')) - 'a';
+    const int value = digit < 10 ? (int)digit : (int)letter + 10;
+    return digit < 10 || letter < 6 ? value : -1;
 }
 
 bool pypow_hex_decode(uint8_t *octets, const uint8_t *text, size_t octets_len)

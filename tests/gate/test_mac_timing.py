@@ -22,8 +22,9 @@ from typing import TypeVar
 
 import pytest
 
-from pypow import challenge
+from pypow import challenge, l402
 from pypow.challenge import Expected, Outcome, Reason, Refusal
+from pypow.macaroon import SIGNATURE_BYTES, Macaroon
 from pypow.wire import MAC_BYTES, Proof
 from pypow_server import passes
 from pypow_server.passes import Pass
@@ -40,6 +41,8 @@ BATCH = 500
 
 pytestmark = pytest.mark.deep
 
+TERMS = l402.Terms("pypow", valid_until_s=1)
+CALL = l402.Expected("pypow")
 EXPECTED = Expected(now_ms=NOW_MS, epoch=EPOCH)
 
 _T = TypeVar("_T")
@@ -63,7 +66,14 @@ def pass_with(right: int, source: random.Random) -> Pass:
     return replace(issued, mac=forged(issued.mac, right=right, source=source))
 
 
-def quickest_ns(refuse: Callable[[_T], Outcome | Pass], given: list[_T]) -> list[int]:
+def macaroon_with(right: int, source: random.Random) -> Macaroon:
+    """A macaroon of whose signature no octet is right, or all but the last."""
+    issued = l402.issue(KEY, TERMS, payment_hash=bytes(32), identity=source.randbytes(30))
+    octets = right and SIGNATURE_BYTES - 1
+    return replace(issued, signature=forged(issued.signature, right=octets, source=source))
+
+
+def quickest_ns(refuse: Callable[[_T], object], given: list[_T]) -> list[int]:
     """How long each takes, at best."""
     times = [[0] * len(given) for _ in range(REPEATS)]
     clock = time.perf_counter_ns
@@ -75,9 +85,7 @@ def quickest_ns(refuse: Callable[[_T], Outcome | Pass], given: list[_T]) -> list
     return list(map(min, *times))
 
 
-def welch(
-    refuse: Callable[[_T], Outcome | Pass], make: Callable[[int, random.Random], _T]
-) -> float:
+def welch(refuse: Callable[[_T], object], make: Callable[[int, random.Random], _T]) -> float:
     """Welch's t between refusals of forgeries with no octet right and with all but one."""
     source = random.Random(20261123)
     found: dict[int, list[int]] = {0: [], MAC_BYTES - 1: []}
@@ -109,6 +117,11 @@ def check_pass(given: Pass) -> Pass | Refusal:
     return passes.check(given, KEYRING, EXPECTED)
 
 
+def check_macaroon(given: Macaroon) -> l402.Outcome:
+    """As a rail does it."""
+    return l402.check(given.octets, bytes(32), KEYRING, CALL, now_s=0)
+
+
 def octet_by_octet(one: bytes, other: bytes) -> bool:
     """A wrong twin: ends at the first octet that differs."""
     return all(a == b for a, b in zip(one, other, strict=True))
@@ -138,6 +151,14 @@ def test_refusing_a_challenge_does_not_tell_how_much_of_its_mac_was_right() -> N
 
 def test_refusing_a_pass_does_not_tell_how_much_of_its_mac_was_right() -> None:
     assert abs(welch(check_pass, pass_with)) < SUSPECT
+
+
+def test_refusing_a_macaroon_does_not_tell_how_much_of_its_signature_was_right() -> None:
+    for right in (0, 1):
+        outcome = check_macaroon(macaroon_with(right, random.Random(1)))
+        assert isinstance(outcome, l402.Refusal)
+        assert outcome.reason is l402.Reason.BAD_MAC
+    assert abs(welch(check_macaroon, macaroon_with)) < SUSPECT
 
 
 @pytest.mark.parametrize("twin", [octet_by_octet, half_by_half])
