@@ -6,7 +6,9 @@ Whoever runs the address's host is believed in who gets the money, as with every
 
 import ipaddress
 import re
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -31,6 +33,7 @@ class LightningAddressWallet:
     Args:
         address: ``user@host``.
         exchange: any; it is given whole URLs.
+        clock_s: Unix seconds.
 
     Raises:
         InvalidInputError: no Lightning Address.
@@ -38,7 +41,9 @@ class LightningAddressWallet:
 
     abilities = Abilities(may_choose_preimage=False, can_pay=False, can_limit_fees=False)
 
-    def __init__(self, address: str, exchange: Exchange) -> None:
+    def __init__(
+        self, address: str, exchange: Exchange, clock_s: Callable[[], float] = time.time
+    ) -> None:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise InvalidInputError(f"expected user@host in lower case, got {shown(address)}")
@@ -46,6 +51,7 @@ class LightningAddressWallet:
         self._origin = f"{scheme}://{match[2]}"
         self._url = f"{self._origin}/.well-known/lnurlp/{quote(match[1])}"
         self._exchange = exchange
+        self._clock_s = clock_s
         self._verify_urls: OrderedDict[bytes, str | None] = OrderedDict()
 
     async def create_invoice(
@@ -79,18 +85,18 @@ class LightningAddressWallet:
         return invoice
 
     async def state(self, payment_hash: bytes) -> Standing:
-        """As `Wallet.state`, where the host has LUD-21. Expired ones count as open."""
+        """As `Wallet.state`, where the host has LUD-21."""
         if payment_hash not in self._verify_urls:
             raise unknown_invoice()
         url = self._verify_urls[payment_hash]
         if url is None:
             raise not_supported("look invoices up: its host does not offer LUD-21")
         said = await self._asked(url)
-        if read_invoice(said.text("pr")).payment_hash != payment_hash:
-            raise WalletError(
-                "expected the invoice that was asked for, got another", Reason.MALFORMED
-            )
-        return Standing(State.SETTLED if said.flag("settled") else State.OPEN)
+        invoice = read_invoice(said.text("pr"), payment_hash)
+        if said.flag("settled"):
+            return Standing(State.SETTLED)
+        is_past = 1000 * self._clock_s() >= invoice.expires_at_ms
+        return Standing(State.EXPIRED if is_past else State.OPEN)
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:  # noqa: ARG002
         """As `Wallet.pay`: an address takes money only."""

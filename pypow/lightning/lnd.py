@@ -71,7 +71,8 @@ class LndWallet:
                 )
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:
-        """As `Wallet.pay`: ``SendPaymentV2``. LND takes no limit for none: nothing is limited."""
+        """As `Wallet.pay`: ``SendPaymentV2``."""
+        # LND reads no limit as no fee at all: the amount itself stands for none.
         limit = invoice.amount_msat if max_fee_msat is None else max_fee_msat
         asked = {
             "payment_request": invoice.text,
