@@ -75,6 +75,24 @@ def test_nobody_is_sent_elsewhere_with_a_credential() -> None:
     assert asyncio.run(asked(elsewhere)) == Reason.FAILED
 
 
+def test_a_stranger_that_an_answer_names_is_not_told_the_credential() -> None:
+    told: list[bool] = []
+
+    async def there(request: web.Request) -> web.StreamResponse:
+        told.append("Grpc-Metadata-macaroon" in request.headers)
+        return web.json_response({})
+
+    async def story() -> None:
+        async with listening(web.route("*", "/{path:.*}", there)) as host:
+            exchange = Exchange(f"http://{host}", headers={"Grpc-Metadata-macaroon": "00"})
+            await exchange.ask("GET", "/path")
+            await exchange.ask("GET", f"http://{host}/whole")
+            await exchange.aclose()
+
+    asyncio.run(story())
+    assert told == [True, False]
+
+
 def test_an_answer_that_breaks_off_is_none() -> None:
     async def breaks_off(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "100"})
