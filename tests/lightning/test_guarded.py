@@ -106,6 +106,15 @@ def test_a_wallet_that_fails_rests_is_tried_once_and_is_used_again() -> None:
     played(story)
 
 
+def test_a_rest_is_over_at_the_moment_it_is_said_to_be() -> None:
+    breaker = Breaker(Limits(failures=1, rest_ms=5_000))
+    assert breaker.admits(100)
+    breaker.failed(100)
+    assert (breaker.circuit(5_099), breaker.retry_in_ms(5_099)) == (Circuit.OPEN, 1)
+    assert (breaker.circuit(5_100), breaker.retry_in_ms(5_100)) == (Circuit.HALF_OPEN, 0)
+    assert breaker.admits(5_100)
+
+
 def test_one_call_alone_tries_a_wallet_that_rested() -> None:
     async def story() -> None:
         moody = Moody()

@@ -68,11 +68,14 @@ def test_a_packed_answer_is_not_unpacked() -> None:
 
 
 def test_nobody_is_sent_elsewhere_with_a_credential() -> None:
+    paths: list[str] = []
+
     async def elsewhere(request: web.Request) -> web.StreamResponse:
-        assert request.path.startswith("/v1/invoice/")
-        raise web.HTTPFound("/another")
+        paths.append(request.path)
+        return web.Response(status=302, headers={"Location": "/another"})
 
     assert asyncio.run(asked(elsewhere)) == Reason.FAILED
+    assert paths == [f"/v1/invoice/{bytes(32).hex()}"]
 
 
 def test_a_stranger_that_an_answer_names_is_not_told_the_credential() -> None:

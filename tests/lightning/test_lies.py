@@ -275,6 +275,30 @@ def test_a_fee_above_the_limit_is_not_paid(kind: str, fee: int) -> None:
     assert asyncio.run(wallet.pay(made_invoice(), max_fee_msat=fee)) == PREIMAGE
 
 
+@pytest.mark.parametrize(
+    ("kind", "member", "limited", "unlimited"),
+    [("lnd", "fee_limit_msat", "500", "21000"), ("cln", "maxfee", 500, None)],
+)
+def test_a_node_is_told_the_limit_for_fees(
+    kind: str, member: str, limited: object, unlimited: object
+) -> None:
+    exchange = Scripted(paid(kind, PREIMAGE))
+    wallet = CheckedWallet(WALLETS[kind](exchange), network=NETWORK)
+    for limit_msat, expected in ((500, limited), (None, unlimited)):
+        asyncio.run(wallet.pay(made_invoice(), max_fee_msat=limit_msat))
+        _, document = exchange.asked[-1]
+        assert document is not None
+        assert document.get(member) == expected
+
+
+@pytest.mark.parametrize("words", ["unable to locate invoice", "there are no existing invoices"])
+def test_older_nodes_of_lnd_say_in_words_that_they_know_no_such_invoice(words: str) -> None:
+    wallet = checked("lnd", {"code": 2, "message": words}, 500)
+    assert reason_of(lambda: asyncio.run(wallet.state(HASH))) == Reason.UNKNOWN_INVOICE
+    failing = checked("lnd", {"code": 2, "message": "the database is locked"}, 500)
+    assert reason_of(lambda: asyncio.run(failing.state(HASH))) == Reason.FAILED
+
+
 @pytest.mark.parametrize("kind", ["lnd", "cln", "phoenixd", "lnbits"])
 def test_another_payment_than_was_asked_for_is_refused_or_unknown(kind: str) -> None:
     wallet = checked(kind, settled(kind))
@@ -372,6 +396,24 @@ def test_whatever_a_wallet_answers_a_payment_is_proved_refused_or_in_doubt(
         PREIMAGE,
         *(Reason.OUTCOME_UNKNOWN, Reason.WRONG_PREIMAGE, Reason.NOT_PAID, Reason.UNAUTHORIZED),
     }
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_taken"),
+    [(21_000, 21_000, True), (21_001, 10**9, False), (1, 20_999, False)],
+)
+def test_an_address_is_asked_for_what_it_takes_only(low: int, high: int, is_taken: bool) -> None:
+    said = created("lightning-address", made_invoice()) | {"minSendable": low, "maxSendable": high}
+    exchange = Scripted(said)
+    wallet = CheckedWallet(LightningAddressWallet("a@shop.example", exchange), network=NETWORK)
+    found = came_of(wallet.create_invoice(21, memo="tea", expiry_s=600))
+    assert isinstance(found, Invoice) if is_taken else found == Reason.NOT_SUPPORTED
+    assert len(exchange.asked) == 1 + is_taken
+
+
+def test_an_address_whose_host_refuses_is_not_taken_at_its_word() -> None:
+    said = created("lightning-address", made_invoice()) | {"status": "ERROR", "reason": "shut"}
+    assert reason_of(lambda: offered(checked("lightning-address", said))) == Reason.FAILED
 
 
 def test_an_address_whose_host_looks_up_says_how_an_invoice_stands() -> None:
