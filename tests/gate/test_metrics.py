@@ -199,6 +199,7 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.standing_token("issued")
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     metrics.show(CalibrationFigures(calibrated()))
+    metrics.standing_token("good")
     metrics.show(TurnFigures(Turns(UNIT)))
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
