@@ -114,7 +114,7 @@ static void take_list(struct bytes *bytes, struct input *in)
 
 static void take_place(struct bytes *bytes, struct input *in)
 {
-    static const char *const places[] = {"a", "a/", "a/b", "a/b/", "a/b/c", "b", "", "/"};
+    static const char *const places[] = {"a", "a/", "a/b", "a/b/", "a/b/c", "ab", "", "/"};
     bytes_say(bytes, places[take_below(in, 8)]);
 }
 
