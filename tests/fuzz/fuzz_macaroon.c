@@ -56,7 +56,7 @@ static struct wanted take_wanted(struct input *in)
     if (asks & 1)
         bytes_say(&wanted.capability, "a");
     if (asks & 2)
-        bytes_say(&wanted.audience, "a/b/");
+        bytes_say(&wanted.audience, asks & 4 ? "a/b/" : "ab");
     if (asks & 4)
         bytes_say(&wanted.tool, "ab");
     if (asks & 8)
