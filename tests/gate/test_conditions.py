@@ -3,7 +3,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pypow.pricing import UNIT, Climate
 from pypow.steering import Measured, lowest_z, steer
 from pypow.tariff import CALM, Tariff
-from pypow_server import shared_climate
-from pypow_server.conditions import Conditions, rules_of
-from pypow_server.load import COUNTS, Load, measured
+from pypow_server.crowd import shared_climate
+from pypow_server.crowd.conditions import Conditions, rules_of
+from pypow_server.crowd.load import COUNTS, Load, measured
+from pypow_server.crowd.shared_climate import FORGOTTEN_MS, HEARD_MS, SharedClimate
 from pypow_server.meter import Meter, Pricing
-from pypow_server.shared_climate import FORGOTTEN_MS, HEARD_MS, SharedClimate
 from pypow_server.stores import Quota
 from support.climates import CONSTANTS, PRICING, RULES, Played, gate, look
 from support.ledger_contract import NOW_MS
@@ -169,22 +169,44 @@ def test_a_store_that_fails_leaves_the_climate_as_it_is_and_nothing_is_lost(
 
 
 def test_a_note_that_may_or_may_not_have_been_made_counts_once() -> None:
-    class Interrupted(Played):
-        async def replace(self, before: bytes, after: bytes) -> bool:
-            replaced = await super().replace(before, after)
-            if self.fails_after:
-                raise OSError("the answer was lost")
-            return replaced
-
-        fails_after = False
-
-    climates, steady = Interrupted(), Played()
+    climates, steady = Played(), Played()
     one, other = gate(climates), gate(steady)
     for number in range(12):
-        climates.fails_after = number % 3 == 1
+        climates.loses = ["replace"] if number % 3 == 1 else []
         looks(climates, 500, load=40, gates=[one])
         looks(steady, 500, load=40, gates=[other])
     assert one.climate == other.climate != CALM
+
+
+_MOVES = st.tuples(
+    st.lists(st.integers(0, 3), min_size=1, max_size=4, unique=True),  # the gates that look
+    st.integers(0, 2500),  # after so long
+    st.sampled_from([(), ("look",), ("replace",)]),
+    st.lists(st.integers(0, 3), max_size=5),  # who admitted newcomers before
+)
+
+
+@given(st.lists(_MOVES, max_size=30))
+def test_every_newcomer_is_counted_once_whatever_is_lost_and_whoever_looks(
+    moves: list[tuple[list[int], int, Collection[str], list[int]]],
+) -> None:
+    async def story() -> None:
+        climates, admitted = Played(), 0
+        rules = replace(RULES, loop=replace(RULES.loop, newcomers=0))  # so that none is worked off
+        gates = [gate(climates, rules) for _ in range(4)]
+        await look(climates, gates, 0)
+        for places, after_ms, loses, newcomers in moves:
+            for place in newcomers:
+                gates[place].admitted(1, newcomer=True)
+                admitted += 1
+            climates.loses = loses
+            await look(climates, [gates[place] for place in places], after_ms)
+        climates.loses = ()
+        await look(climates, gates, 0)
+        await look(climates, gates, 1000)
+        assert {one.climate.entry_excess for one in gates} == {admitted * UNIT}
+
+    asyncio.run(story())
 
 
 def test_a_clock_that_is_set_back_stops_nothing() -> None:
@@ -241,7 +263,7 @@ def test_only_the_first_coming_of_a_proof_tells_how_long_a_puzzle_takes() -> Non
 def test_how_many_proofs_were_sent_back_is_kept_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pypow_server.conditions._MOST_SENT_BACK", 100)
+    monkeypatch.setattr("pypow_server.crowd.conditions._MOST_SENT_BACK", 100)
     one = gate(Played())
     for number in range(1000):
         one.sent_back(b"%d" % number, 1)
@@ -348,7 +370,7 @@ def test_a_store_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPat
             await asyncio.Event().wait()
             raise AssertionError
 
-    monkeypatch.setattr("pypow_server.conditions._TIMEOUT_S", 0.0)
+    monkeypatch.setattr("pypow_server.crowd.conditions._TIMEOUT_S", 0.0)
     one = gate(Silent())
     asyncio.run(asyncio.wait_for(one.exchange(), 30))
     assert one.climate == CALM

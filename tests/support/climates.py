@@ -2,12 +2,12 @@
 """Records of the climate whose time is played, and gates that rewrite them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from pypow.pricing import UNIT
 from pypow.steering import Loop
-from pypow_server.conditions import Conditions, Rules
+from pypow_server.crowd.conditions import Conditions, Rules
 from pypow_server.meter import Pricing
 from pypow_server.stores import Quota, SharedRecord
 from pypow_server.stores.memory import MemoryRecord
@@ -28,17 +28,27 @@ class Played:
     inner: SharedRecord = field(default_factory=MemoryRecord)
     now_ms: int = NOW_MS
     fails: bool = False
+    loses: Collection[str] = ()
+    """Which answers are lost once, ``look`` or ``replace``, after it was done."""
 
     async def look(self) -> tuple[bytes, int]:
         if self.fails:
             raise OSError("out of reach")
         record, _ = await self.inner.look()
         await asyncio.sleep(0)
+        self._lose("look")
         return record, self.now_ms
 
     async def replace(self, before: bytes, after: bytes) -> bool:
         await asyncio.sleep(0)
-        return await self.inner.replace(before, after)
+        replaced = await self.inner.replace(before, after)
+        self._lose("replace")
+        return replaced
+
+    def _lose(self, answer: str) -> None:
+        if answer in self.loses:
+            self.loses = ()
+            raise OSError("the answer was lost")
 
 
 def gate(climates: SharedRecord, rules: Rules | None = RULES) -> Conditions:
