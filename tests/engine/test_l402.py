@@ -256,6 +256,18 @@ def test_what_is_issued_stands_for_just_the_call_that_it_names(
         )
 
 
+def test_whoever_is_sold_one_call_cannot_make_more_of_it() -> None:
+    sold = issue(
+        KEY, Terms("pypow", NOW_S + 1), payment_hash=PAYMENT_HASH, identity=bytes(range(30))
+    )
+    checked = check(sold.text, PREIMAGE, KEYRING, EXPECTED, now_s=NOW_S)
+    assert isinstance(checked, Checked)
+    assert checked.uses == 1
+    more = sold.narrowed(b"pypow_uses=2")
+    outcome = check(more.text, PREIMAGE, KEYRING, EXPECTED, now_s=NOW_S)
+    assert reason_of(outcome) == Reason.WIDENED
+
+
 def test_old_keys_verify_what_they_issued_and_a_key_that_is_gone_verifies_nothing() -> None:
     fresh = Key(id=7, secret=b"f" * 32)
     rotated = Keyring([fresh, *(KEY, OTHER_KEY)])
