@@ -63,7 +63,7 @@ def _challenges(value: str) -> Iterator[AuthChallenge]:
             current.setdefault(name.lower(), token if quoted is None else _unescaped(quoted))
             place = _space(value, parameter.end())
             continue
-        scheme = None if parameter is not None else _SCHEME.match(value, place)
+        scheme = _SCHEME.match(value, place)
         if scheme is None:
             raise WireError(
                 "expected schemes with parameters (RFC 9110 section 11), "

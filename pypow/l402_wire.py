@@ -97,12 +97,6 @@ class L402Credential:
     macaroons: tuple[bytes, ...] = field(repr=False)
     preimage: bytes | None = field(repr=False)
 
-    @property
-    def texts(self) -> tuple[tuple[str, str], ...]:
-        """Each macaroon, and the preimage or nothing, as `pypow.l402.check` takes them."""
-        preimage = "" if self.preimage is None else self.preimage.hex()
-        return tuple((base64_text.encode(octets), preimage) for octets in self.macaroons)
-
 
 def credential_from_authorization(parameters: str) -> L402Credential:
     """Read what follows ``Authorization: L402``: ``<macaroon>[,<macaroon>...]:<preimage>``.

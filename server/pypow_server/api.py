@@ -29,7 +29,7 @@ from .api_models import (
     VerifyQuery,
 )
 from .call import PASS_COOKIE
-from .conditions import Conditions
+from .crowd.conditions import Conditions
 from .decision import Recorder
 from .holders import Holders
 from .passes import Pass

@@ -17,10 +17,13 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, problems, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
-from .calibrating import Calibrating
-from .calibration_figures import CalibrationFigures
-from .climate_figures import ClimateFigures
-from .conditions import Conditions, rules_of
+from .calibration.calibrating import Calibrating
+from .calibration.calibration_figures import CalibrationFigures
+from .calibration.samples import Samples
+from .crowd.climate_figures import ClimateFigures
+from .crowd.conditions import Conditions, rules_of
+from .crowd.turn_figures import TurnFigures
+from .crowd.turns import Turns
 from .decision import Recorder
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
@@ -33,14 +36,11 @@ from .problems import Problem
 from .rails.work import WorkRail
 from .resource import raw_path
 from .revoked import RevokedPasses
-from .samples import Samples
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
-from .turn_figures import TurnFigures
-from .turns import Turns
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 _SAMPLES_PURPOSE: Final = b"pypow 1 samples"

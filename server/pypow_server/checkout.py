@@ -11,9 +11,11 @@ from typing import Final, TypeVar, assert_never
 
 from pypow.pricing import Beyond, Offered
 
-from . import charging, problems, waiting
+from . import charging, problems
 from .call import Call
-from .conditions import Conditions
+from .crowd import waiting
+from .crowd.conditions import Conditions
+from .crowd.turns import Turns
 from .hearing import Hearing
 from .meter import Meter
 from .policy import Price
@@ -21,7 +23,6 @@ from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charge, Charged, Credits, Ledger
-from .turns import Turns
 
 _NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
@@ -58,7 +59,9 @@ class Checkout:
             )
         judged = await self._judge(hearing, call, price)
         if isinstance(judged, Admit):
-            problem = await self._let_in(hearing, call, price, judged)
+            problem = None
+            if judged.spend is not None or self.turns.capacity is not None:
+                problem = await self._let_in(hearing, call, price, judged)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)

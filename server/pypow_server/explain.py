@@ -13,13 +13,13 @@ from pypow.profiles import Device, device_of
 from pypow.solve_times import solve_times
 
 from .access import parse_network
+from .crowd.turns import SOJOURN_MS
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
 from .stores import Quota
-from .turns import SOJOURN_MS
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
 _IS_HTTP: Final = re.compile(r"[A-Z*]+ /", re.ASCII)

@@ -18,7 +18,8 @@ from . import problems
 from .allowance import over_limit
 from .call import Call, read_call
 from .checkout import Checkout
-from .conditions import Conditions
+from .crowd.conditions import Conditions
+from .crowd.turns import Turns
 from .decision import Recorder, tell
 from .fresh import decision_id
 from .hearing import Hearing, Rulebook
@@ -32,7 +33,6 @@ from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
-from .turns import Turns
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""

@@ -369,3 +369,30 @@ def test_what_waits_is_looked_at_again_when_its_turn_comes(looks_again: bool, se
             continue
         hoarder, admitted = done.principal, admitted + 1
     assert admitted == served
+
+
+def test_it_is_told_when_somebody_will_have_waited_too_long() -> None:
+    assert queue().late_at_ms is None
+    waiting = queue()
+    for ticket, since_ms in ((0, 500), (1, 700)):
+        waiting.join(call(ticket, since_ms=since_ms))
+    assert waiting.late_at_ms == 2501
+    assert waiting.expire(2500) == []
+    assert [away.ticket for away in waiting.expire(2501)] == [0]
+    told = [waiting.late_at_ms]
+    assert told == [2701]
+
+
+def test_with_fewer_places_the_worst_go_as_if_there_had_never_been_more() -> None:
+    waiting, small = queue(8), queue(4)
+    away = set()
+    for ticket, lane in enumerate([Lane.NEW, Lane.KNOWN] * 4):
+        waiting.join(call(ticket, lane=lane, score=ticket))
+        sent = small.join(call(ticket, lane=lane, score=ticket))
+        away |= {sent.ticket} if sent else set()
+    assert {sent.ticket for sent in waiting.resize(4)} == away
+    assert (waiting.places, len(waiting), waiting.fill) == (4, 4, 1024)
+    assert waiting.resize(8) == []
+    assert (waiting.places, waiting.fill) == (8, 512)
+    with pytest.raises(InvalidInputError, match="expected places from 1"):
+        waiting.resize(0)

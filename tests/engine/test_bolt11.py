@@ -269,8 +269,13 @@ def test_an_invoice_is_good_up_to_its_last_millisecond() -> None:
 
 @pytest.mark.parametrize("amount", [0, -1, None, 1.5, True, bolt11.MAX_MSAT + 1])
 def test_no_amount_and_no_sensible_amount_can_be_required(amount: Any) -> None:
-    with pytest.raises(InvalidInputError, match="amount_msat"):
+    with pytest.raises(InvalidInputError, match=r"^amount_msat: "):
         required(issued(), amount_msat=amount)
+
+
+def test_the_least_and_the_most_can_be_required() -> None:
+    for amount in (1, bolt11.MAX_MSAT):
+        assert required(issued(amount_msat=amount), amount_msat=amount).amount_msat == amount
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,8 @@ def test_what_comes_back_is_what_the_check_takes_in_every_form() -> None:
         credential_from_metadata(paid.hex),
     ):
         assert credential is not None
-        ((text, preimage),) = credential.texts
-        checked = l402.check(text, preimage, Keyring([key]), l402.Expected("pypow"), now_s=0)
+        (macaroon,), preimage = credential.macaroons, credential.preimage or b""
+        checked = l402.check(macaroon, preimage, Keyring([key]), l402.Expected("pypow"), now_s=0)
         assert isinstance(checked, l402.Checked), checked
         assert checked.payment_hash == payment_hash
 
@@ -159,6 +159,8 @@ def test_a_credential_is_read_in_every_form_that_clients_send(text: str) -> None
 def test_several_macaroons_and_one_in_json_are_read() -> None:
     two = credential_from_authorization(f"{OURS['macaroon']}, bWFj:{PREIMAGE.hex()}")
     assert two == L402Credential((MACAROON, b"mac"), PREIMAGE)
+    four = credential_from_authorization(f"bWFj,bWFj ,\tbWFj,bWFj:{PREIMAGE.hex()}")
+    assert four.macaroons == (b"mac",) * 4
     text = SENT["json_macaroon"]["text"]
     bare = credential_from_authorization(f"{text}:{PREIMAGE.hex()}")
     packed = base64_text.encode(text.encode())

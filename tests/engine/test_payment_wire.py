@@ -105,6 +105,11 @@ def test_what_is_no_list_of_challenges_holds_no_offer() -> None:
     assert payment_wire.read_payment_challenges(values) == (issued(),)
 
 
+def test_bars_stand_where_nothing_is_bound() -> None:
+    barred = dataclasses.replace(issued(description="a|b"), id="c|d")
+    assert payment_wire.read_payment_challenges([barred.www_authenticate()]) == (barred,)
+
+
 @pytest.mark.parametrize("header", [None, "", "Authorization", "AUTHORIZATION"])
 def test_the_usual_header_is_not_named(header: str | None) -> None:
     said = issued().to_json() | {"header": header}
@@ -242,6 +247,13 @@ def test_a_wish_that_cannot_be_read_is_refused(value: str) -> None:
 def test_what_is_no_list_of_challenges_is_refused(value: str) -> None:
     with pytest.raises(WireError, match="expected"):
         read_challenges(value)
+
+
+def test_a_scheme_may_have_one_word_instead_of_parameters() -> None:
+    found = read_challenges("Negotiate YWJj, Bearer, Basic YQ== ,PoW a=b")
+    assert [(one.scheme, dict(one.parameters)) for one in found] == [
+        ("negotiate", {}), ("bearer", {}), ("basic", {}), ("pow", {"a": "b"}),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\r", "\x7f", "\ud800"])

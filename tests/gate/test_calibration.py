@@ -14,11 +14,11 @@ from pypow import InvalidInputError, difficulty, engine
 from pypow.steering import Sample
 from pypow.wire import decode_challenge
 from pypow_server.app import App, create_app
-from pypow_server.calibrating import Calibrating
+from pypow_server.calibration.calibrating import Calibrating
+from pypow_server.calibration.samples import DAY_MS, Samples
+from pypow_server.calibration.shared_calibration import read
 from pypow_server.policy import Policy
-from pypow_server.samples import DAY_MS, Samples
 from pypow_server.settings import Settings
-from pypow_server.shared_calibration import read
 from pypow_server.stores.memory import MemoryRecord
 from support.asgi_client import Answer, call
 from support.challenges import NOW_MS

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pypow.steering import Calibration, Sample
-from pypow_server.calibrating import Calibrating
-from pypow_server.samples import DAY_MS, Samples
-from pypow_server.shared_calibration import MOST_SAMPLES, SharedCalibration, Step, read
+from pypow_server.calibration.calibrating import Calibrating
+from pypow_server.calibration.samples import DAY_MS, Samples
+from pypow_server.calibration.shared_calibration import MOST_SAMPLES, SharedCalibration, Step, read
 from pypow_server.stores import Store, StoreError, memory, sqlite
 from pypow_server.stores.batched import store_of
 from pypow_server.stores.memory import MemoryLimiter, MemoryRecord

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pypow.pricing import UNIT, Climate
 from pypow.steering import Measured, lowest_z, steer
 from pypow.tariff import CALM, Tariff
-from pypow_server import shared_climate
-from pypow_server.conditions import Conditions, rules_of
-from pypow_server.load import COUNTS, Load, measured
+from pypow_server.crowd import shared_climate
+from pypow_server.crowd.conditions import Conditions, rules_of
+from pypow_server.crowd.load import COUNTS, Load, measured
+from pypow_server.crowd.shared_climate import FORGOTTEN_MS, HEARD_MS, SharedClimate
 from pypow_server.meter import Meter, Pricing
-from pypow_server.shared_climate import FORGOTTEN_MS, HEARD_MS, SharedClimate
 from pypow_server.stores import Quota
 from support.climates import CONSTANTS, PRICING, RULES, Played, gate, look
 from support.ledger_contract import NOW_MS
@@ -263,7 +263,7 @@ def test_only_the_first_coming_of_a_proof_tells_how_long_a_puzzle_takes() -> Non
 def test_how_many_proofs_were_sent_back_is_kept_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pypow_server.conditions._MOST_SENT_BACK", 100)
+    monkeypatch.setattr("pypow_server.crowd.conditions._MOST_SENT_BACK", 100)
     one = gate(Played())
     for number in range(1000):
         one.sent_back(b"%d" % number, 1)
@@ -370,7 +370,7 @@ def test_a_store_that_never_answers_is_given_up_on(monkeypatch: pytest.MonkeyPat
             await asyncio.Event().wait()
             raise AssertionError
 
-    monkeypatch.setattr("pypow_server.conditions._TIMEOUT_S", 0.0)
+    monkeypatch.setattr("pypow_server.crowd.conditions._TIMEOUT_S", 0.0)
     one = gate(Silent())
     asyncio.run(asyncio.wait_for(one.exchange(), 30))
     assert one.climate == CALM

@@ -14,9 +14,9 @@ from pypow.pricing import UNIT
 from pypow.tariff import CALM, Tariff
 from pypow.wire import decode_challenge
 from pypow_server.api import create_api
-from pypow_server.conditions import Conditions, rules_of
+from pypow_server.crowd.conditions import Conditions, rules_of
+from pypow_server.crowd.load import measured
 from pypow_server.gate import Gate
-from pypow_server.load import measured
 from pypow_server.meter import Pricing
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.work import WorkRail

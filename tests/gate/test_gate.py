@@ -15,7 +15,8 @@ from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.checkout import Checkout
 from pypow_server.client_address import TrustedProxies
-from pypow_server.conditions import Conditions
+from pypow_server.crowd.conditions import Conditions
+from pypow_server.crowd.turns import Turns
 from pypow_server.gate import Gate
 from pypow_server.hearing import Hearing
 from pypow_server.policy import FREE, Entry, Policy, Price
@@ -24,7 +25,6 @@ from pypow_server.rails import Absent, Admit, Claim, Offer, Verdict
 from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.memory import MemoryLedger
-from pypow_server.turns import Turns
 from support.asgi_client import Answer, call, http_scope
 from support.gated import EASY, Bench, Headers, document, offers, solution, solved
 from support.ledger_twins import AsksThenMarks

@@ -17,14 +17,14 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pypow.pricing import UNIT, Climate
-from pypow_server.calibration_figures import CalibrationFigures
-from pypow_server.climate_figures import ClimateFigures
+from pypow_server.calibration.calibration_figures import CalibrationFigures
+from pypow_server.crowd.climate_figures import ClimateFigures
+from pypow_server.crowd.turn_figures import TurnFigures
+from pypow_server.crowd.turns import Turns
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.watched import StoreCall, WatchedLedger
-from pypow_server.turn_figures import TurnFigures
-from pypow_server.turns import Turns
 from support.asgi_client import call
 from support.calibrations import calibrated
 from support.climates import RULES, Played, gate

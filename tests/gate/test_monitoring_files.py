@@ -14,13 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pypow.pricing import UNIT
 from pypow_server import problems
-from pypow_server.calibration_figures import CalibrationFigures
-from pypow_server.climate_figures import ClimateFigures
+from pypow_server.calibration.calibration_figures import CalibrationFigures
+from pypow_server.crowd.climate_figures import ClimateFigures
+from pypow_server.crowd.turn_figures import TurnFigures
+from pypow_server.crowd.turns import Turns
 from pypow_server.decision import Outcome
 from pypow_server.metrics import Metrics
 from pypow_server.stores.watched import StoreCall
-from pypow_server.turn_figures import TurnFigures
-from pypow_server.turns import Turns
 from support.calibrations import calibrated
 from support.climates import Played, gate
 from support.decisions import refused

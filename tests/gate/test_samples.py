@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pypow.steering import Sample
+from pypow_server.calibration.samples import DAY_MS, Samples
 from pypow_server.decision import Decision
-from pypow_server.samples import DAY_MS, Samples
 from support.decisions import refused, solved
 
 KEY = b"k" * 32

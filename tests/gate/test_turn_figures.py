@@ -9,9 +9,9 @@ import pytest
 from pypow.admission import Lane
 from pypow.pricing import UNIT
 from pypow_server import logs
+from pypow_server.crowd.turn_figures import TurnFigures
+from pypow_server.crowd.turns import Turns
 from pypow_server.metrics import Metrics
-from pypow_server.turn_figures import TurnFigures
-from pypow_server.turns import Turns
 from support.decisions import ADMITTED, refused
 from support.played_loop import played, played_ns
 

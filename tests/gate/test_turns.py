@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pypow.admission import Lane, Queue, Waiting
 from pypow.pricing import UNIT
-from pypow_server.turns import SOJOURN_MS, Turns
+from pypow_server.crowd.turns import SOJOURN_MS, Turns
 from support.played_loop import played, played_ns
 
 KNOWN, NEW = Lane.KNOWN, Lane.NEW

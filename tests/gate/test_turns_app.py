@@ -12,14 +12,14 @@ from fastapi import Depends, FastAPI
 from pypow.pricing import UNIT
 from pypow_server import app as app_module
 from pypow_server.app import App, create_app
-from pypow_server.departures import noticed
+from pypow_server.crowd.departures import noticed
+from pypow_server.crowd.turns import Turns
 from pypow_server.meter import Pricing
 from pypow_server.policy_rows import Rows
 from pypow_server.require import install, require
 from pypow_server.scope import Message
 from pypow_server.settings import Settings
 from pypow_server.stores import Quota
-from pypow_server.turns import Turns
 from support.asgi_client import call, http_scope
 from support.gated import RecordingApp, offers, solution, solved
 from support.played_loop import played, played_ns

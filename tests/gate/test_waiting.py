@@ -15,6 +15,7 @@ from pypow.pricing import UNIT
 from pypow.wire import decode_challenge
 from pypow_server.call import Call
 from pypow_server.checkout import Checkout
+from pypow_server.crowd.turns import Turns
 from pypow_server.gate import Gate
 from pypow_server.hearing import Hearing
 from pypow_server.meter import Pricing
@@ -23,7 +24,6 @@ from pypow_server.problems import Problem
 from pypow_server.rails import Admit
 from pypow_server.scope import Message
 from pypow_server.stores import Quota, StoreError
-from pypow_server.turns import Turns
 from support.asgi_client import Answer, call, http_scope
 from support.challenges import NOW_MS
 from support.gated import HOST, Bench, CountingLedger, document, offers, solution, solved

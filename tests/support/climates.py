@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pypow.pricing import UNIT
 from pypow.steering import Loop
-from pypow_server.conditions import Conditions, Rules
+from pypow_server.crowd.conditions import Conditions, Rules
 from pypow_server.meter import Pricing
 from pypow_server.stores import Quota, SharedRecord
 from pypow_server.stores.memory import MemoryRecord

@@ -11,6 +11,7 @@ from typing import Any
 
 from pypow.pricing import Offered
 from pypow_server import logs
+from pypow_server.crowd.turns import Turns
 from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.holders import Holders
@@ -20,7 +21,6 @@ from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
-from pypow_server.turns import Turns
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
 

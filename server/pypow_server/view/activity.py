@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, TypeAlias
 
-from pypow_server.conditions import Crowd
+from pypow_server.crowd.conditions import Crowd
 from pypow_server.decision import Decision
 
 from .frequent import Frequent

@@ -14,8 +14,7 @@ from typing import Final
 
 from pypow.steering import Sample
 from pypow.tariff import Constants
-
-from .decision import Decision
+from pypow_server.decision import Decision
 
 DAY_MS: Final = 86_400_000
 MOST_NETWORKS: Final = 4096

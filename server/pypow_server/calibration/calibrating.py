@@ -12,11 +12,11 @@ from typing import Final
 
 from pypow import difficulty
 from pypow.steering import Calibration, Sample, slow_tenth
+from pypow_server.stores import SharedRecord
 
 from . import shared_calibration
 from .samples import DAY_MS, Samples
 from .shared_calibration import SharedCalibration
-from .stores import SharedRecord
 
 PERIOD_S: Final = 60.0
 """How often a gate tells and learns."""

@@ -58,7 +58,6 @@ class Turns:
             clock: nanoseconds; never goes back.
         """
         self._gates = gates
-        self._draw = draw
         self.clock = clock
         self._shared_by = 1
         self._call_ns = 0

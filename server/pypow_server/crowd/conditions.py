@@ -16,11 +16,11 @@ from typing import Final
 from pypow import difficulty
 from pypow.steering import Loop
 from pypow.tariff import CALM, UNIT, Constants, Tariff
+from pypow_server.meter import Pricing
+from pypow_server.stores import SharedRecord
 
 from . import shared_climate
 from .load import Load
-from .meter import Pricing
-from .stores import SharedRecord
 
 PERIOD_S: Final = 1.0
 """How often a gate tells what it counted, and learns the climate."""

@@ -8,13 +8,13 @@ from typing import Final
 
 from pypow.admission import Lane
 from pypow.pricing import Wait, presented
+from pypow_server import charging, problems
+from pypow_server.hearing import Hearing
+from pypow_server.policy import Price
+from pypow_server.problems import Problem
+from pypow_server.stores import Charge, Credits, Early, Rank
 
-from . import charging, problems
 from .departures import noticed
-from .hearing import Hearing
-from .policy import Price
-from .problems import Problem
-from .stores import Charge, Credits, Early, Rank
 from .turns import Turns
 
 _STRANGER: Final = Rank(known=False, score=0, missing=0)

@@ -12,9 +12,10 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from . import problems
-from .decision import Decision
-from .metrics import Spread
+from pypow_server import problems
+from pypow_server.decision import Decision
+from pypow_server.metrics import Spread
+
 from .turns import Turns
 
 _LANES: Final = ("known", "new")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from .scope import Message, Receive
+from pypow_server.scope import Message, Receive
 
 _LEAVING: Final = ("http.disconnect", "websocket.disconnect")
 
