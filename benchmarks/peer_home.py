@@ -49,6 +49,21 @@ def node_folder() -> Path:
     return folder
 
 
+def node_modules(folder: Path) -> Path:
+    """The packages that the package-lock.json of a folder pins, without running their scripts."""
+    program("node")
+    lock = folder / "package-lock.json"
+
+    def install(home: Path) -> None:
+        home.mkdir(parents=True)
+        for name in ("package.json", lock.name):
+            shutil.copy(folder / name, home)
+        npm = (program("npm"), "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund")
+        _run("npm", *npm, cwd=home)
+
+    return _made(HOME / f"node-{folder.name}", install, lock) / "node_modules"
+
+
 def openssl_folder() -> Path:
     """A folder with openssl_loop.so."""
     source = PROGRAMS / "openssl_loop.c"
