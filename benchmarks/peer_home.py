@@ -27,7 +27,7 @@ def python_with(*requirements: str) -> Path:
 
     def install(folder: Path) -> None:
         _run("venv", sys.executable, "-m", "venv", str(folder))
-        pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        pip = (str(folder / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check")
         _run("pip", *pip, "install", "--quiet", *requirements)
 
     name = "-".join(requirements).replace("==", "-")

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ pytest.importorskip("coincurve", reason="signatures need the extra l402")
 PAYMENTS = 42
 MOST_FEE = 5000
 """Satoshis."""
-
-
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LightningPair]:
-    with lightning(tmp_path_factory.mktemp("lightning")) as pair:
-        yield pair
 
 
 def digest(preimage: str) -> bytes:
