@@ -16,6 +16,7 @@ export async function pay(invoice) {
 export async function run(fetchPaid) {
     const [url, times] = process.argv.slice(2);
     const answers = [];
-    for (let time = 0; time < Number(times); time++) answers.push(await fetchPaid(url));
+    for (let time = 0; time < Number(times); time++) answers.push(
+        await fetchPaid(url).catch((error) => [0, String(error)]));
     console.log(JSON.stringify(answers));
 }

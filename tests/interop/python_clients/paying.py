@@ -2,8 +2,9 @@
 """What the clients have in common: a wallet, and how they are asked and tell.
 
 Each program is started as ``program URL TIMES``, fetches the URL so often, each time as a client
-that has never been here, and prints a list of ``[status, body]`` as JSON. The wallet is a Core
-Lightning node: ``PAYER_CLN_URL`` and ``PAYER_RUNE`` in the environment.
+that has never been here, and prints a list of ``[status, body]`` as JSON; status 0 and what was
+said, where the client gave up. The wallet is a Core Lightning node: ``PAYER_CLN_URL`` and
+``PAYER_RUNE`` in the environment.
 """
 
 import json
@@ -31,4 +32,11 @@ def pay(invoice: str) -> str:
 def run(fetch: Callable[[str], tuple[int, str]]) -> None:
     """Fetch as often as the command line says, and print what came."""
     url, times = sys.argv[1:]
-    print(json.dumps([fetch(url) for _ in range(int(times))]))
+
+    def fetched() -> tuple[int, str]:
+        try:
+            return fetch(url)
+        except Exception as error:  # noqa: BLE001 - each client has errors of its own
+            return 0, repr(error)
+
+    print(json.dumps([fetched() for _ in range(int(times))]))
