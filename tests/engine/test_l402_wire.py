@@ -159,6 +159,8 @@ def test_a_credential_is_read_in_every_form_that_clients_send(text: str) -> None
 def test_several_macaroons_and_one_in_json_are_read() -> None:
     two = credential_from_authorization(f"{OURS['macaroon']}, bWFj:{PREIMAGE.hex()}")
     assert two == L402Credential((MACAROON, b"mac"), PREIMAGE)
+    four = credential_from_authorization(f"bWFj,bWFj ,\tbWFj,bWFj:{PREIMAGE.hex()}")
+    assert four.macaroons == (b"mac",) * 4
     text = SENT["json_macaroon"]["text"]
     bare = credential_from_authorization(f"{text}:{PREIMAGE.hex()}")
     packed = base64_text.encode(text.encode())

@@ -105,6 +105,11 @@ def test_what_is_no_list_of_challenges_holds_no_offer() -> None:
     assert payment_wire.read_payment_challenges(values) == (issued(),)
 
 
+def test_bars_stand_where_nothing_is_bound() -> None:
+    barred = dataclasses.replace(issued(description="a|b"), id="c|d")
+    assert payment_wire.read_payment_challenges([barred.www_authenticate()]) == (barred,)
+
+
 @pytest.mark.parametrize("header", [None, "", "Authorization", "AUTHORIZATION"])
 def test_the_usual_header_is_not_named(header: str | None) -> None:
     said = issued().to_json() | {"header": header}
