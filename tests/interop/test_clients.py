@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pypow.payment_headers import LightningCredential
-from support.l402_clients import CLIENTS, PayingClient
+from support.l402_clients import CLIENTS, PayingClient, table
 from support.lightning import LightningPair, lightning
 from support.serving import served
 from support.toll import BODY, Toll
@@ -20,6 +20,7 @@ CALLS = 3
 CALLS_OF_MANY = 6
 AT_ONCE = 3
 SATS = 7
+PAGE = Path(__file__).parents[2] / "docs" / "l402-clients.md"
 BOUGHT = (200, BODY.decode())
 
 
@@ -78,7 +79,7 @@ class Forgetful(Toll):
 
 
 def test_the_check_catches_a_server_that_lets_a_client_pay_twice(nodes: LightningPair) -> None:
-    (client,) = (one for one in CLIENTS if one.name == "npm l402")
+    (client,) = (one for one in CLIENTS if one.name == "l402")
     assert payments(client, Forgetful(nodes, SATS)) == [SATS * 1000] * 2 * CALLS
 
 
@@ -92,4 +93,19 @@ def test_where_l402_stands_last_clients_are_lost_but_none_pays_twice(nodes: Ligh
         if status != HTTPStatus.OK:
             lost.append(client.name)
         assert len(nodes.paid()) - before <= 1
-    assert lost == ["l402sdk", "npm l402"]
+    assert lost == [client.name for client in CLIENTS if client.needs_l402_first]
+
+
+def test_a_client_that_knows_l402_alone_pays_nothing_where_it_is_not_offered(
+    nodes: LightningPair,
+) -> None:
+    before = len(nodes.paid())
+    for client in CLIENTS:
+        if "Payment" not in client.pays_by:
+            with served(Toll(nodes, SATS, schemes=("Payment",))) as url:
+                assert client.fetch(url, nodes, times=1) != [BOUGHT], client.name
+    assert len(nodes.paid()) == before
+
+
+def test_the_page_shows_the_table_of_these_clients() -> None:
+    assert f"<!-- clients -->\n{table()}\n<!-- /clients -->" in PAGE.read_text(encoding="utf-8")
