@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the clients have in common: a wallet, and how they are asked and tell.
+
+Each program is started as ``program URL TIMES``, fetches the URL so often, each time as a client
+that has never been here, and prints a list of ``[status, body]`` as JSON; status 0 and what was
+said, where the client gave up. The wallet is a Core Lightning node: ``PAYER_CLN_URL`` and
+``PAYER_RUNE`` in the environment.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+
+import httpx
+
+CLN_URL = os.environ["PAYER_CLN_URL"]
+RUNE = os.environ["PAYER_RUNE"]
+WALLET_S = 30.0
+
+
+def pay(invoice: str) -> str:
+    """Pay an invoice; the preimage in hex."""
+    paid = httpx.post(
+        f"{CLN_URL}/v1/pay", json={"bolt11": invoice}, headers={"Rune": RUNE}, timeout=WALLET_S
+    )
+    paid.raise_for_status()
+    preimage: str = paid.json()["payment_preimage"]
+    return preimage
+
+
+def run(fetch: Callable[[str], tuple[int, str]]) -> None:
+    """Fetch as often as the command line says, and print what came."""
+    url, times = sys.argv[1:]
+
+    def fetched() -> tuple[int, str]:
+        try:
+            return fetch(url)
+        except Exception as error:  # noqa: BLE001 - each client has errors of its own
+            return 0, repr(error)
+
+    print(json.dumps([fetched() for _ in range(int(times))]))
