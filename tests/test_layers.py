@@ -109,6 +109,27 @@ LAWS = [
         breach=("pypow/bolt11.py", "def f():\n    import coincurve"),
     ),
     Law(
+        "wallets know no server, and ask over HTTP through one module",
+        binds=r"pypow/lightning/.*",
+        spares=r"pypow/lightning/exchange\.py",
+        forbids=r"pypow_server|pypow\.(cli|client)|aiohttp|ssl|socket|httpx2?",
+        breach=("pypow/lightning/lnd.py", "import aiohttp"),
+    ),
+    Law(
+        "only wallets behind Nostr relays know their library",
+        binds=r".*",
+        spares=r"pypow/lightning/nwc\.py",
+        forbids=r"nostr_sdk",
+        breach=("pypow/lightning/wallets.py", "def f():\n    import nostr_sdk"),
+    ),
+    Law(
+        "the library of Nostr relays is loaded for a wallet behind one",
+        binds=r"pypow/lightning/.*",
+        forbids=r"pypow\.lightning\.nwc",
+        allows_in_functions=True,
+        breach=("pypow/lightning/wallets.py", "from pypow.lightning.nwc import NwcWallet"),
+    ),
+    Law(
         "signatures load their library when one is looked at",
         binds=r"pypow/secp256k1\.py",
         forbids=r"coincurve",

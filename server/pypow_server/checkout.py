@@ -72,7 +72,7 @@ class Checkout:
                 self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
             problem = judged or problems.work_required(_NOTHING_CAME)
-        if problem.status not in (402, 429):
+        if problem.status not in (401, 402, 429):
             return problem
         if price.meter is not None and self.credit is not None:
             take_free = price.free is not None and not isinstance(judged, Admit)
@@ -240,10 +240,11 @@ class Checkout:
         except Exception:  # noqa: BLE001 - any store's fault; without an epoch nothing is offered
             _LOG.exception("the ledger does not tell its epoch")
             return store_unavailable()
-        hearing.offers = [
+        asked = [
             await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch, quote=hearing.quote)
             for rail in hearing.rulebook.rails
         ]
+        hearing.offers = [offer for offer in asked if offer is not None]
         return problem
 
     async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
