@@ -92,10 +92,10 @@ class Forgetful(Toll):
 
 def test_the_check_catches_a_server_that_lets_a_client_pay_twice(nodes: LightningPair) -> None:
     (client,) = (one for one in CLIENTS if one.name == "l402")
-    with pytest.raises(
-        AssertionError, match=f"assert .{', '.join([str(SATS * 1000)] * 2 * CALLS)}"
-    ):
-        pays_once(client, Forgetful(nodes, SATS), client.pays_by[0])
+    toll = Forgetful(nodes, SATS)
+    with pytest.raises(AssertionError):
+        pays_once(client, toll, client.pays_by[0])
+    assert (toll.offered, len(toll.accepted)) == (2 * CALLS, CALLS)
 
 
 def test_where_l402_stands_last_clients_are_lost_but_none_pays_twice(nodes: LightningPair) -> None:
