@@ -52,8 +52,17 @@ class PayingClient:
             return version
         return dict(line.split("==") for line in _requirements(folder))[self.package]
 
-    def fetch(self, url: str, lightning: LightningPair, *, times: int) -> list[tuple[int, str]]:
-        """Fetch a URL as clients that have never been there; status and body of each."""
+    def fetch(
+        self, url: str, lightning: LightningPair, *, times: int, who: str = "strangers"
+    ) -> list[tuple[int, str]]:
+        """Fetch a URL, and tell status and body of each answer.
+
+        Args:
+            url: what to fetch.
+            lightning: whose payer pays.
+            times: how often.
+            who: ``strangers`` that have never been there, or ``one`` client all the time.
+        """
         settings = {
             "PYTHONPATH": str(PROGRAMS.parent),
             "PAYER_CLN_URL": lightning.payer_cln_url,
@@ -61,7 +70,7 @@ class PayingClient:
         }
         with tempfile.TemporaryDirectory() as folder:
             ran = subprocess.run(
-                [*self._command(Path(folder)), url, str(times)],
+                [*self._command(Path(folder)), who, url, str(times)],
                 env={**os.environ, **settings},
                 capture_output=True,
                 text=True,

@@ -6,7 +6,7 @@ import { pay, run } from "./paying.mjs";
 
 const wallet = { payInvoice: async ({ invoice }) => ({ preimage: await pay(invoice) }) };
 
-await run(async (url) => {
+await run(() => async (url) => {
     const answer = await fetchWithL402(url, {}, { wallet });
     return [answer.status, await answer.text()];
 });

@@ -7,9 +7,11 @@ import { pay, run } from "./paying.mjs";
 
 const wallet = { payInvoice: async (invoice) => ({ preimage: await pay(invoice), success: true }) };
 
-await run(async (url) => {
-    const client = axios.create({ responseType: "text" });
-    l402.setupL402Interceptor(client, wallet, new l402.MemoryTokenStore());
-    const { status, data } = await client.get(url);
-    return [status, data];
+await run(() => {
+    const paying = axios.create({ responseType: "text" });
+    l402.setupL402Interceptor(paying, wallet, new l402.MemoryTokenStore());
+    return async (url) => {
+        const { status, data } = await paying.get(url);
+        return [status, data];
+    };
 });

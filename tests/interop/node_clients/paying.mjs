@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the clients have in common, as in ../python_clients/paying.py: `node program URL TIMES`.
+// What the clients have in common, as in ../python_clients/paying.py: `node program WHO URL TIMES`.
 
 /** Pays an invoice; the preimage in hex. */
 export async function pay(invoice) {
@@ -12,11 +12,14 @@ export async function pay(invoice) {
     return (await paid.json()).payment_preimage;
 }
 
-/** Fetches as often as the command line says, and prints each [status, body]. */
-export async function run(fetchPaid) {
-    const [url, times] = process.argv.slice(2);
+/** Fetches as the command line says, with clients that are made so; prints each [status, body]. */
+export async function run(client) {
+    const [who, url, times] = process.argv.slice(2);
+    const one = client();
     const answers = [];
-    for (let time = 0; time < Number(times); time++) answers.push(
-        await fetchPaid(url).catch((error) => [0, String(error)]));
+    for (let time = 0; time < Number(times); time++) {
+        const fetchPaid = who === "one" ? one : client();
+        answers.push(await fetchPaid(url).catch((error) => [0, String(error)]));
+    }
     console.log(JSON.stringify(answers));
 }

@@ -4,7 +4,7 @@
 from l402_requests import L402Client
 from l402_requests.wallets import WalletBase
 
-from interop.python_clients.paying import pay, run
+from interop.python_clients.paying import Fetch, pay, run
 
 
 class Wallet(WalletBase):  # type: ignore[misc]
@@ -12,9 +12,14 @@ class Wallet(WalletBase):  # type: ignore[misc]
         return pay(bolt11)
 
 
-def fetch(url: str) -> tuple[int, str]:
-    answer = L402Client(wallet=Wallet()).get(url)
-    return answer.status_code, answer.text
+def client() -> Fetch:
+    paying = L402Client(wallet=Wallet())
+
+    def fetch(url: str) -> tuple[int, str]:
+        answer = paying.get(url)
+        return answer.status_code, answer.text
+
+    return fetch
 
 
-run(fetch)
+run(client)

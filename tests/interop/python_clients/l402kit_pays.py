@@ -3,7 +3,7 @@
 
 from l402kit import L402Client, L402Wallet
 
-from interop.python_clients.paying import pay, run
+from interop.python_clients.paying import Fetch, pay, run
 
 
 class Wallet(L402Wallet):  # type: ignore[misc]
@@ -11,10 +11,14 @@ class Wallet(L402Wallet):  # type: ignore[misc]
         return pay(bolt11)
 
 
-def fetch(url: str) -> tuple[int, str]:
-    with L402Client(Wallet()) as client:
-        answer = client.get(url)
-    return answer.status_code, answer.text
+def client() -> Fetch:
+    paying = L402Client(Wallet())
+
+    def fetch(url: str) -> tuple[int, str]:
+        answer = paying.get(url)
+        return answer.status_code, answer.text
+
+    return fetch
 
 
-run(fetch)
+run(client)

@@ -3,12 +3,17 @@
 
 from l402 import L402Client
 
-from interop.python_clients.paying import CLN_URL, RUNE, run
+from interop.python_clients.paying import CLN_URL, RUNE, Fetch, run
 
 
-def fetch(url: str) -> tuple[int, str]:
-    answer = L402Client.with_cln_rest(CLN_URL, RUNE).get(url)
-    return answer.status, answer.text()
+def client() -> Fetch:
+    paying = L402Client.with_cln_rest(CLN_URL, RUNE)
+
+    def fetch(url: str) -> tuple[int, str]:
+        answer = paying.get(url)
+        return answer.status, answer.text()
+
+    return fetch
 
 
-run(fetch)
+run(client)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from lightning_toll.client import TollClient
 
-from interop.python_clients.paying import pay, run
+from interop.python_clients.paying import Fetch, pay, run
 
 
 class Wallet:
@@ -15,11 +15,15 @@ class Wallet:
         return SimpleNamespace(preimage=pay(invoice))
 
 
-def fetch(url: str) -> tuple[int, str]:
-    answer = asyncio.run(TollClient(wallet=Wallet()).fetch(url))
-    return answer.status_code, answer.body if isinstance(answer.body, str) else json.dumps(
-        answer.body
-    )
+def client() -> Fetch:
+    paying = TollClient(wallet=Wallet())
+
+    def fetch(url: str) -> tuple[int, str]:
+        answer = asyncio.run(paying.fetch(url))
+        body = answer.body
+        return answer.status_code, body if isinstance(body, str) else json.dumps(body)
+
+    return fetch
 
 
-run(fetch)
+run(client)

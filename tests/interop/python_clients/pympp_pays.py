@@ -8,7 +8,7 @@ from mpp import Credential
 from mpp.client import ClientMethod, CredentialParams, Method, Mpp
 from pydantic import BaseModel
 
-from interop.python_clients.paying import pay, run
+from interop.python_clients.paying import Fetch, pay, run
 
 
 class Anything(BaseModel):
@@ -37,8 +37,8 @@ async def fetched(url: str) -> tuple[int, str]:
         return answer.status_code, answer.text
 
 
-def fetch(url: str) -> tuple[int, str]:
-    return asyncio.run(fetched(url))
+def client() -> Fetch:
+    return lambda url: asyncio.run(fetched(url))
 
 
-run(fetch)
+run(client)
