@@ -18,6 +18,7 @@ METADATA_NAMES: Final = (b"grpc-metadata-macaroon", b"macaroon")
 """Read where no other header holds a payment; Lightning nodes know credentials of these names."""
 
 # As a proxy joins the values of two lines; nothing in a payment has a comma before such a word.
+_SCHEME = re.compile(rb"[ \t]*(?:l402|lsat|payment)(?:[ \t]|$)", re.IGNORECASE)
 _JOINED = re.compile(rb",[ \t]*(?=(?:l402|lsat|payment)[ \t])", re.IGNORECASE)
 
 
@@ -53,6 +54,15 @@ def read_credential(fields: Iterable[tuple[bytes, bytes]]) -> LightningCredentia
             f"expected one payment, got {len(found)} different ones; send one", Reason.CONFLICTING
         )
     return found[0] if found else None
+
+
+def split_authorization(value: bytes) -> tuple[list[bytes], bytes | None]:
+    """The payments in a value of ``Authorization``, by their schemes, and what else there is."""
+    payments: list[bytes] = []
+    others: list[bytes] = []
+    for one in _JOINED.split(value):
+        (payments if _SCHEME.match(one) else others).append(one)
+    return payments, b", ".join(others) if others else None
 
 
 def _add(found: list[LightningCredential], credential: LightningCredential | None) -> None:

@@ -20,6 +20,7 @@ from .accepts import Accepts, read_accepts
 from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
+from .payment_fields import Paying
 from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
@@ -102,6 +103,7 @@ class Call(NamedTuple):
         content_length: as declared; None when it was not.
         mcp: the message in the body, on an MCP path.
         standing: the standing tokens found in headers and cookies; they admit nobody.
+        paying: what was sent to pay with; None where that is nothing, or is not looked for.
     """
 
     method: str
@@ -116,6 +118,7 @@ class Call(NamedTuple):
     content_length: int | None = None
     mcp: McpMessage | None = None
     standing: tuple[Presented, ...] = ()
+    paying: Paying | None = None
 
     @property
     def canonical(self) -> bool:
@@ -146,8 +149,10 @@ class Call(NamedTuple):
 
         A pass shows nothing: stock clients send it as a header that somebody else set.
         """
-        return self.accepts is not None or any(
-            one.form not in (Form.PASS, Form.COOKIE) for one in self.presented
+        return (
+            self.accepts is not None
+            or self.paying is not None
+            or any(one.form not in (Form.PASS, Form.COOKIE) for one in self.presented)
         )
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:

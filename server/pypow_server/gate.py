@@ -179,7 +179,9 @@ class Gate:
     ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
         answering: _Answering | None = None
-        spend, bought = (admission.spend, admission.bought) if admission else (None, None)
+        spend, bought = None, None
+        if admission is not None:
+            spend, bought, thanks = admission.spend, admission.bought, thanks + admission.receipt
         if spend or bought or thanks:
             give_back = partial(self._checkout.give_back, spend, charge)
             answering = _Answering(give_back, scope, send, spend, _earned(bought, thanks))
@@ -196,9 +198,13 @@ class Gate:
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
         policy = hearing.rulebook.policy
+        if policy.is_sold:
+            hearing.take_payments()
         call = read_call(hearing.scope, policy.trusted)
         if isinstance(call, Problem):
             return call
+        if hearing.paying is not None:
+            call = call._replace(paying=hearing.paying)
         hearing.call = call
         if not policy.is_named(call):
             return problems.misdirected(problems.NOT_NAMED)

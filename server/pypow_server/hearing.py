@@ -15,6 +15,7 @@ from .decision import Decision, Outcome
 from .holders import Bearer, Holders
 from .mcp_message import Fault
 from .meter import Meter
+from .payment_fields import Paying, take_payments
 from .policy import UNPRICED, Policy, Price
 from .problems import Problem
 from .rails import Admit, Offer, Rail
@@ -96,6 +97,7 @@ class Hearing:
         newcomer: whether that, or what was free, was the first that its caller was charged.
         bearer: what the caller is worth by its standing tokens; None where that was not asked.
         thanks: the headers by which the caller gets such a token.
+        paying: what was sent to pay with; None where that is nothing, or is not looked for.
     """
 
     scope: Scope = field(repr=False)
@@ -117,6 +119,12 @@ class Hearing:
     newcomer: bool = False
     bearer: Bearer | None = None
     thanks: tuple[Header, ...] = ()
+    paying: Paying | None = field(default=None, repr=False)
+
+    def take_payments(self) -> None:
+        """Look for payments, which neither the app nor the log may see."""
+        kept, self.paying = take_payments(self.scope["headers"])
+        self.scope = {**self.scope, "headers": kept}
 
     @property
     def holder(self) -> Holder | None:

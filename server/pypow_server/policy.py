@@ -29,6 +29,7 @@ _LONGEST_REMEMBERED = 256
 _MAX_HOST = 262
 """Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
 MAX_PASS_CALLS = 0xFFFF
+MAX_SATS = 100_000_000
 MAX_PASS_LIFETIME_S = 30 * 24 * 3600
 
 DEAREST: Final = "dearest"
@@ -80,6 +81,7 @@ class Price:
         weight: cost in units of the default price's work, 1 to 65535.
         free: what each principal may use of it without paying; None for nothing.
         sells: the pass that a proof of this price buys; None for a pass for one call.
+        sats: the same price in satoshis; None where it is asked in work only.
         observe: decide about it, and let every call through.
         pricing: how it follows use.
         meter: what its calls charge whom; None where it is the same whatever is used.
@@ -92,6 +94,7 @@ class Price:
     sells: PassTerms | None = None
     observe: bool = False
     pricing: Pricing = STATIC
+    sats: int | None = None
     meter: Meter | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +105,10 @@ class Price:
         if not 1 <= self.weight <= MAX_WEIGHT:
             raise InvalidInputError(
                 f"price {self.name!r}: expected a weight of 1 to {MAX_WEIGHT}, got {self.weight}"
+            )
+        if self.sats is not None and not 1 <= self.sats <= MAX_SATS:
+            raise InvalidInputError(
+                f"price {self.name!r}: expected 1 to {MAX_SATS} sats, got {self.sats}"
             )
         try:
             meter = meter_of(self.name, self.q, self.weight, free=self.free, pricing=self.pricing)
@@ -177,6 +184,7 @@ class Policy:
             calls.
         any_call: what a challenge asks that is for any call of the default price's weight: as
             much as the hardest of them.
+        is_sold: whether anything can be bought for sats, so that payments are looked for.
     """
 
     default: Price = DEFAULT_PRICE
@@ -190,6 +198,7 @@ class Policy:
     trusted: TrustedProxies = NOBODY
     dearest: Price = field(init=False, compare=False)
     any_call: Price = field(init=False, compare=False)
+    is_sold: bool = field(init=False, compare=False)
     _named: dict[str, Price] = field(init=False, repr=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _http_price: Callable[[str, bytes], tuple[Price | None, Price | None]] = field(
@@ -203,7 +212,11 @@ class Policy:
         # and what weighs most does not.
         heaviest = max(price.weight for price in prices)
         highest = max(prices, key=lambda price: (price.q, price.weight))
-        dearest = Price(DEAREST, highest.q, heaviest, pricing=highest.pricing)
+        sats = [price.sats for price in prices if price.sats is not None]
+        # Sold only where all are: it may be one that work alone buys.
+        dearest_sats = max(sats) if len(sats) == len(prices) else None
+        dearest = Price(DEAREST, highest.q, heaviest, pricing=highest.pricing, sats=dearest_sats)
+        object.__setattr__(self, "is_sold", bool(sats))
         object.__setattr__(self, "dearest", dearest)
         any_q = max(price.q for price in prices if price.weight <= self.default.weight)
         any_call = Price(self.default.name, any_q, self.default.weight)

@@ -60,11 +60,12 @@ class Problem:
             return ()
         return ((b"retry-after", b"%d" % self.retry_after_s),)
 
-    def json(self, offers: Sequence[str] = ()) -> str:
+    def json(self, offers: Sequence[str] = (), *, beside: str = "") -> str:
         """The members of the problem (RFC 9457 section 3) as JSON.
 
         Args:
             offers: the texts of JSON objects.
+            beside: more members, as JSON without braces.
         """
         # Put together by hand: a refusal must not cost more than what it refuses.
         text = (
@@ -75,18 +76,22 @@ class Problem:
             text += f',"retry_after":{self.retry_after_s}'
         if offers:
             text += f',"offers":[{",".join(offers)}]'
+        if beside:
+            text += f",{beside}"
         return text + "}"
 
-    def document(self, offers: Sequence[str] = ()) -> dict[str, object]:
+    def document(self, offers: Sequence[str] = (), *, beside: str = "") -> dict[str, object]:
         """What `json` says."""
-        members: dict[str, object] = json.loads(self.json(offers))
+        members: dict[str, object] = json.loads(self.json(offers, beside=beside))
         return members
 
-    def reply(self, *, offers: Sequence[str] = (), headers: Sequence[Header] = ()) -> Reply:
+    def reply(
+        self, *, offers: Sequence[str] = (), beside: str = "", headers: Sequence[Header] = ()
+    ) -> Reply:
         """The problem as an ``application/problem+json`` answer."""
         return json_reply(
             self.status,
-            self.json(offers),
+            self.json(offers, beside=beside),
             media_type="application/problem+json",
             headers=(*self.headers, *headers),
         )
@@ -99,6 +104,31 @@ class Problem:
 def work_required(detail: str) -> Problem:
     """The call has a price and came without a credential."""
     return Problem("work-required", "Proof of work is required", 402, detail)
+
+
+def payment_required(detail: str) -> Problem:
+    """The call has a price in work and in sats, and came without a credential."""
+    return Problem("payment-required", "Payment or proof of work is required", 402, detail)
+
+
+def unpaid(detail: str) -> Problem:
+    """The preimage is not that of the credential's invoice."""
+    return Problem("unpaid", "The invoice is not proven to be paid", 402, detail)
+
+
+def bad_caveat(detail: str) -> Problem:
+    """Somebody added a caveat that cannot be held to, or that would widen the macaroon."""
+    return Problem("bad-caveat", "The macaroon has a caveat that is not taken", 402, detail)
+
+
+def malformed_payment(detail: str) -> Problem:
+    """A payment that cannot be read. 401, so that no client pays again for its own mistake."""
+    return Problem("malformed-payment", "The payment is malformed", 401, detail)
+
+
+def unknown_authorization(detail: str) -> Problem:
+    """An Authorization that nothing here reads; no invoice, so that no client pays in a loop."""
+    return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
 
 
 def malformed_proof(detail: str) -> Problem:

@@ -215,7 +215,7 @@ def test_an_offer_of_work_says_all_that_a_caller_needs() -> None:
     proof = f"challenge={issued.text},nonce=<nonce>"
     assert (offer.rail, issued.weight, issued.lifetime_s, issued.id) == ("work", 16, 100, TOKEN)
     assert offer.www_authenticate == (
-        f'PoW challenge="{issued.text}", difficulty="3", algorithm="sha256", bits="14"'
+        f'PoW challenge="{issued.text}", difficulty="3", algorithm="sha256", bits="14"',
     )
     assert offer.body == {
         "rail": "work",

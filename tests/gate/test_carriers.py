@@ -85,7 +85,7 @@ def test_the_text_for_the_model_is_short_and_says_what_to_do() -> None:
 
 
 def test_a_long_reason_gives_way_to_the_way_through() -> None:
-    offer = Offer("work", None, "{}", "a" * 300)
+    offer = Offer("work", (), "{}", "a" * 300)
     text = mcp_tool_result._text(problems.expired("b" * 300), [offer])
     assert len(text) < 400
     assert text.endswith("a" * 300)
@@ -191,9 +191,7 @@ def test_a_body_that_is_no_mcp_message_gets_a_json_rpc_error_at_400(
 
 def test_the_challenges_come_in_the_order_that_clients_need() -> None:
     call = Call(method="GET", path=b"/x", client="local", headers=())
-    lines = ['PoW challenge="c"', "Bearer", 'L402 macaroon="m"', None, "Payment id=1"]
-    reply = http_402.carry(
-        call, problems.work_required("pay"), [Offer("r", line, "{}", "") for line in lines]
-    )
+    lines = ('PoW challenge="c"', "Bearer", 'L402 macaroon="m"', "Payment id=1")
+    reply = http_402.carry(call, problems.work_required("pay"), [Offer("r", lines, "{}", "")])
     sent = [value.split()[0] for name, value in reply.headers if name == b"www-authenticate"]
     assert sent == [b"L402", b"Payment", b"Bearer", b"PoW"]

@@ -148,7 +148,7 @@ class OpenRail:
     async def offer(
         self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
     ) -> Offer:
-        return Offer("open", None, '{"rail": "open"}', "ask")
+        return Offer("open", (), '{"rail": "open"}', "ask")
 
 
 class DeafRail(OpenRail):

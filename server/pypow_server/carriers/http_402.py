@@ -12,7 +12,7 @@ from pypow_server.problems import Problem
 from pypow_server.rails import Offer
 from pypow_server.reply import Header, Reply, json_reply
 
-from .mcp_error import error_document
+from .mcp_error import beside, error_document
 
 _SCHEMES = ("L402", "Payment", "Bearer", "PoW")
 """The order of the challenges: some clients pay again and again when L402 is not the first."""
@@ -22,7 +22,9 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal at the problem's own status."""
     headers = _challenges(offers)
     if call.mcp is None:
-        return problem.reply(offers=[offer.json for offer in offers], headers=headers)
+        return problem.reply(
+            offers=[offer.json for offer in offers], beside=beside(offers), headers=headers
+        )
     return json_reply(
         problem.status,
         error_document(call.mcp.id, problem, offers),
@@ -31,7 +33,7 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
 
 
 def _challenges(offers: Sequence[Offer]) -> list[Header]:
-    lines = [offer.www_authenticate for offer in offers if offer.www_authenticate is not None]
+    lines = [line for offer in offers for line in offer.www_authenticate]
     if len(lines) > 1:
         lines.sort(key=_rank)
     return [(b"www-authenticate", line.encode("ascii")) for line in lines]

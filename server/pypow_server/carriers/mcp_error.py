@@ -3,7 +3,7 @@
 
 In the handshake era it travels at HTTP 200: SDKs of that era take any other status for the end
 of the session. In the modern era a status is part of the answer, and 400 is the one at which
-all SDKs read the body.
+all SDKs read the body; a 401 would begin a login.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from pypow_server.reply import Reply, json_reply
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal under the id of the call's message."""
     assert call.mcp is not None
-    modern_status = 400 if problem.status == 402 else problem.status
+    modern_status = 400 if problem.status in (401, 402) else problem.status
     return json_reply(
         modern_status if call.mcp.modern else 200,
         error_document(call.mcp.id, problem, offers),
@@ -41,6 +41,16 @@ def error_document(
         "error": {
             "code": problem.code,
             "message": f"{problem.title}: {problem.detail}",
-            "data": problem.document([offer.json for offer in offers]),
+            "data": document_of(problem, offers),
         },
     }
+
+
+def document_of(problem: Problem, offers: Sequence[Offer]) -> dict[str, object]:
+    """The problem with its offers, for machines."""
+    return problem.document([offer.json for offer in offers], beside=beside(offers))
+
+
+def beside(offers: Sequence[Offer]) -> str:
+    """What clients of these offers look for beside the members of the problem."""
+    return ",".join(offer.beside for offer in offers if offer.beside)

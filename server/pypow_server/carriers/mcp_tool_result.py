@@ -15,6 +15,8 @@ from pypow_server.problems import Problem
 from pypow_server.rails import Offer
 from pypow_server.reply import Reply, json_reply
 
+from .mcp_error import document_of
+
 MAX_TEXT = 400
 """Octets of text that a refusal may cost a model."""
 
@@ -22,7 +24,7 @@ MAX_TEXT = 400
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal as the result of the tool call."""
     assert call.mcp is not None
-    document = problem.document([offer.json for offer in offers])
+    document = document_of(problem, offers)
     result: dict[str, object] = {
         "content": [{"type": "text", "text": _text(problem, offers)}],
         "isError": True,

@@ -9,6 +9,7 @@ from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
+from pypow_server.reply import Header
 
 
 class Claim(NamedTuple):
@@ -53,6 +54,7 @@ class Admit(NamedTuple):
         q: work that was done for this call, in 1/1024 bit; None for none.
         solve_ms: from the issue of the challenge to now; None without one.
         paid: None for what was charged when it was bought.
+        receipt: headers that the caller gets beside the answer.
     """
 
     principal: str
@@ -61,6 +63,7 @@ class Admit(NamedTuple):
     q: int | None = None
     solve_ms: int | None = None
     paid: Paid | None = None
+    receipt: tuple[Header, ...] = ()
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""
@@ -87,17 +90,21 @@ class Offer(NamedTuple):
 
     Attributes:
         rail: its name.
-        www_authenticate: the challenge of RFC 9110 section 11.6.1; None where it has no scheme.
+        www_authenticate: the challenges of RFC 9110 section 11.6.1, one a line; none where it has
+            no scheme.
         json: the same for machines, the text of a JSON object.
         ask: the same for a reader, in at most 300 characters of ASCII.
         q: work that it asks for, in 1/1024 bit; None where it asks for something else.
+        beside: members that its clients look for beside those of the problem, the text of a JSON
+            object without its braces.
     """
 
     rail: str
-    www_authenticate: str | None
+    www_authenticate: tuple[str, ...]
     json: str
     ask: str
     q: int | None = None
+    beside: str = ""
 
     @property
     def body(self) -> dict[str, object]:
@@ -129,8 +136,10 @@ class Rail(Protocol):
 
     async def offer(
         self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
-    ) -> Offer:
-        """What would earn this call admission. Writes nothing.
+    ) -> Offer | None:
+        """What would earn this call admission; None where nothing of this rail would, now.
+
+        Writes nothing.
 
         Args:
             call: the call.

@@ -81,7 +81,7 @@ class OfferForm:
             since = f'"free_in":{free_in_s},{since}'
         return Offer(
             RAIL,
-            challenge.join(self.www_authenticate),
+            (challenge.join(self.www_authenticate),),
             f'{until}"expires_at":{expires_at_ms // 1000},{since}',
             challenge.join(self.ask),
             self.issuer.terms.q,

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Header fields by which callers pay: taken out of a request before anything else reads it.
+
+Only a gate that sells for sats does so. What was taken out reaches no upstream and no log.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from pypow.l402_wire import PREIMAGE_CAVEAT
+from pypow.payment_headers import METADATA_NAMES, split_authorization
+
+from . import problems
+from .problems import Problem
+from .reply import Header
+
+MAX_FIELDS: Final = 8
+MAX_OCTETS: Final = 32 * 1024
+
+STAMP_HEADER: Final = "X-PoW-Invoice"
+"""Brings the work for which a caller gets an invoice."""
+
+_AUTHORIZATION: Final = b"authorization"
+_CREDENTIAL: Final = b"payment-authorization"
+_STAMP: Final = STAMP_HEADER.lower().encode()
+_PREIMAGE_HEX: Final = PREIMAGE_CAVEAT.hex().encode()
+_NAMES: Final = frozenset({_AUTHORIZATION, _CREDENTIAL, _STAMP, *METADATA_NAMES})
+
+
+class Paying(NamedTuple):
+    """What a request brings besides proofs and passes; not yet read.
+
+    Attributes:
+        fields: that hold a payment, names in lower case.
+        stamp: the work for an invoice; None for none.
+    """
+
+    fields: tuple[Header, ...] = ()
+    stamp: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Without the values: they are secrets."""
+        return f"Paying({len(self.fields)} fields)"
+
+
+def take_payments(headers: Sequence[Header]) -> tuple[list[Header], Paying | None]:
+    """What is left of the headers of a request, and how it pays; None where it does not."""
+    kept: list[Header] = []
+    taken: list[Header] = []
+    stamp: bytes | None = None
+    for field in headers:
+        name, value = field[0].lower(), field[1]
+        folded = name.replace(b"_", b"-")
+        if folded not in _NAMES:
+            kept.append(field)
+        elif name == _AUTHORIZATION:
+            payments, others = split_authorization(value)
+            taken += [(name, one) for one in payments]
+            if others is not None:
+                kept.append((name, others))
+        elif name != folded:  # some servers fold it into the header that was judged
+            continue
+        elif name == _STAMP:
+            stamp = value
+        elif name == _CREDENTIAL or _PREIMAGE_HEX in value.lower():
+            taken.append((name, value))
+        else:
+            kept.append(field)
+    if not taken and stamp is None:
+        return kept, None
+    return kept, Paying(tuple(taken), stamp)
+
+
+def too_much(paying: Paying) -> Problem | None:
+    """What is wrong with payments that are too many or too long to read."""
+    octets = sum(len(value) for _, value in paying.fields)
+    if len(paying.fields) <= MAX_FIELDS and octets <= MAX_OCTETS:
+        return None
+    return problems.headers_too_large(
+        f"expected at most {MAX_FIELDS} payments of {MAX_OCTETS} octets together, got "
+        f"{len(paying.fields)} of {octets}"
+    )
