@@ -27,7 +27,7 @@ def python_with(*requirements: str) -> Path:
 
     def install(folder: Path) -> None:
         _run("venv", sys.executable, "-m", "venv", str(folder))
-        pip = (str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        pip = (str(folder / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check")
         _run("pip", *pip, "install", "--quiet", *requirements)
 
     name = "-".join(requirements).replace("==", "-")
@@ -47,6 +47,21 @@ def node_folder() -> Path:
     for each in PROGRAMS.glob("*.mjs"):
         shutil.copy(each, folder)
     return folder
+
+
+def node_modules(folder: Path) -> Path:
+    """The packages that the package-lock.json of a folder pins, without running their scripts."""
+    program("node")
+    lock = folder / "package-lock.json"
+
+    def install(home: Path) -> None:
+        home.mkdir(parents=True)
+        for name in ("package.json", lock.name):
+            shutil.copy(folder / name, home)
+        npm = (program("npm"), "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund")
+        _run("npm", *npm, cwd=home)
+
+    return _made(HOME / f"node-{folder.name}", install, lock) / "node_modules"
 
 
 def openssl_folder() -> Path:

@@ -49,9 +49,9 @@ of one machine, and what is shown is who is served, not how fast a gate is \
 SEEN = """\
 - First come, first served, who calls most often is served most often, and known callers wait as \
 long as anybody.
-- In order of admission known callers wait nearly as if there were no attack. New callers cannot be \
-told from the attacker's addresses, and share a fifth of the turns with them, and a lottery: the \
-more addresses, the worse for them.
+- In order of admission known callers wait nearly as if there were no attack. New callers cannot \
+be told from the attacker's addresses, and share a fifth of the turns with them, and a lottery: \
+the more addresses, the worse for them.
 - Against one address the price is enough; against one network nearly.
 - An attacker with many addresses gets what nobody else wants, for as long as he can pay: prices \
 rise with what his addresses used and with how crowded it is. With 1,000 of them that was over \
@@ -82,8 +82,8 @@ def page(kept: Plays) -> str:
         + f"| {' | '.join(COLUMNS)} |\n| {' | '.join('---' for _ in COLUMNS)} |\n"
         + "".join(f"{line(play, kept.seconds)}\n" for play in kept.plays)
         + f"\n{SEEN}Each line is one run of {kept.seconds:g} s, of which the attack has the middle "
-        f"three fifths; some {known} calls of known and {fresh} of new callers count in each. Played "
-        f"{when}, commit {commits}, on {machine.cpu}, {machine.threads} threads, "
+        f"three fifths; some {known} calls of known and {fresh} of new callers count in each. "
+        f"Played {when}, commit {commits}, on {machine.cpu}, {machine.threads} threads, "
         f"{machine.system}, {machine.python}, beside other work.\n"
     )
 

@@ -173,7 +173,7 @@ struct pypow_macaroon_terms {
     uint8_t payment_hash[32];
     uint8_t token_id[32];
     uint64_t valid_until; /* Unix seconds */
-    uint32_t uses;        /* calls in all; 0 where it does not say */
+    uint32_t uses;        /* calls in all; 0 for any number */
     uint32_t tier;        /* of the service */
 };
 

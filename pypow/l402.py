@@ -11,7 +11,7 @@ caveat                    permits                               repeated, it mus
 ``services=a:0,b:1``      these services, at these tiers        a part, at no higher tiers
 ``<s>_valid_until=T``     calls before Unix second T            no later
 ``<s>_capabilities=a,b``  these capabilities of the service     a part
-``pypow_uses=N``          N calls in all                        no more
+``pypow_uses=N``          N calls in all; any without it        no more
 ``pypow_audience=H/P``    this host and path, and all beneath   the same or beneath
 ``pypow_tool=NAME``       this MCP tool                         the same
 ``pypow_body=HEX``        a body with this SHA-256              the same
@@ -58,7 +58,8 @@ class Terms:
         valid_until_s: Unix seconds; at this moment it is no longer good.
         tier: of the service, 0 to 255.
         capabilities: the only ones, or None for all.
-        uses: how many calls, 1 to 2**32 - 1; None leaves it to whoever spends.
+        uses: how many calls, 1 to 2**32 - 1; None is any number until it ends. Never leave to a
+            default elsewhere what is not said here: its holder can say it.
         audience: host and canonical path that it is good for, with all beneath; "" for any.
         tool: the only MCP tool, or "".
         body: SHA-256 of the only body, or nothing.
@@ -69,7 +70,7 @@ class Terms:
     valid_until_s: int
     tier: int = 0
     capabilities: tuple[str, ...] | None = None
-    uses: int | None = None
+    uses: int | None = 1
     audience: str = ""
     tool: str = ""
     body: bytes = b""
@@ -184,7 +185,7 @@ class Checked:
         payment_hash: 32 bytes; the key to spend.
         token_id: 32 bytes; what a list of revoked macaroons names.
         valid_until_s: Unix seconds.
-        uses: how many calls the payment is good for, or None where the macaroon does not say.
+        uses: how many calls the payment is good for; None is any number until it ends.
         tier: of the service.
     """
 

@@ -4,9 +4,10 @@
 Whoever runs the address's host is believed in who gets the money, as with every such address.
 """
 
-import ipaddress
 import re
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -16,6 +17,7 @@ from pypow.errors import InvalidInputError, shown
 from . import Abilities, Reason, Standing, State, WalletError
 from .answer import Fields, not_supported, read_invoice, unknown_invoice
 from .exchange import Exchange
+from .near import is_near
 
 _ADDRESS = re.compile(r"([a-z0-9._+-]{1,64})@([a-z0-9.-]{1,253}(?::[0-9]{1,5})?)", re.ASCII)
 _MOST_REMEMBERED: Final = 10_000
@@ -31,6 +33,7 @@ class LightningAddressWallet:
     Args:
         address: ``user@host``.
         exchange: any; it is given whole URLs.
+        clock_s: Unix seconds.
 
     Raises:
         InvalidInputError: no Lightning Address.
@@ -38,14 +41,17 @@ class LightningAddressWallet:
 
     abilities = Abilities(may_choose_preimage=False, can_pay=False, can_limit_fees=False)
 
-    def __init__(self, address: str, exchange: Exchange) -> None:
+    def __init__(
+        self, address: str, exchange: Exchange, clock_s: Callable[[], float] = time.time
+    ) -> None:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise InvalidInputError(f"expected user@host in lower case, got {shown(address)}")
-        scheme = "http" if _is_near(match[2]) else "https"
+        scheme = "http" if is_near(match[2].partition(":")[0]) else "https"
         self._origin = f"{scheme}://{match[2]}"
         self._url = f"{self._origin}/.well-known/lnurlp/{quote(match[1])}"
         self._exchange = exchange
+        self._clock_s = clock_s
         self._verify_urls: OrderedDict[bytes, str | None] = OrderedDict()
 
     async def create_invoice(
@@ -79,18 +85,18 @@ class LightningAddressWallet:
         return invoice
 
     async def state(self, payment_hash: bytes) -> Standing:
-        """As `Wallet.state`, where the host has LUD-21. Expired ones count as open."""
+        """As `Wallet.state`, where the host has LUD-21."""
         if payment_hash not in self._verify_urls:
             raise unknown_invoice()
         url = self._verify_urls[payment_hash]
         if url is None:
             raise not_supported("look invoices up: its host does not offer LUD-21")
         said = await self._asked(url)
-        if read_invoice(said.text("pr")).payment_hash != payment_hash:
-            raise WalletError(
-                "expected the invoice that was asked for, got another", Reason.MALFORMED
-            )
-        return Standing(State.SETTLED if said.flag("settled") else State.OPEN)
+        invoice = read_invoice(said.text("pr"), payment_hash)
+        if said.flag("settled"):
+            return Standing(State.SETTLED)
+        is_past = 1000 * self._clock_s() >= invoice.expires_at_ms
+        return Standing(State.EXPIRED if is_past else State.OPEN)
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:  # noqa: ARG002
         """As `Wallet.pay`: an address takes money only."""
@@ -116,7 +122,7 @@ class LightningAddressWallet:
         try:
             split = urlsplit(url)
             origin = f"{split.scheme}://{split.netloc}"
-            is_far = split.scheme == "https" and not _is_near(split.netloc)
+            is_far = split.scheme == "https" and not is_near(split.hostname or "")
         except ValueError:
             origin, is_far = "", False
         is_plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url
@@ -128,12 +134,3 @@ class LightningAddressWallet:
                 Reason.MALFORMED,
             )
         return url
-
-
-def _is_near(netloc: str) -> bool:
-    """Whether a host is on this machine or network, or hidden (LUD-16 has .onion without TLS)."""
-    name = urlsplit(f"//{netloc}").hostname or ""
-    try:
-        return not ipaddress.ip_address(name).is_global
-    except ValueError:
-        return "." not in name or name.endswith((".onion", ".internal", ".local", ".localhost"))

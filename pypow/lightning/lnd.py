@@ -3,7 +3,7 @@
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pypow.base64_text import encode
@@ -16,11 +16,20 @@ from .answer import (
     not_paid,
     outcome_unknown,
     read_invoice,
+    unauthorized,
     unknown_invoice,
 )
 from .exchange import Exchange
 
 PAY_TIMEOUT_S: Final = 55
+# What is wrong with a macaroon it says in words too, and before it does anything (lnd#2332).
+_UNAUTHORIZED_IN_WORDS: Final = (
+    "expected 1 macaroon",
+    "verification failed",
+    "permission denied",
+    "cannot retrieve macaroon",
+    "cannot get macaroon",
+)
 # Until it knew how to say 404 it said so in words, with status 500.
 _UNKNOWN_IN_WORDS: Final = (b"unable to locate invoice", b"there are no existing invoices")
 
@@ -46,12 +55,12 @@ class LndWallet:
         asked = {"value": str(amount_sat), "memo": memo, "expiry": str(expiry_s)}
         if preimage is not None:
             asked["r_preimage"] = encode(preimage)
-        said = (await self._exchange.ask("POST", "/v1/invoices", document=asked)).fields()
+        said = (await self._ask("POST", "/v1/invoices", document=asked)).fields()
         return read_invoice(said.text("payment_request"), said.octets("r_hash"))
 
     async def state(self, payment_hash: bytes) -> Standing:
         """As `Wallet.state`: ``LookupInvoice``."""
-        answer = await self._exchange.ask("GET", f"/v1/invoice/{payment_hash.hex()}")
+        answer = await self._ask("GET", f"/v1/invoice/{payment_hash.hex()}")
         if answer.status == 404 or _says_unknown(answer):
             raise unknown_invoice()
         said = answer.fields()
@@ -71,7 +80,8 @@ class LndWallet:
                 )
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:
-        """As `Wallet.pay`: ``SendPaymentV2``. LND takes no limit for none: nothing is limited."""
+        """As `Wallet.pay`: ``SendPaymentV2``."""
+        # LND reads no limit as no fee at all: the amount itself stands for none.
         limit = invoice.amount_msat if max_fee_msat is None else max_fee_msat
         asked = {
             "payment_request": invoice.text,
@@ -79,7 +89,7 @@ class LndWallet:
             "fee_limit_msat": str(limit),
             "no_inflight_updates": True,
         }
-        answer = await self._exchange.ask("POST", "/v2/router/send", document=asked)
+        answer = await self._ask("POST", "/v2/router/send", document=asked)
         return _outcome(answer)
 
     async def probe(self) -> None:
@@ -93,6 +103,23 @@ class LndWallet:
     async def aclose(self) -> None:
         """As `Wallet.aclose`."""
         await self._exchange.aclose()
+
+    async def _ask(
+        self, method: str, path: str, document: Mapping[str, object] | None = None
+    ) -> Answer:
+        answer = await self._exchange.ask(method, path, document=document)
+        if _says_unauthorized(answer):
+            raise unauthorized(answer.status)
+        return answer
+
+
+def _says_unauthorized(answer: Answer) -> bool:
+    if answer.status != 500:
+        return False
+    try:
+        return Fields.read(answer.body).text("message").startswith(_UNAUTHORIZED_IN_WORDS)
+    except WalletError:
+        return False
 
 
 def _says_unknown(answer: Answer) -> bool:

@@ -56,7 +56,7 @@ static struct wanted take_wanted(struct input *in)
     if (asks & 1)
         bytes_say(&wanted.capability, "a");
     if (asks & 2)
-        bytes_say(&wanted.audience, "a/b/");
+        bytes_say(&wanted.audience, asks & 4 ? "a/b/" : "ab");
     if (asks & 4)
         bytes_say(&wanted.tool, "ab");
     if (asks & 8)
@@ -114,7 +114,7 @@ static void take_list(struct bytes *bytes, struct input *in)
 
 static void take_place(struct bytes *bytes, struct input *in)
 {
-    static const char *const places[] = {"a", "a/", "a/b", "a/b/", "a/b/c", "b", "", "/"};
+    static const char *const places[] = {"a", "a/", "a/b", "a/b/", "a/b/c", "ab", "", "/"};
     bytes_say(bytes, places[take_below(in, 8)]);
 }
 

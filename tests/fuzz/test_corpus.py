@@ -20,7 +20,7 @@ RANDOM = {
     "batch": 4000,
     "proofs": 4000,
     "wire": 20_000,
-    "macaroon": 4000,
+    "macaroon": 1000,
 }
 """How many random inputs are tried too: borders that no corpus keeps."""
 

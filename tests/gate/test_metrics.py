@@ -196,8 +196,10 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.record(refused())
     metrics.store_watcher("memory")(StoreCall("spend", 0, 1, None, failed=True))
     metrics.spent_entries("memory", 1)
+    metrics.standing_token("issued")
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     metrics.show(CalibrationFigures(calibrated()))
+    metrics.standing_token("good")
     metrics.show(TurnFigures(Turns(UNIT)))
     families = parse_text(metrics.exposition("")[0].decode())
     found = {

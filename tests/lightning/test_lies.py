@@ -374,6 +374,44 @@ def test_whatever_a_wallet_answers_a_payment_is_proved_refused_or_in_doubt(
     }
 
 
+def test_an_address_whose_host_looks_up_says_how_an_invoice_stands() -> None:
+    invoice = made_invoice()
+    now_s = float(invoice.created_at_s)
+    exchange = Scripted(
+        created("lightning-address", invoice)
+        | {"verify": "https://shop.example/verify", "settled": False}
+    )
+
+    async def story() -> None:
+        nonlocal now_s
+        wallet = LightningAddressWallet("a@shop.example", exchange, clock_s=lambda: now_s)
+        await wallet.create_invoice(21, memo="tea", expiry_s=600)
+        assert (await wallet.state(HASH)).state is State.OPEN
+        now_s += invoice.expiry_s
+        assert (await wallet.state(HASH)).state is State.EXPIRED
+        exchange.body = exchange.body.replace(b"false", b"true")
+        assert (await wallet.state(HASH)).state is State.SETTLED
+        another = made_invoice(preimage=b"\2" * 32).text
+        exchange.body = exchange.body.replace(invoice.text.encode(), another.encode())
+        with pytest.raises(WalletError) as caught:
+            await wallet.state(HASH)
+        assert caught.value.reason == bolt11.Reason.WRONG_HASH
+
+    asyncio.run(story())
+
+
+def test_an_address_whose_host_does_not_look_up_says_so() -> None:
+    async def story() -> None:
+        exchange = Scripted(created("lightning-address", made_invoice()))
+        wallet = LightningAddressWallet("a@shop.example", exchange)
+        await wallet.create_invoice(21, memo="tea", expiry_s=600)
+        with pytest.raises(WalletError) as caught:
+            await wallet.state(HASH)
+        assert caught.value.reason == Reason.NOT_SUPPORTED
+
+    asyncio.run(story())
+
+
 def test_no_words_of_a_wallet_are_repeated() -> None:
     secret = "a preimage, perhaps"
     for kind in WALLETS:

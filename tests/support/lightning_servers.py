@@ -45,7 +45,7 @@ def _only(said: dict[str, Any], *names: str) -> dict[str, Any]:
     return said
 
 
-def lnd_routes(node: Node) -> list[web.RouteDef]:
+def lnd_routes(node: Node, credential: str = CREDENTIAL) -> list[web.RouteDef]:
     """LND 0.19: AddInvoice, LookupInvoice, SendPaymentV2.
 
     lightning.engineering/api-docs/api/lnd/lightning/add-invoice, lightning/lookup-invoice,
@@ -54,7 +54,7 @@ def lnd_routes(node: Node) -> list[web.RouteDef]:
     """
 
     async def add(request: web.Request) -> web.Response:
-        if denied := _denied(request, "Grpc-Metadata-macaroon", CREDENTIAL):
+        if denied := _denied(request, "Grpc-Metadata-macaroon", credential):
             return denied
         said = _only(await request.json(), "value", "memo", "expiry", "r_preimage")
         chosen = base64.b64decode(said["r_preimage"]) if "r_preimage" in said else None
@@ -69,7 +69,7 @@ def lnd_routes(node: Node) -> list[web.RouteDef]:
         )
 
     async def look_up(request: web.Request) -> web.Response:
-        if denied := _denied(request, "Grpc-Metadata-macaroon", CREDENTIAL):
+        if denied := _denied(request, "Grpc-Metadata-macaroon", credential):
             return denied
         made = node.made.get(bytes.fromhex(request.match_info["hash"]))
         if made is None:
@@ -95,7 +95,7 @@ def lnd_routes(node: Node) -> list[web.RouteDef]:
         )
 
     async def send(request: web.Request) -> web.Response:
-        if denied := _denied(request, "Grpc-Metadata-macaroon", CREDENTIAL):
+        if denied := _denied(request, "Grpc-Metadata-macaroon", credential):
             return denied
         said = _only(
             await request.json(),

@@ -34,7 +34,10 @@ TERMS = Terms(
 )  # fmt: skip
 WHOLE = issue(KEY, TERMS, payment_hash=PAYMENT_HASH, identity=bytes(30))
 PLAIN = issue(
-    OTHER_KEY, Terms("pypow", NOW_S + 1), payment_hash=PAYMENT_HASH, identity=b"\xff" * 30
+    OTHER_KEY,
+    Terms("pypow", NOW_S + 1, uses=None),
+    payment_hash=PAYMENT_HASH,
+    identity=b"\xff" * 30,
 )
 
 
