@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gate that sells for sats, with the development wallet, and the smallest clients that pay."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pypow import bolt11, payment_lightning, payment_wire
+from pypow.bolt11 import Invoice
+from pypow.l402_wire import read_l402_challenges
+from pypow.lightning import Reason, Standing, WalletError
+from pypow.lightning.development import DevelopmentWallet, preimage_of
+from pypow_server.invoices import Invoices
+from pypow_server.policy import Policy, Price
+from pypow_server.rails.l402 import L402Rail
+from pypow_server.rails.work import WorkRail
+from pypow_server.selling import Selling
+from pypow_server.stores.memory import MemoryLimiter
+from support.asgi_client import Answer
+from support.challenges import KEYRING
+from support.gated import HOST, Bench, Clock, Headers
+
+SATS = Price("sold", 4 * 1024, sats=5)
+SELLING = Selling("development:", stamp_q=4 * 1024)
+
+
+@dataclass
+class PlayedWallet:
+    """A development wallet under the gate's clock, that counts, and can be down."""
+
+    clock: Clock
+    is_down: bool = False
+    made: list[Invoice] = field(default_factory=list)
+    looked_up: int = 0
+
+    def __post_init__(self) -> None:
+        self.inner = DevelopmentWallet(clock_s=lambda: self.clock.now_ms / 1000)
+        self.abilities = self.inner.abilities
+
+    async def create_invoice(
+        self, amount_sat: int, *, memo: str, expiry_s: int, preimage: bytes | None = None
+    ) -> Invoice:
+        if self.is_down:
+            raise WalletError("no answer", Reason.UNREACHABLE)
+        made = await self.inner.create_invoice(
+            amount_sat, memo=memo, expiry_s=expiry_s, preimage=preimage
+        )
+        self.made.append(made)
+        return made
+
+    async def state(self, payment_hash: bytes) -> Standing:
+        self.looked_up += 1
+        return await self.inner.state(payment_hash)
+
+    async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:
+        return await self.inner.pay(invoice, max_fee_msat=max_fee_msat)
+
+    async def probe(self) -> None:
+        await self.inner.probe()
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class Stall(Bench):
+    """A gate that sells for sats."""
+
+    def __init__(
+        self, policy: Policy | None = None, *, selling: Selling = SELLING, **options: Any
+    ) -> None:
+        self.wallet = PlayedWallet(Clock())
+        self.invoices = Invoices(self.wallet, MemoryLimiter())
+        work = WorkRail(KEYRING, public_host=HOST)
+
+        def sell(price: Price, *, now_ms: int) -> Any:
+            return work.sell(price, now_ms=now_ms, used=1)
+
+        self.l402 = L402Rail(KEYRING, selling, self.invoices, public_host=HOST, sell=sell)
+        super().__init__(policy=policy or Policy(default=SATS), rails=[work, self.l402], **options)
+        # One clock for the wallet, the gate and the test.
+        self.wallet.clock = self.clock
+
+    def buy(self, method: str = "GET", target: str = "/x", headers: Headers = ()) -> bytes:
+        """The L402 credential for a call, paid for."""
+        refusal = self.send(method, target, headers)
+        assert refusal.status == 402, refusal.body
+        return l402_credential(refusal)
+
+
+def l402_credential(refusal: Answer) -> bytes:
+    """What a client of L402 sends that has paid."""
+    lines = [line.decode() for line in refusal.values(b"www-authenticate")]
+    (offer,) = read_l402_challenges(lines)
+    return offer.authorization(paid(offer.invoice)).encode()
+
+
+def payment_credential(refusal: Answer) -> bytes:
+    """What a client of the `Payment` scheme sends that has paid."""
+    lines = [line.decode() for line in refusal.values(b"www-authenticate")]
+    (offer,) = payment_wire.read_payment_challenges(lines)
+    preimage = paid(payment_lightning.asked(offer).invoice)
+    credential = payment_wire.PaymentCredential(offer, {"preimage": preimage.hex()})
+    return credential.authorization().encode()
+
+
+def paid(invoice: str) -> bytes:
+    """The preimage of an invoice of a development wallet."""
+    return preimage_of(bolt11.decode(invoice))
+
+
+def authorized(credential: bytes) -> list[tuple[bytes, bytes]]:
+    """The header that carries a payment."""
+    return [(b"authorization", credential)]
