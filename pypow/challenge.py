@@ -24,6 +24,9 @@ MAX_CLOCK_SKEW_MS: int = _bridge_checks.MAX_CLOCK_SKEW_MS
 MIN_SECRET_BYTES = 16
 
 
+_PURPOSES = ("challenge", "pass", "resource", "principal", "macaroon", "standing", "payment")
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One secret of a deployment, and the keys derived from it, one for each purpose.
@@ -41,6 +44,7 @@ class Key:
     principal_mac: bytes = field(init=False, repr=False)
     macaroon_mac: bytes = field(init=False, repr=False)
     standing_mac: bytes = field(init=False, repr=False)
+    payment_mac: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.id, bool) or not isinstance(self.id, int) or not 0 <= self.id <= 0xFFFF:
@@ -50,7 +54,7 @@ class Key:
                 f"expected a secret of at least {MIN_SECRET_BYTES} bytes for key {self.id}; "
                 "make one with os.urandom(32)"
             )
-        for purpose in ("challenge", "pass", "resource", "principal", "macaroon", "standing"):
+        for purpose in _PURPOSES:
             derived = hkdf_sha256(self.secret, info=f"pypow 1 {purpose}".encode())
             object.__setattr__(self, f"{purpose}_mac", derived)
 

@@ -43,6 +43,20 @@ def log2_q(number: int) -> int:
     return whole * STEPS_PER_BIT + bisect_right(_ROOTS, number << (_TABLE_BITS - whole)) - 1
 
 
+def risen(number: int, q: int) -> int:
+    """``ceil(number * 2**(q/1024))``: a price that rose by ``q``.
+
+    Args:
+        number: 0 or more.
+        q: 0 or more.
+
+    >>> risen(5, 0), risen(5, 1024), risen(5, 512)
+    (5, 10, 8)
+    """
+    whole, step = divmod(q, STEPS_PER_BIT)
+    return -(-(number * _ROOTS[step] << whole) >> _TABLE_BITS)
+
+
 def falling(q: int) -> int:
     """``floor(2**20 * 2**(-q/1024))``: what a fall by ``q`` leaves of 2**20.
 

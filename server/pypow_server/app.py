@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib import resources
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -33,11 +33,14 @@ from .holders import Holders
 from .lifespan import serve_lifespan
 from .policy import Entry, Policy
 from .problems import Problem
+from .rails import Rail
+from .rails.l402 import L402Rail
 from .rails.work import WorkRail
 from .resource import raw_path
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
+from .shop import Shop
 from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
 from .stores.redis_address import SCHEMES as REDIS_SCHEMES
 from .telemetry import AUDIT_PURPOSE, Telemetry
@@ -72,13 +75,16 @@ _FRONTS_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
 }
 
 
+_Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """All that may change while the gate runs."""
 
     settings: Settings
     policy: Policy
-    rail: WorkRail
+    rails: _Rails
     api: FastAPI
     holders: Holders | None
 
@@ -123,8 +129,10 @@ class App:
         self._samples = Samples(hkdf_sha256(keys.signing.secret, info=_SAMPLES_PURPOSE))
         self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
+        self._shop = Shop(settings, self._store.limiter)
+        self.telemetry.metrics.show(self._shop)
         self._rules = self._rules_of(
-            settings, self._rail(settings, keys), self._holders(settings, keys)
+            settings, self._rails(settings, keys), self._holders(settings, keys)
         )
         self._follow()
         self.telemetry.activity.crowd = self._conditions.crowd
@@ -175,7 +183,8 @@ class App:
             InvalidInputError: keys that cannot be read. Everything stays as it was.
         """
         keys = keyfile.load(settings.key_file)
-        rules = self._rules_of(settings, self._rail(settings, keys), self._holders(settings, keys))
+        self._shop.require_same(settings)
+        rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
         self._follow()
@@ -184,7 +193,7 @@ class App:
     def _moved(self) -> None:
         """Serve requests that begin from now on at the prices to which calibration has moved."""
         rules = self._rules
-        self._decide_by(self._rules_of(rules.settings, rules.rail, rules.holders))
+        self._decide_by(self._rules_of(rules.settings, rules.rails, rules.holders))
 
     def _decide_by(self, rules: _Rules) -> None:
         recorders = self._recorders(rules.settings)
@@ -193,7 +202,7 @@ class App:
             (self._unseen, without_bodies(rules.policy)),
         ):
             gate.decide_by(
-                policy=policy, rails=(rules.rail,), holders=rules.holders, recorders=recorders
+                policy=policy, rails=rules.rails, holders=rules.holders, recorders=recorders
             )
         self._rules = rules
 
@@ -220,7 +229,7 @@ class App:
     def _gate(self, app: ASGIApp, policy: Policy) -> Gate:
         return Gate(
             app,
-            rails=(self._rules.rail,),
+            rails=self._rules.rails,
             ledger=self._store.ledger,
             policy=policy,
             credit=self._store.credits,
@@ -242,13 +251,17 @@ class App:
             failure=_fronts_problem,
         )
 
-    def _rail(self, settings: Settings, keys: Keyring) -> WorkRail:
-        return WorkRail(
-            keys,
-            public_host=urlsplit(settings.url).netloc,
-            lifetime_s=settings.lifetime_s,
-            denial=self._revoked.denial,
+    def _rails(self, settings: Settings, keys: Keyring) -> _Rails:
+        """The ways to earn admission; work is the first, and always one."""
+        host = urlsplit(settings.url).netloc
+        work = WorkRail(
+            keys, public_host=host, lifetime_s=settings.lifetime_s, denial=self._revoked.denial
         )
+        selling, invoices = settings.rows.selling, self._shop.invoices
+        if selling is None or invoices is None:
+            return (work,)
+        sell = partial(work.sell, used=1)
+        return (work, L402Rail(keys, selling, invoices, public_host=host, sell=sell))
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
@@ -261,11 +274,11 @@ class App:
             told=self.telemetry.metrics.standing_token,
         )
 
-    def _rules_of(self, settings: Settings, rail: WorkRail, holders: Holders | None) -> _Rules:
+    def _rules_of(self, settings: Settings, rails: _Rails, holders: Holders | None) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
         api = create_api(
-            rail=rail,
+            rail=rails[0],
             policy=policy,
             ledger=self._store.ledger,
             clock=wall_clock_ms,
@@ -275,7 +288,7 @@ class App:
             holders=holders,
             secure_cookies=_is_https(settings),
         )
-        return _Rules(settings, policy, rail, api, holders)
+        return _Rules(settings, policy, rails, api, holders)
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)
@@ -296,6 +309,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._shop.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()

@@ -7,7 +7,7 @@ One that brings nothing, or nothing that will do, hears what it costs its caller
 import logging
 from collections.abc import Awaitable
 from functools import partial
-from typing import Final, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 from pypow.pricing import Beyond, Offered
 
@@ -24,7 +24,6 @@ from .rails import Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charge, Charged, Credits, Ledger
 
-_NOTHING_CAME: Final = "this call has a price and came without a proof or pass"
 _LOG = logging.getLogger("pypow_server.gate")
 
 _Found = TypeVar("_Found")
@@ -71,7 +70,7 @@ class Checkout:
             if judged.spend is not None and problem.status in (429, 503):
                 self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
-            problem = judged or problems.work_required(_NOTHING_CAME)
+            problem = judged or _nothing_came(price)
         if problem.status not in (401, 402, 429):
             return problem
         if price.meter is not None and self.credit is not None:
@@ -168,7 +167,7 @@ class Checkout:
         if not self._has_turns(hearing):
             return await taking(take_free=True)
         charge = meter.charge(call.client, climate=self.conditions.climate, holder=hearing.holder)
-        owes = problems.work_required(_NOTHING_CAME)
+        owes = _nothing_came(price)
         problem = await waiting.turn(
             self.turns,
             credit,
@@ -260,3 +259,11 @@ class Checkout:
             elif not isinstance(verdict, Absent):
                 assert_never(verdict)
         return admission
+
+
+def _nothing_came(price: Price) -> Problem:
+    if price.sats is None:
+        return problems.work_required("this call has a price and came without a proof or pass")
+    return problems.payment_required(
+        "this call has a price and came without a proof, pass or payment"
+    )

@@ -14,6 +14,7 @@ from pypow.steering import Calibration
 from .access import Access
 from .meter import STATIC, Pricing
 from .policy import Entry, PassTerms, Price, relative_weight
+from .selling import Selling
 from .stores import Quota
 
 
@@ -28,6 +29,7 @@ class PriceRow:
         sells: the pass that a proof buys.
         observe: decide, and let every call through.
         timed: whether the price was said as a time, and follows the callers' speed.
+        sats: the same price in satoshis; None where it is asked in work only.
     """
 
     match: str
@@ -36,6 +38,7 @@ class PriceRow:
     sells: PassTerms | None = None
     observe: bool = False
     timed: bool = False
+    sats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Rows:
         timed_q: the default price in 1/1024 bit, where the file says it as a time.
         calibrate_ms: what 99 of 100 solves by the slow tenth of known callers shall stay below;
             None where prices said as times stay what they are.
+        default_sats: the default price in satoshis; None where it is asked in work only.
+        selling: how calls are sold for sats; None where none are.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -66,6 +71,8 @@ class Rows:
     pricing: Pricing = STATIC
     timed_q: int | None = None
     calibrate_ms: int | None = None
+    default_sats: int | None = None
+    selling: Selling | None = None
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.
@@ -110,6 +117,7 @@ class Rows:
             free=self.default_free,
             sells=self.default_sells,
             pricing=self.pricing,
+            sats=self.default_sats,
         )
 
     def entries(self, default: Price, *, offset_q: int = 0) -> tuple[Entry, ...]:
@@ -131,6 +139,7 @@ class Rows:
             sells=row.sells,
             observe=row.observe,
             pricing=default.pricing,
+            sats=row.sats,
         )
 
     def _moved(self, q: int, offset_q: int) -> int:

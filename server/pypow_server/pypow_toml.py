@@ -20,13 +20,20 @@ from . import setting_texts
 from .access import Access
 from .match import Match
 from .meter import STATIC, Pricing
-from .policy import DEFAULT_PRICE, RESERVED, PassTerms
+from .policy import DEFAULT_PRICE, MAX_SATS, RESERVED, PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
+from .selling import Selling
 from .stores import Quota
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
 
 MAX_FILE_OCTETS: Final = 1024 * 1024
+
+_SCHEMES: Final = ("gate", "pass_authorization")
+_NO_WALLET: Final = (
+    'expected [l402] wallet beside it, such as "lnd:https://HOST:8080"; without one nothing is '
+    "sold for sats"
+)
 
 _T = TypeVar("_T")
 _G = TypeVar("_G")
@@ -187,13 +194,18 @@ class _Reading:
             pricing=self.pricing,
             calibrate_ms=self.calibrate_ms,
             timed_q=default_q if document.default.work is not None else None,
+            default_sats=self._sats(("default",), document.default),
+            selling=self.selling,
         )
         return FileSettings(self._texts(), rows, default_q)
 
     def _texts(self) -> dict[str, tuple[str, str]]:
         found = {}
         for table in ("gate", "store", "work", "keys", "trust", "limits", "log"):
-            for key, value in getattr(self.document, table).model_dump(exclude_none=True).items():
+            said = getattr(self.document, table).model_dump(exclude_none=True)
+            for key, value in said.items():
+                if (table, key) == _SCHEMES:
+                    continue
                 written = ",".join(value) or "none" if isinstance(value, list) else str(value)
                 found[f"{table}.{key}"] = (written, self._at((table, key)))
         return found
@@ -216,7 +228,34 @@ class _Reading:
             self._pass(place, table),
             observe=table.mode == "observe",
             timed=table.work is not None,
+            sats=self._sats(place, table),
         )
+
+    @property
+    def selling(self) -> Selling | None:
+        """How calls are sold; None without a wallet."""
+        said = self.document.l402.model_dump(exclude_none=True)
+        schemes = self.document.gate.pass_authorization
+        if "wallet" not in said:
+            for place in (*(("l402", key) for key in said), *([_SCHEMES] if schemes else [])):
+                raise InvalidInputError(f"{self._at(place)}: {_NO_WALLET}")
+            return None
+        decided = {
+            name: self._read(("l402", key), parse, said[key])
+            for key, (name, parse) in setting_texts.SELLING.items()
+            if key in said
+        }
+        decided["foreign_schemes"] = frozenset(scheme.lower() for scheme in schemes or ())
+        return Selling(**decided)
+
+    def _sats(self, place: Place, table: PricedTable) -> int | None:
+        if table.sats is None:
+            return None
+        selling = self.selling
+        if selling is None:
+            raise InvalidInputError(f"{self._at((*place, 'sats'))}: {_NO_WALLET}")
+        most = min(MAX_SATS, selling.max_sats)
+        return self._read((*place, "sats"), setting_texts.between(1, most, "sats"), table.sats)
 
     def _q(self, place: Place, table: PricedTable) -> int | None:
         said = [key for key in ("work", "bits", "hashes") if getattr(table, key) is not None]

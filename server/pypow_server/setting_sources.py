@@ -12,7 +12,14 @@ from pypow.errors import InvalidInputError
 DEFAULT: Final = "default"
 """The origin of what nobody said."""
 
-_ENGINE_VARIABLES: Final = {"PYPOW_KERNEL"}
+_OTHER_VARIABLES: Final = {
+    "PYPOW_KERNEL",
+    "PYPOW_WALLET_CREDENTIAL",
+    "PYPOW_WALLET_CREDENTIAL_FILE",
+    "PYPOW_WALLET_CA_FILE",
+}
+"""What the engine and wallets read."""
+
 _MAX_TEXT: Final = 1000
 
 _OPTIONS: Final = {
@@ -101,7 +108,7 @@ def refuse_unknown(environment: Mapping[str, str], names: Iterable[str]) -> None
     Raises:
         InvalidInputError: there is one; the text has the nearest right name.
     """
-    known = {variable(name) for name in names} | _ENGINE_VARIABLES
+    known = {variable(name) for name in names} | _OTHER_VARIABLES
     for name in sorted(environment):
         if name.startswith("PYPOW_") and name not in known:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]

@@ -6,8 +6,9 @@ Every function raises `InvalidInputError` with what was expected, what came and 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pypow import difficulty
@@ -19,7 +20,7 @@ from pypow.pricing import UNIT
 from .access import parse_network
 from .client_address import TrustedProxies
 from .meter import MAX_BITS
-from .policy import PassTerms
+from .policy import MAX_SATS, PassTerms
 from .resource import is_canonical
 from .stores import Quota, without_secrets
 
@@ -299,3 +300,38 @@ def hashes_q(hashes: float) -> int:
 def bits_q(number: float) -> int:
     """A number of bits, 1 to 44, as a difficulty in 1/1024 bit."""
     return difficulty.from_bits(bits(number))
+
+
+def wallet(text: str) -> str:
+    """Check that a text begins with the kind of a wallet; what there are, the app knows."""
+    kind, colon, _ = text.partition(":")
+    if not colon or not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", kind, re.ASCII):
+        raise InvalidInputError(
+            f'expected a wallet such as "lnd:https://HOST:8080", got {without_secrets(text)!r}'
+        )
+    return text
+
+
+def _within(low_s: int, high_s: int) -> Callable[[str], int]:
+    check = between(low_s, high_s, "seconds")
+    return lambda text: check(seconds(text))
+
+
+def _stamp_q(number: float) -> int:
+    if not 4 <= number <= 32:
+        raise InvalidInputError(f"expected 4 to 32 bits, got {number!r}")
+    return difficulty.from_bits(number)
+
+
+SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
+    "wallet": ("wallet", wallet),
+    "network": ("network", str),
+    "public_development": ("public_development", bool),
+    "invoices": ("free_invoices", quota_or_none),
+    "all_invoices": ("all_invoices", quota_or_none),
+    "invoice_bits": ("stamp_q", _stamp_q),
+    "expires": ("expiry_s", _within(120, 24 * 3600)),
+    "grace": ("grace_s", _within(60, 30 * 24 * 3600)),
+    "max_sats": ("max_sats", between(1, MAX_SATS, "sats")),
+}
+"""Keys of ``[l402]``: what each is of a `Selling`, and how it is read."""

@@ -13,12 +13,7 @@ from .stores import without_secrets
 Place: TypeAlias = tuple[str | int, ...]
 """Where something stands: table, number in its list, key."""
 
-_NOT_YET: Final = {
-    "sats": "l402",
-    "scope": "oauth",
-    "entry": "oauth",
-    "pass_authorization": "oauth",
-}
+_NOT_YET: Final = {"scope": "oauth", "entry": "oauth"}
 """Keys of rails that there will be, by the rail; none of them may silently do nothing."""
 
 _EXPECTED: Final = {
@@ -66,6 +61,9 @@ class GateTable(_Table):
     )
     state_dir: str | None = _said("Holds keys, and the ledger by default.")
     drain: str | None = _said("How long calls in flight may take at the end.")
+    pass_authorization: list[str] | None = _said(
+        'With [l402]: schemes of Authorization that belong to the upstream: ["Bearer"].'
+    )
 
 
 class StoreTable(_Table):
@@ -94,6 +92,7 @@ class PricedTable(_Table):
     work: str | None = _said('Work as the time it takes the profile on average: "250ms".')
     bits: float | None = _said("Work in bits, 1 to 44.")
     hashes: int | None = _said("Work in hashes.")
+    sats: int | None = _said("The same price in satoshis, for who would rather pay; see [l402].")
     free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
     sells: str | None = Field(
         default=None,
@@ -139,6 +138,28 @@ class PricingTable(_Table):
     )
 
 
+class L402Table(_Table):
+    """How calls with a price in sats are sold over Lightning."""
+
+    wallet: str | None = _said(
+        'Who makes invoices: "lnd:https://HOST:8080" or "development:"; no credentials.'
+    )
+    network: Literal["mainnet", "testnet", "signet", "regtest"] | None = _said(
+        "The chain that money is on."
+    )
+    public_development: bool | None = _said(
+        "true lets the development wallet, which keeps nobody out, serve at a public URL."
+    )
+    invoices: str | None = _said('What each network gets without work: "10/60s", or "none".')
+    all_invoices: str | None = _said(
+        'What all networks get without work, together: "300/60s", or "none".'
+    )
+    invoice_bits: float | None = _said("The work for an invoice beyond that, in bits, 4 to 32.")
+    expires: str | None = _said('How long an invoice can be paid: "10m".')
+    grace: str | None = _said('How long after that a payment is honoured: "1h".')
+    max_sats: int | None = _said("No call costs more, whatever is used.")
+
+
 class KeysTable(_Table):
     """The secrets that challenges and passes are signed with."""
 
@@ -179,6 +200,7 @@ class Document(_Table):
     default: DefaultTable = DefaultTable()
     price: list[PriceTable] = []
     pricing: PricingTable = PricingTable()
+    l402: L402Table = L402Table()
     allow: list[AccessTable] = []
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()

@@ -233,7 +233,7 @@ class WorkRail:
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
         is_priced = resource is not None or terms.resource == ANY_RESOURCE
-        sold = self._sell(price, now_ms=now_ms, used=0) if is_priced else None
+        sold = self.sell(price, now_ms=now_ms, used=0) if is_priced else None
         if sold is not None:
             return Exchange(_claim(terms), sold, _paid(terms, price), terms.q, is_priced)
         # The key of the challenge made its resource digest, so it signs the pass as well.
@@ -257,7 +257,7 @@ class WorkRail:
             return Refuse(problem_of(checked))
         sold = None
         if price.sells is not None:
-            sold = self._sell(price, now_ms=now_ms, used=1)
+            sold = self.sell(price, now_ms=now_ms, used=1)
         solved = checked.challenge
         return Admit(
             call.client,
@@ -276,7 +276,7 @@ class WorkRail:
         key = self._keyring.find(key_id) or self._keyring.signing
         return Expected(now_ms, epoch, self._digest(key, resource), price.weight)
 
-    def _sell(self, price: Price, *, now_ms: int, used: int) -> Pass | None:
+    def sell(self, price: Price, *, now_ms: int, used: int) -> Pass | None:
         """The pass that a proof of this price buys, less the calls that the proof itself makes."""
         terms = price.sells
         if terms is None or 0 < terms.calls <= used:

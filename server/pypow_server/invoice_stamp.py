@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work for an invoice: a challenge that is cheaper than any call, and buys one invoice for one.
+
+It is bound to the caller's network and to the call. Which were used, each gate remembers by
+itself, in bounded memory: whoever makes it forget has done more work than that gains.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from pypow import challenge, difficulty, wire
+from pypow.challenge import Expected, Issuer, Key, Keyring, Refusal
+from pypow.errors import WireError
+from pypow.wire import Challenge
+
+from .fresh import fresh_id
+from .payment_fields import STAMP_HEADER
+
+_PURPOSE: Final = b"invoice"
+_MOST_USED: Final = 50_000
+
+
+class Stamps:
+    """Issues challenges for invoices, and takes each proof once."""
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        host: bytes,
+        q: int,
+        lifetime_s: int,
+        fresh_id: Callable[[], bytes] = fresh_id,
+    ) -> None:
+        """No stamp was used yet.
+
+        Args:
+            keyring: the deployment's secrets.
+            host: of the public URL.
+            q: work, in 1/1024 bit.
+            lifetime_s: how long a challenge is good for, 1 to 600.
+            fresh_id: 16 random bytes at each call.
+        """
+        self._keyring = keyring
+        self._host = host
+        self._q = difficulty.to_whole_hex_zeros(q)
+        self._lifetime_s = lifetime_s
+        self._fresh_id = fresh_id
+        self._used: dict[bytes, None] = {}
+
+    def challenge(self, *, client: str, bought: str, now_ms: int, epoch: int) -> Challenge:
+        """A challenge for one invoice.
+
+        Args:
+            client: the caller's network.
+            bought: names what the invoice would buy.
+            now_ms: Unix milliseconds.
+            epoch: the ledger's.
+        """
+        key = self._keyring.signing
+        issuer = Issuer(
+            key,
+            q=self._q,
+            lifetime_s=self._lifetime_s,
+            resource=self._resource(key, client, bought),
+        )
+        octets = issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
+        return wire.challenge_of_octets(octets)
+
+    def take(self, sent: bytes, *, client: str, bought: str, now_ms: int) -> bool:
+        """Whether this is a proof for such an invoice that was not used here before; now it was."""
+        try:
+            proof = wire.proof_from_header(sent.decode("ascii"))
+            key_id, epoch = wire.key_and_epoch(proof.challenge or "")
+        except (WireError, UnicodeDecodeError):
+            return False
+        key = self._keyring.find(key_id) or self._keyring.signing
+        expected = Expected(now_ms, epoch, self._resource(key, client, bought))
+        checked = challenge.check(proof, self._keyring, expected)
+        # One that is for any call was made for calls: it is spent in the ledger, and not here.
+        if isinstance(checked, Refusal) or checked.challenge.resource == wire.ANY_RESOURCE:
+            return False
+        if checked.challenge.id in self._used:
+            return False
+        if len(self._used) >= _MOST_USED:
+            del self._used[next(iter(self._used))]
+        self._used[checked.challenge.id] = None
+        return True
+
+    def _resource(self, key: Key, client: str, bought: str) -> bytes:
+        parts = (_PURPOSE, client.encode(), bought.encode())
+        return challenge.scope_digest(key.resource_mac, self._host, *parts)
+
+
+def asked(stamp: Challenge) -> dict[str, object]:
+    """What a caller is told of a stamp."""
+    return {
+        **stamp.published(),
+        "solve": f"pypow solve --challenge {stamp.text}",
+        "send": f"{STAMP_HEADER}: challenge={stamp.text},nonce=<nonce>",
+    }

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wallet of a gate that sells for sats: opened once, where nothing speaks against it."""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pypow.bolt11 import Network
+from pypow.errors import InvalidInputError, PowError
+
+from .address import Address
+from .invoices import Invoices
+from .selling import Selling
+from .settings import Settings
+from .stores import Limiter
+
+_FORGETFUL: Final = "memory:"
+
+
+class Shop(Collector):
+    """Makes invoices for one gate, and figures of them for Prometheus.
+
+    Attributes:
+        invoices: None where nothing is sold.
+    """
+
+    def __init__(self, settings: Settings, limiter: Limiter) -> None:
+        """Open the wallet; asks it nothing yet.
+
+        Args:
+            settings: all of it.
+            limiter: counts invoices.
+
+        Raises:
+            InvalidInputError: no such wallet or credential, or settings that would lose money.
+        """
+        self.invoices: Invoices | None = None
+        self._opened = _where(settings.rows.selling)
+        selling = settings.rows.selling
+        if selling is None:
+            return
+        _require_sense(settings, selling)
+        # Whoever sells nothing needs none of what wallets need.
+        from pypow.lightning.wallets import open_wallet
+
+        network = Network.REGTEST if selling.is_development else Network(selling.network)
+        try:
+            self._wallet = open_wallet(selling.wallet, network=network, environment=os.environ)
+        except PowError as error:
+            raise InvalidInputError(f"l402.wallet: {error}") from None
+        self.invoices = Invoices(self._wallet, limiter)
+
+    def require_same(self, settings: Settings) -> None:
+        """Refuse settings with another wallet.
+
+        Raises:
+            InvalidInputError: they have one.
+        """
+        if _where(settings.rows.selling) != self._opened:
+            raise InvalidInputError("l402.wallet: another wallet takes a restart")
+        if settings.rows.selling is not None:
+            _require_sense(settings, settings.rows.selling)
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus gets."""
+        if self.invoices is None:
+            return
+        invoices = CounterMetricFamily(
+            "pypow_invoices",
+            "Invoices that callers asked for, by what came of it.",
+            labels=("result",),
+        )
+        figures = self.invoices.figures
+        for result in ("made", "again", "held_back", "failed"):
+            invoices.add_metric((result,), getattr(figures, result))
+        yield invoices
+
+    async def aclose(self) -> None:
+        """Let go of the wallet."""
+        if self.invoices is not None:
+            await self._wallet.aclose()
+
+
+def _where(selling: Selling | None) -> tuple[str, str] | None:
+    return None if selling is None else (selling.wallet, selling.network)
+
+
+def _require_sense(settings: Settings, selling: Selling) -> None:
+    if not selling.is_development:
+        if settings.store_url.startswith(_FORGETFUL):
+            raise InvalidInputError(
+                "expected a store that outlives the gate where money is taken, got memory:; say "
+                "--store sqlite:PATH or redis://HOST: else one payment admits again after a restart"
+            )
+        return
+    host = urlsplit(settings.url).hostname or ""
+    if not (Address(host, 0).is_loopback or selling.public_development):
+        raise InvalidInputError(
+            f"expected a wallet with money for the public URL {settings.url}, got development:, "
+            "whose invoices anybody can settle for nothing; say another l402.wallet, or "
+            "l402.public_development = true where that is meant"
+        )
