@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks a wallet over HTTP: no redirects, no proxy of this machine, no endless answers."""
 
+import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from . import Reason, WalletError
 from .answer import Answer
+from .near import is_near
 
 TIMEOUT_S: Final = 70.0
 """No call lasts longer, whoever made it; `guarded` gives up sooner."""
@@ -26,6 +30,8 @@ class Exchange:
         base_url: what every path is put behind, without a slash at its end.
         headers: of every request; secret.
         ca_file: certificates in PEM that are trusted instead of the system's.
+        only_public: whether names that stand for near addresses are refused; for URLs that
+            strangers name.
 
     Raises:
         OSError: ``ca_file`` cannot be read, or is none.
@@ -37,10 +43,12 @@ class Exchange:
         *,
         headers: Mapping[str, str] | None = None,
         ca_file: Path | None = None,
+        only_public: bool = False,
     ) -> None:
         self._base_url = base_url
         self._headers = dict(headers or {})
         self._tls = ssl.create_default_context(cafile=ca_file)
+        self._only_public = only_public
         self._session: aiohttp.ClientSession | None = None
 
     async def ask(
@@ -97,7 +105,11 @@ class Exchange:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls, limit=_CONNECTIONS),
+                connector=aiohttp.TCPConnector(
+                    ssl=self._tls,
+                    limit=_CONNECTIONS,
+                    resolver=PublicHosts() if self._only_public else None,
+                ),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
                 headers={"Accept-Encoding": "identity"},
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -105,6 +117,20 @@ class Exchange:
                 auto_decompress=False,
             )
         return self._session
+
+
+class PublicHosts(ThreadedResolver):
+    """Finds addresses of the public net only, whoever owns the name that they are asked by."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """As aiohttp's, less what is near."""
+        found = await super().resolve(host, port, family)
+        public = [each for each in found if not is_near(each["host"])]
+        if not public:
+            raise OSError(None, "it has no public address")
+        return public
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

@@ -4,7 +4,6 @@
 Whoever runs the address's host is believed in who gets the money, as with every such address.
 """
 
-import ipaddress
 import re
 import time
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from pypow.errors import InvalidInputError, shown
 from . import Abilities, Reason, Standing, State, WalletError
 from .answer import Fields, not_supported, read_invoice, unknown_invoice
 from .exchange import Exchange
+from .near import is_near
 
 _ADDRESS = re.compile(r"([a-z0-9._+-]{1,64})@([a-z0-9.-]{1,253}(?::[0-9]{1,5})?)", re.ASCII)
 _MOST_REMEMBERED: Final = 10_000
@@ -47,7 +47,7 @@ class LightningAddressWallet:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise InvalidInputError(f"expected user@host in lower case, got {shown(address)}")
-        scheme = "http" if _is_near(match[2]) else "https"
+        scheme = "http" if is_near(match[2].partition(":")[0]) else "https"
         self._origin = f"{scheme}://{match[2]}"
         self._url = f"{self._origin}/.well-known/lnurlp/{quote(match[1])}"
         self._exchange = exchange
@@ -122,7 +122,7 @@ class LightningAddressWallet:
         try:
             split = urlsplit(url)
             origin = f"{split.scheme}://{split.netloc}"
-            is_far = split.scheme == "https" and not _is_near(split.netloc)
+            is_far = split.scheme == "https" and not is_near(split.hostname or "")
         except ValueError:
             origin, is_far = "", False
         is_plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url
@@ -134,12 +134,3 @@ class LightningAddressWallet:
                 Reason.MALFORMED,
             )
         return url
-
-
-def _is_near(netloc: str) -> bool:
-    """Whether a host is on this machine or network, or hidden (LUD-16 has .onion without TLS)."""
-    name = urlsplit(f"//{netloc}").hostname or ""
-    try:
-        return not ipaddress.ip_address(name).is_global
-    except ValueError:
-        return "." not in name or name.endswith((".onion", ".internal", ".local", ".localhost"))

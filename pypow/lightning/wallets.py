@@ -19,7 +19,6 @@ An address is no secret and holds none. The credential is read from the file tha
 """
 
 import base64
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +38,7 @@ from .guarded import GuardedWallet
 from .lightning_address import LightningAddressWallet
 from .lnbits import LnbitsWallet
 from .lnd import LndWallet
+from .near import is_near
 from .phoenixd import PhoenixdWallet
 
 CREDENTIAL: Final = "PYPOW_WALLET_CREDENTIAL"
@@ -162,20 +162,12 @@ def _base_url(site: Site) -> str:
         raise InvalidInputError(f"{expected} alone; credentials go into {CREDENTIAL_FILE}")
     if split.scheme not in ("http", "https") or not split.hostname or port == 0:
         raise InvalidInputError(f"{expected}, got another form")
-    if split.scheme == "http" and not _is_near(split.hostname):
+    if split.scheme == "http" and not is_near(split.hostname):
         raise InvalidInputError(
             f"{expected}: a credential is not sent unencrypted to {shown(split.hostname)}; "
             "plain http is for this machine and private networks"
         )
     return site.where.rstrip("/")
-
-
-def _is_near(host: str) -> bool:
-    """Whether a host is on this machine, or in a network that is not the public one."""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.endswith((".onion", ".internal"))
 
 
 def _development(site: Site) -> Wallet:
@@ -223,7 +215,9 @@ def _nwc(site: Site) -> Wallet:
 
 
 def _lightning_address(site: Site) -> Wallet:
-    return LightningAddressWallet(site.where, Exchange("", ca_file=site.ca_file))
+    host = urlsplit(f"//{site.where}").hostname or ""
+    exchange = Exchange("", ca_file=site.ca_file, only_public=not is_near(host))
+    return LightningAddressWallet(site.where, exchange)
 
 
 _KINDS: Final[Mapping[str, Callable[[Site], Wallet]]] = {

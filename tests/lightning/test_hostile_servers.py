@@ -4,10 +4,12 @@
 import asyncio
 import contextlib
 import gzip
+import socket
 import ssl
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -73,6 +75,24 @@ def test_nobody_is_sent_elsewhere_with_a_credential() -> None:
     assert asyncio.run(asked(elsewhere)) == Reason.FAILED
 
 
+def test_a_stranger_that_an_answer_names_is_not_told_the_credential() -> None:
+    told: list[bool] = []
+
+    async def there(request: web.Request) -> web.StreamResponse:
+        told.append("Grpc-Metadata-macaroon" in request.headers)
+        return web.json_response({})
+
+    async def story() -> None:
+        async with listening(web.route("*", "/{path:.*}", there)) as host:
+            exchange = Exchange(f"http://{host}", headers={"Grpc-Metadata-macaroon": "00"})
+            await exchange.ask("GET", "/path")
+            await exchange.ask("GET", f"http://{host}/whole")
+            await exchange.aclose()
+
+    asyncio.run(story())
+    assert told == [True, False]
+
+
 def test_an_answer_that_breaks_off_is_none() -> None:
     async def breaks_off(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "100"})
@@ -112,6 +132,33 @@ def test_nonsense_instead_of_http_is_refused() -> None:
 
 def test_a_server_that_is_not_there_cannot_be_reached() -> None:
     assert asyncio.run(reason_at(f"http://127.0.0.1:{free_port()}")) == Reason.UNREACHABLE
+
+
+def test_a_name_of_a_stranger_does_not_lead_into_our_own_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def there(request: web.Request) -> web.StreamResponse:
+        return web.json_response({}, status=404)
+
+    async def story() -> list[str]:
+        async with listening(web.route("*", "/{path:.*}", there)) as host:
+            port = int(host.rpartition(":")[2])
+
+            async def rebound(*_: object, **__: object) -> list[tuple[Any, ...]]:
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", rebound)
+            reasons = []
+            for only_public in (True, False):
+                url = f"http://rebound.example:{port}"
+                exchange = Exchange(url, only_public=only_public)
+                with pytest.raises(WalletError) as caught:
+                    await LndWallet(exchange).state(bytes(32))
+                await exchange.aclose()
+                reasons.append(caught.value.reason)
+            return reasons
+
+    assert asyncio.run(story()) == [Reason.UNREACHABLE, Reason.UNKNOWN_INVOICE]
 
 
 def test_only_the_certificate_that_was_named_is_trusted(tmp_path: Path) -> None:

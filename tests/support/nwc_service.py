@@ -7,7 +7,7 @@ what a service can do is one of kind 13194. Contents are encrypted as NIP-44 say
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -22,54 +22,8 @@ class _RefusalError(Exception):
     """What a request is answered with that cannot be served."""
 
 
-@asynccontextmanager
-async def nwc_service(node: Node) -> AsyncIterator[str]:
-    """Serves; yields the connection to give to a client. Needs nostr-sdk."""
-    import nostr_sdk as nostr
-
-    relay = nostr.LocalRelayBuilder().addr("127.0.0.1").build()
-    await relay.run()
-    url = await relay.url()
-    service, app = nostr.Keys.generate(), nostr.Keys.generate()
-    client = nostr.ClientBuilder().build()
-    await client.add_relay(url)
-    await client.connect(timedelta(seconds=PATIENCE_S))
-    about = nostr.EventBuilder(nostr.Kind(13194), _METHODS)
-    encryption = nostr.Tag.parse(["encryption", "nip44_v2"])
-    await client.send_event(about.tags([encryption]).finalize(service))
-    notifications = client.notifications()
-    requests = nostr.Filter().kind(nostr.Kind(23194)).pubkey(service.public_key())
-    await client.subscribe(nostr.ReqTarget.auto([requests]))
-
-    async def serve() -> None:
-        while (notification := await notifications.next()) is not None:
-            if not notification.is_new_event():
-                continue
-            event = notification.event
-            if event.author().to_hex() != app.public_key().to_hex():
-                continue
-            asked = json.loads(service.nip44_decrypt(event.author(), event.content()))
-            told = service.nip44_encrypt(event.author(), json.dumps(_answer(node, asked)))
-            reply = nostr.EventBuilder(nostr.Kind(23195), told).tags(
-                [
-                    nostr.Tag.parse(["p", event.author().to_hex()]),
-                    nostr.Tag.parse(["e", event.id().to_hex()]),
-                ]
-            )
-            await client.send_event(reply.finalize(service))
-
-    serving = asyncio.create_task(serve())
-    try:
-        key, secret = service.public_key().to_hex(), app.secret_key().to_hex()
-        yield f"nostr+walletconnect://{key}?relay={url}&secret={secret}"
-    finally:
-        serving.cancel()
-        await asyncio.gather(serving, return_exceptions=True)
-        await client.shutdown()
-        relay.shutdown()
-
-
-def _answer(node: Node, asked: dict[str, Any]) -> dict[str, Any]:
+def answered(node: Node, asked: dict[str, Any]) -> dict[str, Any]:
+    """The right answer to a request."""
     method = asked["method"]
     try:
         result = _served(node, method, asked["params"])
@@ -117,3 +71,58 @@ def _transaction(made: Made) -> dict[str, Any]:
             "preimage": made.preimage.hex(),
         }
     return said
+
+
+Answering = Callable[[Node, dict[str, Any]], dict[str, Any]]
+
+
+@asynccontextmanager
+async def nwc_service(node: Node, answer: Answering = answered) -> AsyncIterator[str]:
+    """Serves; yields the connection to give to a client. Needs nostr-sdk.
+
+    Args:
+        node: what makes invoices and pays.
+        answer: finds the answer to a request; a lie, perhaps.
+    """
+    import nostr_sdk as nostr
+
+    relay = nostr.LocalRelayBuilder().addr("127.0.0.1").build()
+    await relay.run()
+    url = await relay.url()
+    service, app = nostr.Keys.generate(), nostr.Keys.generate()
+    client = nostr.ClientBuilder().build()
+    await client.add_relay(url)
+    await client.connect(timedelta(seconds=PATIENCE_S))
+    about = nostr.EventBuilder(nostr.Kind(13194), _METHODS)
+    encryption = nostr.Tag.parse(["encryption", "nip44_v2"])
+    await client.send_event(about.tags([encryption]).finalize(service))
+    notifications = client.notifications()
+    requests = nostr.Filter().kind(nostr.Kind(23194)).pubkey(service.public_key())
+    await client.subscribe(nostr.ReqTarget.auto([requests]))
+
+    async def serve() -> None:
+        while (notification := await notifications.next()) is not None:
+            if not notification.is_new_event():
+                continue
+            event = notification.event
+            if event.author().to_hex() != app.public_key().to_hex():
+                continue
+            asked = json.loads(service.nip44_decrypt(event.author(), event.content()))
+            told = service.nip44_encrypt(event.author(), json.dumps(answer(node, asked)))
+            reply = nostr.EventBuilder(nostr.Kind(23195), told).tags(
+                [
+                    nostr.Tag.parse(["p", event.author().to_hex()]),
+                    nostr.Tag.parse(["e", event.id().to_hex()]),
+                ]
+            )
+            await client.send_event(reply.finalize(service))
+
+    serving = asyncio.create_task(serve())
+    try:
+        key, secret = service.public_key().to_hex(), app.secret_key().to_hex()
+        yield f"nostr+walletconnect://{key}?relay={url}&secret={secret}"
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await client.shutdown()
+        relay.shutdown()
