@@ -50,7 +50,9 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def gate_process(home: Path, upstream: str | None, *options: str) -> Iterator[GateProcess]:
+def gate_process(
+    home: Path, upstream: str | None, *options: str, **variables: str
+) -> Iterator[GateProcess]:
     """A gate in front of ``upstream``; it is up when the block begins and gone when it ends."""
     given = ["--json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     if upstream is not None:
@@ -60,7 +62,7 @@ def gate_process(home: Path, upstream: str | None, *options: str) -> Iterator[Ga
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(home),
+        env=environment(home, **variables),
     ) as process:
         assert process.stdout is not None
         try:

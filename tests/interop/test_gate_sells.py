@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate itself sells calls for real satoshis to clients of others, as an operator starts it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.gate_process import GateProcess, gate_process
+from support.gated import RecordingApp
+from support.l402_clients import CLIENTS, PayingClient
+from support.lightning import LightningPair, lightning
+from support.plain_http import ask
+from support.serving import served
+
+pytest.importorskip("coincurve", reason="signatures need the extra l402")
+
+SATS = 9
+CALLS = 6
+SETTINGS = """
+[l402]
+wallet = "lnd:{gate_url}"
+network = "regtest"
+invoices = "1000/60s"
+
+[default]
+bits = 20
+sats = {sats}
+"""
+
+
+@contextmanager
+def selling(home: Path, nodes: LightningPair, app: RecordingApp) -> Iterator[GateProcess]:
+    """A gate that sells every call to an app."""
+    config = home / "pypow.toml"
+    config.write_text(SETTINGS.format(gate_url=nodes.gate_url, sats=SATS), encoding="utf-8")
+    options = ("--config", str(config), "--store", f"sqlite:{home / 'spent.db'}")
+    with (
+        served(app) as upstream,
+        gate_process(home, upstream, *options, PYPOW_WALLET_CREDENTIAL=nodes.gate_macaroon) as gate,
+    ):
+        yield gate
+
+
+def spent(gate: GateProcess) -> int:
+    """How many payments the gate's ledger holds."""
+    figures = ask(f"{gate.admin_url}/metrics").body.decode()
+    (line,) = (line for line in figures.splitlines() if line.startswith("pypow_spent_entries{"))
+    return int(float(line.rpartition(" ")[2]))
+
+
+def test_every_client_pays_the_gate_once_for_each_call_and_the_chain_pays_it_all(
+    tmp_path: Path,
+) -> None:
+    app, sold = RecordingApp(), 0
+    with lightning(tmp_path) as nodes, selling(tmp_path, nodes, app) as gate:
+        for client in CLIENTS:
+            answers = client.fetch(f"{gate.url}/priced", nodes, times=CALLS)
+            sold += CALLS
+            assert answers == [(200, "reached")] * CALLS, client.name
+            assert (app.reached, len(nodes.paid())) == (sold, sold), client.name
+        assert spent(gate) == sold
+        assert {payment["msat"] for payment in nodes.paid()} == {SATS * 1000}
+        closed = nodes.close()
+    assert sold >= 40
+    assert closed["gate_outputs"] == [nodes.pushed_sat + sold * SATS]
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_a_client_that_comes_back_with_a_spent_payment_pays_anew_and_once(
+    client: PayingClient, nodes: LightningPair, tmp_path: Path
+) -> None:
+    app, before = RecordingApp(), len(nodes.paid())
+    with selling(tmp_path, nodes, app) as gate:
+        answers = client.fetch(f"{gate.url}/priced", nodes, times=2, who="one")
+    assert answers == [(200, "reached")] * 2
+    assert (app.reached, len(nodes.paid()) - before) == (2, 2)
