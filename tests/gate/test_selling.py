@@ -18,6 +18,8 @@ from pypow_server.stores.memory import MemoryLimiter
 from support.counting_upstream import CountingUpstream, counting_upstream
 from support.gate_process import GateProcess, failed_start, gate_process
 
+pytest.importorskip("coincurve", reason="signatures need the extra l402")
+
 WALLET = '[l402]\nwallet = "development:"\n'
 SOLD = f"{WALLET}[default]\nbits = 4\nsats = 5\n"
 
