@@ -15,6 +15,8 @@ from support.asgi_client import Answer
 from support.gated import HOST, document, offers, solved
 from support.selling import SELLING, Stall, authorized, l402_credential, paid
 
+pytest.importorskip("coincurve", reason="signatures need the extra l402")
+
 FEW = dataclasses.replace(SELLING, free_invoices=Quota(2, 60_000))
 
 

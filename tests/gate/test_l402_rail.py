@@ -20,6 +20,8 @@ from support.challenges import KEYRING
 from support.gated import HOST, document, offers, solution, solved
 from support.selling import SATS, SELLING, Stall, authorized, l402_credential, payment_credential
 
+pytest.importorskip("coincurve", reason="signatures need the extra l402")
+
 MINUTE_MS = 60_000
 
 

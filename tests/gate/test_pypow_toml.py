@@ -78,8 +78,11 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
     }
     assert keys == SAID.keys() | {
         "gate.listen", "gate.admin", "work.profile", "work.max_p99", "work.calibrate",
+        "gate.pass_authorization",
     }  # fmt: skip
-    assert Document.model_fields.keys() == tables | {"default", "price", "allow", "deny", "pricing"}
+    assert Document.model_fields.keys() == tables | {
+        "default", "price", "allow", "deny", "pricing", "l402",
+    }  # fmt: skip
 
 
 def test_prices_follow_use_where_the_file_says_so() -> None:
@@ -270,8 +273,13 @@ WRONG = {
     ),
     "a key of a rail to come": (
         "bits = 20.5",
-        "sats = 5",
-        "line 11: price[2].sats: this version has no l402 rail",
+        'scope = "a"',
+        "line 11: price[2].scope: this version has no oauth rail",
+    ),
+    "a price in sats without a wallet": (
+        "bits = 20.5",
+        "bits = 20.5\nsats = 5",
+        "line 12: price[2].sats: expected [l402] wallet beside it",
     ),
     "another such key": ("mode =", "entry =", "line 3: gate.entry: this version has no oauth rail"),
     "another kind of value": (
@@ -468,7 +476,7 @@ def test_the_example_is_sound_and_says_its_schema() -> None:
 
 
 def test_the_page_lists_every_key_of_the_file_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `([a-z]+\.[a-z0-9_]+)` \|", PAGE.read_text("utf-8"), re.M))
+    documented = set(re.findall(r"^\| `([a-z0-9]+\.[a-z0-9_]+)` \|", PAGE.read_text("utf-8"), re.M))
     definitions = schema()["$defs"]
     keys = {
         f"{name.removesuffix('Table').lower()}.{key}"
