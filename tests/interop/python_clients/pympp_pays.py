@@ -5,7 +5,9 @@ import asyncio
 from typing import Any
 
 from mpp import Credential
-from mpp.client import ClientMethod, CredentialParams, Method, Mpp
+from mpp.client.transport import Mpp
+from mpp.methods import Method
+from mpp.runtime import ClientMethod, CredentialParams
 from pydantic import BaseModel
 
 from interop.python_clients.paying import Fetch, pay, run
