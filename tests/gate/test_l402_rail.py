@@ -364,6 +364,18 @@ def test_mcp_callers_get_the_same_offer_in_their_carriers() -> None:
     assert stall.app.reached == 1
 
 
+@pytest.mark.parametrize("name", ["\U0001f600" * 256, "\U0001f600" * 64, "a" * 4000])
+def test_a_tool_of_any_name_can_be_bought(name: str) -> None:
+    stall = Stall()
+    offer = next(
+        one for one in offers(stall.post_mcp("tools/call", {"name": name})) if one["rail"] == "l402"
+    )
+    preimage = preimage_of(bolt11.decode(offer["invoice"])).hex()
+    header = authorized(f"L402 {offer['macaroon']}:{preimage}".encode())
+    assert stall.post_mcp("tools/call", {"name": name}, headers=header).status == 200
+    assert stall.app.reached == 1
+
+
 def test_free_calls_come_before_paid_ones() -> None:
     price = dataclasses.replace(SATS, free=Quota(2, 60_000))
     stall = Stall(Policy(default=price))
