@@ -303,6 +303,12 @@ def test_two_different_payments_are_refused() -> None:
     assert (answer.status, kind(answer)) == (400, "conflicting-credentials")
 
 
+def test_payments_joined_by_commas_are_counted_one_by_one() -> None:
+    joined = b",".join([b"L402 bm9uZQ==:" + b"00" * 32] * 9)
+    headers = [(b"payment-authorization", joined)]
+    assert kind(Stall().send("GET", headers=headers)) == "headers-too-large"
+
+
 def test_more_payments_than_are_read_are_refused() -> None:
     stall = Stall()
     fields = [(b"authorization", b"L402 YQ==:" + b"%064d" % n) for n in range(9)]
