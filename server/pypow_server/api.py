@@ -32,6 +32,7 @@ from .call import PASS_COOKIE
 from .crowd.conditions import Conditions
 from .decision import Recorder
 from .holders import Holders
+from .meter import Meter
 from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
@@ -78,6 +79,7 @@ def create_api(
     recorders: Sequence[Recorder] = (),
     holders: Holders | None = None,
     secure_cookies: bool = False,
+    meter_then: Callable[[Price, int], Meter | None] = lambda price, _issued_at_ms: price.meter,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
@@ -91,6 +93,7 @@ def create_api(
         recorders: are told of every redemption and refusal.
         holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
+        meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
@@ -136,7 +139,8 @@ def create_api(
         exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
-        paid, meter = exchange.paid, price.meter
+        paid = exchange.paid
+        meter = meter_then(price, paid.issued_at_ms)
         problem: Problem | None
         thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
