@@ -104,7 +104,7 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
-        price = _price(resource, policy)
+        price = _price(resource, policy, asked.client)
         asked.entry = price.name
         epoch, now_ms = await _epoch(ledger), clock()
         issued = rail.challenge(
@@ -133,7 +133,7 @@ def create_api(
         asked = asked_in(request.scope)
         proof, resource = await _read_proof(request)
         now_ms = clock()
-        price = _price(resource, policy)
+        price = _price(resource, policy, asked.client)
         if resource is not None:
             asked.entry = price.name
         exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
@@ -221,7 +221,7 @@ async def _quote(
     return found
 
 
-def _price(resource: Resource | None, policy: Policy) -> Price:
+def _price(resource: Resource | None, policy: Policy, client: str) -> Price:
     """What a resource costs, or (None) any call of the default price."""
     if resource is None:
         return policy.default
@@ -232,7 +232,7 @@ def _price(resource: Resource | None, policy: Policy) -> Price:
                 f"got {resource.text!a}"
             )
         )
-    if policy.terms_of(resource) is Unpriced.DENIED and not policy.observe:
+    if policy.terms_of(resource, client) is Unpriced.DENIED and not policy.observe:
         raise RefusedError(problems.denied(problems.NOT_TAKEN))
     price = policy.price_of(resource)
     if price is FREE:
