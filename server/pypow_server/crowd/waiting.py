@@ -32,6 +32,7 @@ async def turn(
     hindrance: Callable[[Rank], Problem | None],
     ticket: Hashable = None,
     uncharged: bool = False,
+    goes_first: bool = False,
 ) -> Problem | None:
     """Take a turn for the call, and wait for it if need be.
 
@@ -45,6 +46,7 @@ async def turn(
             call waits: nobody queues with a proof that will not do.
         ticket: no two calls with the same one wait at once; None for a call that is alone.
         uncharged: whether no account is charged for it, now or before.
+        goes_first: whether it waits in the lane of those who paid.
 
     Returns:
         None when it has its turn; else what the caller hears, and nothing was spent.
@@ -55,7 +57,7 @@ async def turn(
     problem = hindrance(rank)
     if problem is not None:
         return problem
-    hearing.lane = Lane.KNOWN if rank.known else Lane.NEW
+    hearing.lane = Lane.PAID if goes_first else Lane.KNOWN if rank.known else Lane.NEW
     whose = hearing.client if charge is None else charge.keys[0]
     ticket = object() if ticket is None else ticket
     began_ns = turns.clock()
