@@ -32,6 +32,7 @@ from .call import PASS_COOKIE
 from .crowd.conditions import Conditions
 from .decision import Recorder
 from .holders import Holders
+from .meter import Meter
 from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
@@ -78,6 +79,7 @@ def create_api(
     recorders: Sequence[Recorder] = (),
     holders: Holders | None = None,
     secure_cookies: bool = False,
+    meter_then: Callable[[Price, int], Meter | None] = lambda price, _issued_at_ms: price.meter,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
@@ -91,6 +93,7 @@ def create_api(
         recorders: are told of every redemption and refusal.
         holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
+        meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
@@ -101,7 +104,7 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
-        price = _price(resource, policy)
+        price = _price(resource, policy, asked.client)
         asked.entry = price.name
         epoch, now_ms = await _epoch(ledger), clock()
         issued = rail.challenge(
@@ -130,13 +133,14 @@ def create_api(
         asked = asked_in(request.scope)
         proof, resource = await _read_proof(request)
         now_ms = clock()
-        price = _price(resource, policy)
+        price = _price(resource, policy, asked.client)
         if resource is not None:
             asked.entry = price.name
         exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
-        paid, meter = exchange.paid, price.meter
+        paid = exchange.paid
+        meter = meter_then(price, paid.issued_at_ms)
         problem: Problem | None
         thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
@@ -217,7 +221,7 @@ async def _quote(
     return found
 
 
-def _price(resource: Resource | None, policy: Policy) -> Price:
+def _price(resource: Resource | None, policy: Policy, client: str) -> Price:
     """What a resource costs, or (None) any call of the default price."""
     if resource is None:
         return policy.default
@@ -228,7 +232,7 @@ def _price(resource: Resource | None, policy: Policy) -> Price:
                 f"got {resource.text!a}"
             )
         )
-    if policy.terms_of(resource) is Unpriced.DENIED and not policy.observe:
+    if policy.terms_of(resource, client) is Unpriced.DENIED and not policy.observe:
         raise RefusedError(problems.denied(problems.NOT_TAKEN))
     price = policy.price_of(resource)
     if price is FREE:

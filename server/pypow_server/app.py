@@ -197,10 +197,8 @@ class App:
 
     def _decide_by(self, rules: _Rules) -> None:
         recorders = self._recorders(rules.settings)
-        for gate, policy in (
-            (self.gate, rules.policy),
-            (self._unseen, without_bodies(rules.policy)),
-        ):
+        seen, unseen = rules.policy, without_bodies(rules.policy)
+        for gate, policy in ((self.gate, seen), (self._unseen, unseen)):
             gate.decide_by(
                 policy=policy, rails=rules.rails, holders=rules.holders, recorders=recorders
             )
@@ -287,6 +285,8 @@ class App:
             recorders=self._recorders(settings),
             holders=holders,
             secure_cookies=_is_https(settings),
+            # There is no gate before its rules.
+            meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
         )
         return _Rules(settings, policy, rails, api, holders)
 

@@ -25,6 +25,7 @@ from .fresh import decision_id
 from .hearing import Hearing, Rulebook
 from .holders import Holders
 from .mcp_message import Fault
+from .meter import Meter
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Admit, Claim, Rail
@@ -114,6 +115,10 @@ class Gate:
     def policy(self) -> Policy:
         """What requests that begin now are judged by."""
         return self._rulebook.policy
+
+    def meter_then(self, price: Price, issued_at_ms: int) -> Meter | None:
+        """By what a challenge of this price, issued then (Unix ms), is charged."""
+        return self._rulebook.meter(price, issued_at_ms=issued_at_ms)
 
     def around(self, app: ASGIApp, *, price: Price) -> "Gate":
         """A gate in front of another app where all costs ``price``; the rest is as it is here."""

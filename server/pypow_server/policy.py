@@ -291,18 +291,18 @@ class Policy:
         price = self.price(call)
         return Unpriced.FREE if price is FREE else price
 
-    def terms_of(self, resource: Resource) -> Price | Unpriced:
-        """The terms of a call that is only named, from nowhere: rows about networks are left out.
+    def terms_of(self, resource: Resource, client: str = "") -> Price | Unpriced:
+        """The terms of a call that is only named; from nowhere, rows about networks are left out.
 
         A row that denies the POST at one of several MCP paths leaves the others open.
         """
         if resource.kind == "http":
-            return self.terms(Call(resource.method, resource.name.encode(), "", ()))
+            return self.terms(Call(resource.method, resource.name.encode(), client, ()))
         message = McpMessage(
             Kind.REQUEST, 0, resource.method, resource.name, modern=False, proof=(), body=b""
         )
         paths = self.mcp_paths or ("/mcp",)
-        found = [self.terms(Call("POST", path.encode(), "", (), mcp=message)) for path in paths]
+        found = [self.terms(Call("POST", path.encode(), client, (), mcp=message)) for path in paths]
         return next((terms for terms in found if terms is not Unpriced.DENIED), found[0])
 
     def _hides_calls(self, call: Call) -> bool:

@@ -20,6 +20,7 @@ from pypow_server.api import create_api
 from pypow_server.api_decisions import Deciding, asked_in
 from pypow_server.app import App, create_app
 from pypow_server.decision import Decision, Outcome
+from pypow_server.match import Match
 from pypow_server.meter import Pricing
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.rails.work import WorkRail
@@ -101,6 +102,23 @@ def test_a_proof_that_buys_a_pass_of_many_calls_is_one_decision() -> None:
     api = Api(Policy(default=replace(EASY, sells=PassTerms(20, 60))))
     assert document(api.redeem(api.proof()))["calls"] == 20
     assert [(told.outcome, told.q) for told in api.told] == [(Outcome.ADMITTED, EASY.q)]
+
+
+@pytest.mark.parametrize("method", ["GET /x", "tools/call search"])
+def test_a_call_that_a_row_denies_to_the_network_that_asks_has_no_challenge_and_no_pass(
+    method: str,
+) -> None:
+    def api(network: str) -> Api:
+        row = Access((network,), Match(method))
+        return Api(Policy(default=EASY, denied=(row,)))
+
+    elsewhere, here = api("198.51.100.0/24"), api("192.0.2.0/24")
+    target = f"/api/challenge?puzzles=1&resource={method.replace(' ', '+')}"
+    assert elsewhere.ask("GET", target).status == 200
+    assert here.ask("GET", target).status == 403
+    proof = elsewhere.proof(method.replace(" ", "+"))
+    assert here.redeem(proof, resource=method).status == 403
+    assert here.ledger.spends == 0
 
 
 def test_a_challenge_that_is_given_out_is_no_decision() -> None:

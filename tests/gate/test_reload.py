@@ -17,17 +17,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pypow import InvalidInputError
+from pypow import InvalidInputError, engine
+from pypow.wire import Proof, decode_challenge
 from pypow_server import key_rotation
 from pypow_server.address import Address
 from pypow_server.app import create_app
 from pypow_server.decision import Outcome
+from pypow_server.gate import wall_clock_ms
+from pypow_server.meter import Pricing
 from pypow_server.policy import Policy
 from pypow_server.policy_rows import PriceRow, Rows
 from pypow_server.reload import Reload
+from pypow_server.reply import Header
 from pypow_server.scope import Message, Receive, Scope, Send
 from pypow_server.settings import LIVE, Settings
-from support.asgi_client import call, http_scope
+from pypow_server.stores import Quota
+from support.asgi_client import Answer, call, http_scope
 from support.gate_process import GateProcess, gate_process
 from support.gated import EASY, Bench
 from support.log_lines import LogLines
@@ -137,6 +142,39 @@ def test_an_app_takes_over_settings_and_keys_or_neither(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"keys\.json"):
         app.reload(replace(settings, bits=4.0))
     assert bits() == 12
+
+
+@pytest.mark.parametrize("way", ["gate", "api"])
+def test_work_that_was_finished_under_a_larger_quota_need_not_wait(
+    tmp_path: Path, way: str
+) -> None:
+    rows = Rows(pricing=Pricing(Quota(60, 60_000)))
+    settings = Settings(state_dir=tmp_path, store="memory:", bits=1.0, rows=rows)
+    app = create_app(settings, around=hello)
+    host = (b"host", b"127.0.0.1")
+
+    def ask(method: str, target: bytes, body: bytes = b"", *headers: Header) -> Answer:
+        fields = [host, *headers]
+        return asyncio.run(call(app, method, target, headers=fields, body=body))
+
+    def proof() -> Proof:
+        answer = ask("GET", b"/api/challenge?resource=GET+/x&puzzles=1")
+        return engine.solve(decode_challenge(json.loads(answer.body)["challenge"]))
+
+    def pay(proof: Proof) -> int:
+        return ask("GET", b"/x", b"", (b"x-pow-solution", proof.header().encode())).status
+
+    assert [pay(proof()) for _ in range(20)] == [200] * 20
+    late = proof()
+    issued_ms = wall_clock_ms()
+    while wall_clock_ms() == issued_ms:
+        pass
+    app.reload(replace(settings, rows=Rows(pricing=Pricing(Quota(15, 60_000)))))
+    if way == "gate":
+        assert pay(late) == 200
+    else:
+        body = json.dumps({**late.to_json(), "resource": "GET /x"}).encode()
+        assert ask("POST", b"/api/verify", body).status == 200
 
 
 class Caller:

@@ -90,6 +90,17 @@ def test_a_proof_that_was_sent_away_and_comes_again_is_not_timed(status: int) ->
     assert told(samples) == [Sample(20 * 1024, 300)]
 
 
+def test_a_proof_that_was_sent_away_and_then_waited_for_its_turn_is_not_timed() -> None:
+    samples = Samples(KEY)
+    known(samples)
+    samples.record(refused(status=503, client=HOME, at_ms=NOON_MS))
+    # Issued half a second before that, back two seconds after, and then in the queue.
+    samples.record(solved(2_500, client=HOME, at_ms=NOON_MS + 3_500, waited_ms=1_500))
+    assert told(samples) == []
+    samples.record(solved(300, client=HOME, at_ms=NOON_MS + 5_000, waited_ms=1_500))
+    assert told(samples) == [Sample(20 * 1024, 300)]
+
+
 def test_what_was_told_is_not_told_again_until_it_changes() -> None:
     samples = Samples(KEY)
     known(samples)

@@ -361,6 +361,42 @@ def test_calls_with_a_pass_wait_as_the_network_that_presents_it() -> None:
     played(story)
 
 
+def test_a_flood_on_one_pass_does_not_go_first_for_ever() -> None:
+    async def story() -> int:
+        stage = Stage(10, replace(PRICED, sells=PassTerms(0, 300)))
+        flood, others = "192.0.2.1", [f"198.51.100.{n}" for n in range(1, 10)]
+        passing: dict[str, list[Header]] = {}
+        for client in (flood, *others):
+            stage.clock.now_ms = NOW_MS - 120_000
+            bought = await stage.ask(await stage.paid(client=client), client=client)
+            (text,) = bought.values(b"x-pow-pass")
+            passing[client] = [(b"authorization", b"Bearer " + text)]
+            await asyncio.sleep(1)
+        # All but the flood were served one call more than it was.
+        stage.clock.now_ms = NOW_MS
+        for client in (flood, *others, *others):
+            assert (await stage.ask(await stage.paid(client=client), client=client)).status == 200
+            await asyncio.sleep(1)
+        stage.fill()
+        served: Counter[str] = Counter()
+
+        async def comes(client: str) -> None:
+            answer = await stage.ask(passing[client], client=client)
+            served[client] += answer.status == 200
+
+        asked: list[asyncio.Task[None]] = []
+        for number in range(300):
+            asked += [asyncio.create_task(comes(flood)) for _ in range(2)]
+            asked.append(asyncio.create_task(comes(others[number % 9])))
+            await asyncio.sleep(0.1)
+        await asyncio.gather(*asked)
+        assert sum(served.values()) >= 300
+        return served[flood]
+
+    # A tenth of some 310 turns, and what more the lot gives whoever asks most.
+    assert played(story) <= 75
+
+
 def test_nobody_waits_where_the_policy_only_observes() -> None:
     async def story() -> None:
         enforcing = Stage(1)

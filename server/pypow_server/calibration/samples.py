@@ -87,7 +87,8 @@ class Samples:
             self._keep(self._name(decision.client), at_ms)
         # What was issued before its caller was sent away may have been presented before.
         elif (
-            at_ms - network.first_ms >= _KNOWN_AFTER_MS and at_ms - solve_ms >= network.sent_away_ms
+            at_ms - network.first_ms >= _KNOWN_AFTER_MS
+            and at_ms - decision.waited_ms - solve_ms >= network.sent_away_ms
         ):
             network.solves.append(Sample(q, solve_ms))
             self._untold.add(self._name(decision.client))

@@ -15,6 +15,8 @@ from typing import Final
 from pypow.admission import Lane, Queue, Waiting
 from pypow.tariff import UNIT
 
+from .passing import Passing
+
 SOJOURN_MS: Final = 2_000
 """How long a call waits at most; and so many milliseconds of capacity may wait."""
 
@@ -39,6 +41,7 @@ class Turns:
         capacity: weight that the upstream serves in a second, in millionths of a call of the
             default price; None where nobody has to wait.
         clock: nanoseconds; never goes back.
+        passing: turns of late that no account tells of.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Turns:
         """
         self._gates = gates
         self.clock = clock
+        self.passing = Passing()
         self._shared_by = 1
         self._call_ns = 0
         self._ahead_ns = 0

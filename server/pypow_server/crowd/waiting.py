@@ -31,6 +31,7 @@ async def turn(
     *,
     hindrance: Callable[[Rank], Problem | None],
     ticket: Hashable = None,
+    uncharged: bool = False,
     goes_first: bool = False,
 ) -> Problem | None:
     """Take a turn for the call, and wait for it if need be.
@@ -44,6 +45,7 @@ async def turn(
         hindrance: why the call would come to nothing when its turn came. It is asked before the
             call waits: nobody queues with a proof that will not do.
         ticket: no two calls with the same one wait at once; None for a call that is alone.
+        uncharged: whether no account is charged for it, now or before.
         goes_first: whether it waits in the lane of those who paid.
 
     Returns:
@@ -61,9 +63,12 @@ async def turn(
     began_ns = turns.clock()
     with noticed(hearing.receive, lambda: turns.leave(ticket)) as receive:
         hearing.receive = receive
-        come = await turns.wait(ticket, whose, hearing.lane, rank.score, price.weight)
+        score = rank.score + turns.passing.score(whose, hearing.now_ms)
+        come = await turns.wait(ticket, whose, hearing.lane, score, price.weight)
     hearing.waited_ms = (turns.clock() - began_ns) // 1_000_000
     hearing.now_ms += hearing.waited_ms
+    if come and uncharged:
+        turns.passing.serve(whose, price.weight, hearing.now_ms)
     return None if come else _sent_away()
 
 
