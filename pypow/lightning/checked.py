@@ -16,6 +16,9 @@ from .answer import not_supported, outcome_unknown
 
 MAX_MEMO: Final = 100
 MAX_EXPIRY_S: Final = 7 * 24 * 3600
+MAX_LIFE_MS: Final = 366 * 24 * 3600 * 1000
+"""Wallets may choose another expiry than was asked for, but all that is sold ends some day."""
+
 MAX_AMOUNT_SAT: Final = bolt11.MAX_MSAT // 1000
 _MOST_REMEMBERED: Final = 10_000
 
@@ -78,6 +81,12 @@ class CheckedWallet:
             self._require(invoice, amount_msat=1000 * amount_sat, payment_hash=expected)
         except WireError as error:
             raise WalletError(str(error), error.reason) from None
+        if invoice.expires_at_ms > self._now_ms() + MAX_LIFE_MS:
+            raise WalletError(
+                f"expected an invoice from the wallet that ends within {MAX_LIFE_MS // 86_400_000} "
+                "days, got one that lasts longer",
+                Reason.MALFORMED,
+            )
         if invoice.payment_hash in self._seen:
             raise WalletError(
                 "expected a new invoice from the wallet, got a payment hash it used before",

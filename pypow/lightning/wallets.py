@@ -34,7 +34,7 @@ from .checked import CheckedWallet
 from .cln import ClnWallet
 from .development import DevelopmentWallet
 from .exchange import Exchange
-from .guarded import GuardedWallet
+from .guarded import TIMEOUT_S, GuardedWallet
 from .lightning_address import LightningAddressWallet
 from .lnbits import LnbitsWallet
 from .lnd import LndWallet
@@ -102,13 +102,21 @@ class Site:
             ) from None
 
 
-def open_wallet(address: str, *, network: Network, environment: Mapping[str, str]) -> GuardedWallet:
+def open_wallet(
+    address: str,
+    *,
+    network: Network,
+    environment: Mapping[str, str],
+    timeout_s: float = TIMEOUT_S,
+) -> GuardedWallet:
     """The wallet at an address, checked and guarded. Asks nobody yet.
 
     Args:
         address: ``KIND:WHERE``.
         network: the chain that money is on; ``development:`` has regtest only.
         environment: such as ``os.environ``; `VARIABLES` are read.
+        timeout_s: seconds for a call but a payment; less than its caller waits, or a wallet that
+            hangs is never left alone.
 
     Raises:
         InvalidInputError: no such wallet, or not its credential.
@@ -130,7 +138,7 @@ def open_wallet(address: str, *, network: Network, environment: Mapping[str, str
         credential=_credential(environment),
         ca_file=None if ca_file is None else Path(ca_file),
     )
-    return GuardedWallet(CheckedWallet(_KINDS[kind](site), network=network))
+    return GuardedWallet(CheckedWallet(_KINDS[kind](site), network=network), timeout_s=timeout_s)
 
 
 def _credential(environment: Mapping[str, str]) -> bytes:

@@ -32,6 +32,10 @@ AT_ONCE: Final = 16
 DEADLINE_S: Final = 3.0
 """How long a refusal waits for its invoice."""
 
+WALLET_TIMEOUT_S: Final = 2.5
+"""How long the wallet has: less than a refusal waits, or it would count as left and not as failed,
+and every refusal would wait for one that hangs."""
+
 _CHECKED_FOR_MS: Final = 5_000
 _LEFT_MS: Final = 60_000
 """An invoice is not offered again unless there is so much time left to pay it."""

@@ -74,7 +74,7 @@ def _fresh(keys: list[Key]) -> Key:
     if len(keys) >= keyfile.MAX_KEYS:
         raise InvalidInputError(
             f"expected a file of fewer than {keyfile.MAX_KEYS} keys to add one to; drop those that "
-            "signed nothing for longer than a pass lives"
+            "signed nothing for longer than a pass or a payment lives"
         )
     taken = {key.id for key in keys}
     highest = max(taken)

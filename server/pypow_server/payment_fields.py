@@ -53,16 +53,16 @@ def take_payments(headers: Sequence[Header]) -> tuple[list[Header], Paying | Non
         folded = name.replace(b"_", b"-")
         if folded not in _NAMES:
             kept.append(field)
-        elif name == _AUTHORIZATION:
+        elif name in (_AUTHORIZATION, _CREDENTIAL):
             payments, others = split_authorization(value)
             taken += [(name, one) for one in payments]
             if others is not None:
-                kept.append((name, others))
+                (kept if name == _AUTHORIZATION else taken).append((name, others))
         elif name != folded:  # some servers fold it into the header that was judged
             continue
         elif name == _STAMP:
             stamp = value
-        elif name == _CREDENTIAL or _PREIMAGE_HEX in value.lower():
+        elif _PREIMAGE_HEX in value.lower():
             taken.append((name, value))
         else:
             kept.append(field)

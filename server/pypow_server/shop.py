@@ -13,7 +13,7 @@ from pypow.bolt11 import Network
 from pypow.errors import InvalidInputError, PowError
 
 from .address import Address
-from .invoices import Invoices
+from .invoices import WALLET_TIMEOUT_S, Invoices
 from .selling import Selling
 from .settings import Settings
 from .stores import Limiter
@@ -49,7 +49,12 @@ class Shop(Collector):
 
         network = Network.REGTEST if selling.is_development else Network(selling.network)
         try:
-            self._wallet = open_wallet(selling.wallet, network=network, environment=os.environ)
+            self._wallet = open_wallet(
+                selling.wallet,
+                network=network,
+                environment=os.environ,
+                timeout_s=WALLET_TIMEOUT_S,
+            )
         except PowError as error:
             raise InvalidInputError(f"l402.wallet: {error}") from None
         self.invoices = Invoices(self._wallet, limiter)

@@ -312,6 +312,12 @@ def test_two_different_payments_are_refused() -> None:
     assert (answer.status, kind(answer)) == (400, "conflicting-credentials")
 
 
+def test_payments_joined_by_commas_are_counted_one_by_one() -> None:
+    joined = b",".join([b"L402 bm9uZQ==:" + b"00" * 32] * 9)
+    headers = [(b"payment-authorization", joined)]
+    assert kind(Stall().send("GET", headers=headers)) == "headers-too-large"
+
+
 def test_more_payments_than_are_read_are_refused() -> None:
     stall = Stall()
     fields = [(b"authorization", b"L402 YQ==:" + b"%064d" % n) for n in range(9)]
@@ -370,6 +376,18 @@ def test_mcp_callers_get_the_same_offer_in_their_carriers() -> None:
     assert stall.post_mcp("tools/call", {"name": "delete"}, headers=header).status == 402
     assert stall.app.reached == 0
     assert stall.post_mcp("tools/call", {"name": "search"}, headers=header).status == 200
+    assert stall.app.reached == 1
+
+
+@pytest.mark.parametrize("name", ["\U0001f600" * 256, "\U0001f600" * 64, "a" * 4000])
+def test_a_tool_of_any_name_can_be_bought(name: str) -> None:
+    stall = Stall()
+    offer = next(
+        one for one in offers(stall.post_mcp("tools/call", {"name": name})) if one["rail"] == "l402"
+    )
+    preimage = preimage_of(bolt11.decode(offer["invoice"])).hex()
+    header = authorized(f"L402 {offer['macaroon']}:{preimage}".encode())
+    assert stall.post_mcp("tools/call", {"name": name}, headers=header).status == 200
     assert stall.app.reached == 1
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator says of selling for sats, and a gate that does, as a process of its own."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,10 @@ import httpx2
 import pytest
 
 from pypow import InvalidInputError, bolt11
+from pypow.lightning import wallets
+from pypow.lightning.breaker import Circuit
 from pypow.lightning.development import preimage_of
+from pypow_server.invoices import Wanted, Without
 from pypow_server.pypow_toml import read
 from pypow_server.selling import Selling
 from pypow_server.settings import Settings
@@ -109,6 +113,37 @@ def test_another_wallet_takes_a_restart(tmp_path: Path) -> None:
     for text in ("", SOLD.replace("development:", "nwc:")):
         with pytest.raises(InvalidInputError, match="takes a restart"):
             shop.require_same(settings(tmp_path, text))
+
+
+def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging:
+        async def create_invoice(self, *_: object, **__: object) -> object:
+            return await asyncio.Event().wait()
+
+    monkeypatch.setitem(wallets._KINDS, "phoenixd", lambda _site: Hanging())
+    text = '[l402]\nwallet = "phoenixd:http://127.0.0.1:1"\n'
+    shop = Shop(settings(tmp_path, text, store=f"sqlite:{tmp_path}/ledger"), MemoryLimiter())
+
+    assert shop.invoices is not None
+    offer = shop.invoices.offer
+
+    async def three_at_once() -> None:
+        offers = (
+            offer(
+                Wanted(f"192.0.2.{last}", "a call", 5, "memo"),
+                Selling("phoenixd:"),
+                lambda _invoice: pytest.fail("no invoice was made"),
+                has_worked=lambda: False,
+                now_ms=0,
+            )
+            for last in range(3)
+        )
+        assert set(await asyncio.gather(*offers)) == {Without.WALLET}
+
+    asyncio.run(three_at_once())
+    assert shop._wallet.health.circuit is Circuit.OPEN
 
 
 @pytest.fixture(scope="module")

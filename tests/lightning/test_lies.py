@@ -291,6 +291,22 @@ def test_a_node_is_told_the_limit_for_fees(
         assert document.get(member) == expected
 
 
+def test_an_invoice_that_outlives_whoever_asked_for_it_is_refused() -> None:
+    wallet = DevelopmentWallet()
+
+    class Everlasting:
+        abilities = wallet.abilities
+
+        async def create_invoice(self, amount_sat: int, **asked: Any) -> Invoice:
+            return await wallet.create_invoice(amount_sat, **{**asked, "expiry_s": 10**12})
+
+    checking = CheckedWallet(Everlasting(), network=Network.REGTEST)  # type: ignore[arg-type]
+    asked = lambda: asyncio.run(  # noqa: E731
+        checking.create_invoice(5, memo="memo", expiry_s=600)
+    )
+    assert reason_of(asked) == Reason.MALFORMED
+
+
 @pytest.mark.parametrize("words", ["unable to locate invoice", "there are no existing invoices"])
 def test_older_nodes_of_lnd_say_in_words_that_they_know_no_such_invoice(words: str) -> None:
     wallet = checked("lnd", {"code": 2, "message": words}, 500)

@@ -16,7 +16,7 @@ from .l402_credential import Sold
 
 RAIL: Final = "l402"
 _TOO_LONG: Final = 256
-"""Characters of names that a macaroon repeats for readers; what it is bound to says them all."""
+"""Octets of names that a macaroon repeats for readers; what it is bound to says them all."""
 
 
 def with_invoice(
@@ -35,7 +35,7 @@ def with_invoice(
     """
     terms = sold.terms(
         audience=host + path if len(path) <= _TOO_LONG else host,
-        tool=tool if len(tool) <= _TOO_LONG else "",
+        tool=tool if len(tool.encode(errors="surrogatepass")) <= _TOO_LONG else "",
     )
     macaroon = l402.issue(
         key, terms, payment_hash=invoice.payment_hash, identity=sold.identity(random)
