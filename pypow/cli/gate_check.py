@@ -48,13 +48,19 @@ def _shown(explained: "Explanation") -> str:
         ("entry", "bits", "hashes", "time", "p99", "free", "pass"),
         *(_row(line) for line in explained.prices),
     ]
+    if explained.sold is not None:
+        sats = (
+            "sats",
+            *("-" if line.sats is None else str(line.sats) for line in explained.prices),
+        )
+        rows = [(*row, cell) for row, cell in zip(rows, sats, strict=True)]
     speed = (
         f"times are a {reference.name}'s: {count(reference.hashes_per_s)} hashes a second "
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
     hints = [f"hint: {text}" for text in explained.hints]
-    use = [*_shown_use(explained), *_shown_calibrated(explained)]
+    use = [*_shown_use(explained), *_shown_calibrated(explained), *_shown_sold(explained)]
     return "\n".join([columns(rows, left=len(rows[0])), "", speed, *use, *warnings, *hints])
 
 
@@ -85,6 +91,21 @@ def _shown_calibrated(explained: "Explanation") -> list[str]:
     ]
 
 
+def _shown_sold(explained: "Explanation") -> list[str]:
+    sold = explained.sold
+    if sold is None:
+        return []
+    free = "no invoice"
+    if sold.invoices is not None:
+        free = f"{sold.invoices[0]} invoices in {duration(sold.invoices[1] / 1000)}"
+    return [
+        f"sats are paid over Lightning ({sold.network}) to {sold.wallet}; an invoice can be paid "
+        f"for {duration(sold.expiry_s)} and is honoured for {duration(sold.grace_s)} more",
+        f"each network gets {free} without work, and past that one for {sold.invoice_bits:g} bits; "
+        f"sats rise with use as the work does, to {sold.max_sats} at most",
+    ]
+
+
 def _row(line: "PriceLine") -> tuple[str, ...]:
     free = "-" if line.free is None else f"{line.free[0]}/{line.free[1] / 1000:g}s"
     sold = "1 call"
@@ -106,9 +127,10 @@ def _shown_cost(asked: "Cost") -> str:
         }
         return f"\n{asked.request}: {what[asked.entry]}"
     price = asked.price
+    sats = "" if price.sats is None else f" or {price.sats} sats"
     return (
         f"\n{asked.request}: {price.bits:.4g} bits, {count(price.hashes)} hashes, "
-        f"{duration(price.seconds)} ({asked.entry}){_shown_burst(asked)}"
+        f"{duration(price.seconds)}{sats} ({asked.entry}){_shown_burst(asked)}"
     )
 
 

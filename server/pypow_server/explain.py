@@ -40,6 +40,7 @@ class PriceLine:
         free: calls and milliseconds of its free quota; None for none.
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
+        sats: the same price in satoshis; None where it is asked in work only.
     """
 
     entry: str
@@ -50,6 +51,7 @@ class PriceLine:
     free: tuple[int, int] | None
     sells: tuple[int, int] | None
     observe: bool
+    sats: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,30 @@ class Calibrated:
 
 
 @dataclass(frozen=True, slots=True)
+class Sold:
+    """What is sold for sats, and how.
+
+    Attributes:
+        wallet: its address, which holds no credential.
+        network: the chain that money is on.
+        expiry_s: how long an invoice can be paid, in seconds.
+        grace_s: how long after that a payment is honoured, in seconds.
+        max_sats: no call costs more, whatever is used.
+        invoices: what each network gets of them without work, and in how many milliseconds; None
+            for none.
+        invoice_bits: of the work for one beyond that.
+    """
+
+    wallet: str
+    network: str
+    expiry_s: int
+    grace_s: int
+    max_sats: int
+    invoices: tuple[int, int] | None
+    invoice_bits: float
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All that `pypow gate --check` tells.
 
@@ -115,6 +141,7 @@ class Explanation:
         warnings: what is probably not meant.
         hints: what may be meant otherwise, as the upstream may be.
         calibrated: what follows the callers' speed; None for nothing.
+        sold: how calls are sold for sats; None where no wallet is named.
     """
 
     profile: str
@@ -125,6 +152,7 @@ class Explanation:
     warnings: tuple[str, ...]
     hints: tuple[str, ...]
     calibrated: Calibrated | None = None
+    sold: Sold | None = None
 
 
 def explain(settings: Settings) -> Explanation:
@@ -142,6 +170,7 @@ def explain(settings: Settings) -> Explanation:
         tuple(_warnings(settings, policy)),
         tuple(_hints(settings, policy)),
         _calibrated(settings),
+        _sold(settings),
     )
 
 
@@ -204,6 +233,22 @@ def _line(price: Price, profile: str) -> PriceLine:
         free=_quota(price.free),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
+        sats=price.sats,
+    )
+
+
+def _sold(settings: Settings) -> Sold | None:
+    selling = settings.rows.selling
+    if selling is None:
+        return None
+    return Sold(
+        selling.wallet,
+        "regtest" if selling.is_development else selling.network,
+        selling.expiry_s,
+        selling.grace_s,
+        selling.max_sats,
+        _quota(selling.free_invoices),
+        difficulty.bits(selling.stamp_q),
     )
 
 
@@ -243,6 +288,8 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
             f"{settings.rows.pricing.replicas} times"
         )
     yield from _out_of_reach(settings)
+    if settings.rows.selling is not None and not policy.is_sold:
+        yield "[l402] has a wallet and no price has sats: nothing is sold for them"
     yield from _long_turns(settings, policy)
     yield from _exposures(settings)
 

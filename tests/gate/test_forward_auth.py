@@ -12,6 +12,7 @@ import pytest
 
 from pypow_server.access import Access
 from pypow_server.app import create_app
+from pypow_server.fronts.dialects import PAYMENTS, UPSTREAM
 from pypow_server.match import Match
 from pypow_server.policy import FREE, Entry, Policy, Price
 from pypow_server.policy_rows import Rows
@@ -20,6 +21,7 @@ from support.asgi_client import Answer, call
 from support.balancers import DEPLOY
 from support.deciding import PROXY, Decider
 from support.gated import EASY, HOST, Headers, offers, solution, solved
+from support.selling import SATS, as_sent, l402_credential, sats_rail
 
 
 def nginx(method: str, target: bytes, headers: Headers) -> tuple[str, bytes, Headers]:
@@ -169,11 +171,13 @@ def upstream_fields(dialect: str, sent: Headers, answer: Answer) -> dict[bytes, 
     return {name: answer.values(VOUCHED.get(name, b"-")) for name in SET}
 
 
-SET = [b"x-pow-principal", b"authorization", b"cookie", b"x-pow-solution"]
+SET = [b"x-pow-principal", b"authorization", b"cookie", *PAYMENTS, b"x-pow-solution",
+       b"x-pow-accept", b"x-pow-standing", b"x-pow-invoice"]  # fmt: skip
 VOUCHED = {
     b"x-pow-principal": b"x-pow-principal",
     b"authorization": b"x-pow-upstream-authorization",
     b"cookie": b"x-pow-upstream-cookie",
+    **{name: UPSTREAM + name for name in PAYMENTS},
 }
 
 
@@ -181,37 +185,68 @@ VOUCHED = {
 def test_the_upstream_gets_what_is_vouched_and_none_of_our_credentials(dialect: str) -> None:
     decider = Decider(dialect, policy=Policy(default=EASY, entries=(Entry("GET /free", FREE),)))
 
-    def reaches(*sent: tuple[bytes, bytes]) -> list[list[bytes]]:
+    def reaches(*sent: tuple[bytes, bytes]) -> dict[bytes, list[bytes]]:
         answer = ask(decider, dialect, "GET", b"/free", sent)
         assert answer.status == 200
-        found = upstream_fields(dialect, sent, answer).values()
-        return [[value for value in values if value] for values in found]
+        return arrived(dialect, sent, answer)
 
     claimed = (b"x-pow-principal", b"root")
-    assert reaches() == reaches(claimed) == [[], [], [], []]
+    assert reaches() == reaches(claimed) == {}
     ours = [(b"cookie", b"pypow_pass=pyp_x"), (b"x-pow-solution", b"challenge=a,nonce=b")]
-    assert reaches(claimed, *ours, (b"authorization", b"PoW a=b")) == [[], [], [], []]
+    assert reaches(claimed, *ours, (b"authorization", b"PoW a=b")) == {}
     assert reaches(
         claimed,
         (b"authorization", b"Basic abc"),
         (b"cookie", b"a=1; pypow_pass=pyp_x"),
         (b"cookie", b"b=2"),
-    ) == [[], [b"Basic abc"], [b"a=1; b=2"], []]
+    ) == {b"authorization": [b"Basic abc"], b"cookie": [b"a=1; b=2"]}
+
+
+def arrived(dialect: str, sent: Headers, answer: Answer) -> dict[bytes, list[bytes]]:
+    """What of the fields that matter the upstream gets that is not empty."""
+    fields = upstream_fields(dialect, sent, answer)
+    found = {name: [value for value in values if value] for name, values in fields.items()}
+    return {name: values for name, values in found.items() if values}
+
+
+@each_dialect
+def test_no_payment_reaches_the_upstream_and_what_is_its_own_does(dialect: str) -> None:
+    pytest.importorskip("coincurve", reason="signatures need the extra l402")
+    decider = Decider(dialect, policy=Policy(default=SATS), more_rails=[sats_rail()])
+    stamp, theirs = (b"x-pow-invoice", b"challenge=a,nonce=b"), (b"macaroon", b"0201")
+    for place in (b"authorization", b"payment-authorization", b"macaroon"):
+        sent = [as_sent(place, l402_credential(ask(decider, dialect))), stamp]
+        answer = ask(decider, dialect, headers=sent)
+        assert answer.status == 200
+        assert arrived(dialect, sent, answer).keys() == {b"x-pow-principal"}
+        assert ask(decider, dialect, headers=sent).status != 200
+    sent = [as_sent(b"authorization", l402_credential(ask(decider, dialect))), theirs]
+    answer = ask(decider, dialect, headers=sent)
+    assert answer.status == 200
+    assert arrived(dialect, sent, answer)[b"macaroon"] == [b"0201"]
+
+
+@each_dialect
+def test_where_nothing_is_sold_for_sats_such_headers_are_the_upstreams(dialect: str) -> None:
+    decider = Decider(dialect, policy=Policy(default=EASY, entries=(Entry("GET /x", FREE),)))
+    sent = [(name, b"theirs") for name in PAYMENTS]
+    answer = ask(decider, dialect, headers=sent)
+    assert arrived(dialect, sent, answer) == {name: [b"theirs"] for name in PAYMENTS}
 
 
 @pytest.mark.parametrize("dialect", ["nginx", "caddy"])
 def test_every_vouched_header_is_there_every_time(dialect: str) -> None:
     answer = ask(Decider(dialect), dialect, "GET", b"/.well-known/x")
-    assert [answer.values(name) for name in VOUCHED.values()] == [[b""], [b""], [b""]]
+    assert [answer.values(name) for name in VOUCHED.values()] == [[b""]] * 6
 
 
 def test_the_snippets_name_all_that_is_vouched() -> None:
     traefik_file = (DEPLOY / "traefik" / "dynamic.yaml").read_text()
     envoy_file = (DEPLOY / "envoy" / "ext_authz.yaml").read_text()
     for name in SET:
-        assert name in traefik_file.lower().encode()
-    for name in SET[:3]:
-        assert name in envoy_file.lower().encode()
+        assert b"- " + name + b"\n" in traefik_file.lower().encode()
+    for name in VOUCHED:
+        assert b"exact: " + name + b"\n" in envoy_file.lower().encode()
 
 
 @each_dialect
@@ -257,7 +292,8 @@ def test_questions_come_to_one_place_only(dialect: str, target: bytes) -> None:
 
 
 @each_dialect
-@pytest.mark.parametrize("name", [b"x_pow_principal", b"x-pow_principal", b"mcp_name"])
+@pytest.mark.parametrize("name", [b"x_pow_principal", b"x-pow_principal", b"mcp_name",
+                                  b"payment_authorization", b"grpc-metadata_macaroon"])  # fmt: skip
 def test_a_header_that_servers_fold_into_one_of_ours_is_refused(dialect: str, name: bytes) -> None:
     answer = ask(Decider(dialect), dialect, "GET", b"/.well-known/x", [(name, b"root")])
     assert refused(answer)[0] == 400

@@ -370,3 +370,60 @@ def test_a_default_price_from_which_calibration_cannot_get_there_is_warned_of(
     assert any("bits away" in text and 'work = "299ms" is near' in text for text in warnings) == (
         warned
     )
+
+
+SOLD = """
+[l402]
+wallet = "development:"
+invoices = "7/30s"
+invoice_bits = 12
+expires = "5m"
+grace = "2m"
+max_sats = 77
+
+[[price]]
+match = "GET /dear"
+bits = 20
+sats = 50
+
+[default]
+bits = 16
+"""
+
+
+def test_what_is_sold_for_sats_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(SOLD, encoding="utf-8")
+    found = checked(file, capsys, "--request", "GET /dear")
+    assert [price["sats"] for price in found["prices"]] == [50, None]
+    assert found["request"]["price"]["sats"] == 50
+    assert found["warnings"] == []
+    assert found["sold"] == {
+        "wallet": "development:", "network": "regtest", "expiry_s": 300, "grace_s": 120,
+        "max_sats": 77, "invoices": [7, 30_000], "invoice_bits": 12,
+    }  # fmt: skip
+    assert check(file, "--request", "GET /dear") == 0
+    told = capsys.readouterr().out
+    head, dear, default = (line.split() for line in told.splitlines()[:3])
+    assert (head[-1], dear[-1], default[-1]) == ("sats", "50", "-")
+    assert " or 50 sats (GET /dear)" in told
+    assert "(regtest) to development:; an invoice can be paid for 5 min 0 s and is honoured" in told
+    assert "each network gets 7 invoices in 30.0 s without work, and past that one for 12 b" in told
+    assert "to 77 at most" in told
+    file.write_text(SOLD.replace('"7/30s"', '"none"'), encoding="utf-8")
+    check(file)
+    assert "each network gets no invoice without work" in capsys.readouterr().out
+
+
+def test_a_wallet_for_which_nothing_is_sold_is_warned_of(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(SOLD.replace("sats = 50\n", ""), encoding="utf-8")
+    assert "nothing is sold for them" in " ".join(checked(file, capsys)["warnings"])
+
+
+def test_where_there_is_no_wallet_nothing_is_said_of_sats(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert checked(file, capsys)["sold"] is None
+    assert check(file) == 0
+    assert "sats" not in capsys.readouterr().out

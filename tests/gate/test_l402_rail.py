@@ -189,6 +189,15 @@ def test_a_payment_that_settled_late_is_honoured_and_one_past_its_grace_is_not()
             assert stall.send("GET", headers=authorized(credential)).status == status
 
 
+def test_a_payment_outlives_a_lost_ledger_and_counts_once_in_the_next() -> None:
+    before, after = Stall(), Stall()
+    credential = before.buy()
+    gates = [before, before, after, after]
+    statuses = [gate.send("GET", headers=authorized(credential)).status for gate in gates]
+    assert statuses == [200, 402, 200, 402]
+    assert asyncio.run(before.ledger.epoch()) != asyncio.run(after.ledger.epoch())
+
+
 def narrowed(credential: bytes, *caveats: bytes) -> bytes:
     token, _, preimage = credential.removeprefix(b"L402 ").partition(b":")
     found = macaroon.macaroon_of_octets(decode_either(token.decode())).narrowed(*caveats)

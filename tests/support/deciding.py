@@ -2,6 +2,7 @@
 """A decider for forward-auth with everything around it within reach, and questions to it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pypow_server import problems
@@ -10,6 +11,7 @@ from pypow_server.fronts.dialects import DIALECTS
 from pypow_server.fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from pypow_server.gate import Gate
 from pypow_server.policy import Policy
+from pypow_server.rails import Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Ledger
@@ -39,11 +41,12 @@ class Decider:
         networks: tuple[str, ...] = ("10.0.0.0/8",),
         host: str = HOST,
         ledger: Ledger | None = None,
+        more_rails: Sequence[Rail] = (),
     ) -> None:
         trusted = TrustedProxies.parse(networks, HEADERS.get(dialect, "X-Forwarded-For"))
         self.policy = policy or Policy(default=EASY, trusted=trusted)
         self.ledger = CountingLedger() if ledger is None else ledger
-        self.rail = WorkRail(KEYRING, public_host=host)
+        self.rails = (WorkRail(KEYRING, public_host=host), *more_rails)
         self.app = ForwardAuth(
             unseen=self._gate(without_bodies(self.policy)),
             named=self._gate(self.policy) if checked_headers else None,
@@ -53,7 +56,7 @@ class Decider:
         )
 
     def _gate(self, policy: Policy) -> Gate:
-        return Gate(vouch, rails=[self.rail], ledger=self.ledger, policy=policy)
+        return Gate(vouch, rails=self.rails, ledger=self.ledger, policy=policy)
 
     def ask(
         self,

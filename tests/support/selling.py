@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """A gate that sells for sats, with the development wallet, and the smallest clients that pay."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pypow import bolt11, payment_lightning, payment_wire
+from pypow.base64_text import decode_either
 from pypow.bolt11 import Invoice
 from pypow.l402_wire import read_l402_challenges
 from pypow.lightning import Reason, Standing, WalletError
 from pypow.lightning.development import DevelopmentWallet, preimage_of
+from pypow.macaroon import macaroon_of_octets
+from pypow.payment_headers import METADATA_NAMES
 from pypow_server.invoices import Invoices
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.l402 import L402Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.selling import Selling
+from pypow_server.stores import Quota
 from pypow_server.stores.memory import MemoryLimiter
 from support.asgi_client import Answer
 from support.challenges import KEYRING
@@ -86,6 +90,17 @@ class Stall(Bench):
         return l402_credential(refusal)
 
 
+def sats_rail(host: str = HOST) -> L402Rail:
+    """A rail that sells calls, and no passes, for the money of a development wallet."""
+    invoices = Invoices(DevelopmentWallet(), MemoryLimiter())
+
+    def sell(price: Price, *, now_ms: int) -> None:
+        return None
+
+    plenty = replace(SELLING, free_invoices=Quota(300, 60_000))
+    return L402Rail(KEYRING, plenty, invoices, public_host=host, sell=sell)
+
+
 def l402_credential(refusal: Answer) -> bytes:
     """What a client of L402 sends that has paid."""
     lines = [line.decode() for line in refusal.values(b"www-authenticate")]
@@ -105,6 +120,15 @@ def payment_credential(refusal: Answer) -> bytes:
 def paid(invoice: str) -> bytes:
     """The preimage of an invoice of a development wallet."""
     return preimage_of(bolt11.decode(invoice))
+
+
+def as_sent(place: bytes, credential: bytes) -> tuple[bytes, bytes]:
+    """A credential of L402 in the header of this name."""
+    if place.lower() not in METADATA_NAMES:
+        return place, credential
+    token, _, preimage = credential.removeprefix(b"L402 ").partition(b":")
+    whole = macaroon_of_octets(decode_either(token.decode()))
+    return place, whole.narrowed(b"preimage=" + preimage).octets.hex().encode()
 
 
 def authorized(credential: bytes) -> list[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow.errors import PowError
+from pypow.payment_headers import METADATA_NAMES
 from pypow_server.reply import Header, Reply
 from pypow_server.scope import Scope
 
@@ -15,6 +16,9 @@ DECIDE_PATH: Final = b"/decide"
 UPSTREAM: Final = b"x-pow-upstream-"
 """Before the name of a header of the request that the proxy must replace."""
 
+PAYMENTS: Final = (b"payment-authorization", *METADATA_NAMES)
+"""Headers of payments, besides ``Authorization``, that an upstream may have a use for too."""
+
 _DELETED: Final = (
     b"authorization",
     b"cookie",
@@ -22,6 +26,8 @@ _DELETED: Final = (
     b"x-pow-solution",
     b"x-pow-accept",
     b"x-pow-standing",
+    b"x-pow-invoice",
+    *PAYMENTS,
 )
 
 

@@ -34,14 +34,15 @@ from pypow_server.request_body import replay
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
 
 from . import Failure, live
-from .dialects import UPSTREAM, Dialect, Question, UnreadableError
+from .dialects import PAYMENTS, UPSTREAM, Dialect, Question, UnreadableError
 
 PRINCIPAL_HEADER: Final = b"x-pow-principal"
 
 _VERSION: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _OURS: Final = re.compile(
     rb"x-pow-|x-forwarded-|x-real-ip|x-original-|mcp-|(?:authorization|cookie|host|forwarded"
-    rb"|content-(?:length|type|encoding)|transfer-encoding)\Z"
+    rb"|content-(?:length|type|encoding)|transfer-encoding|payment-authorization"
+    rb"|grpc-metadata-macaroon)\Z"
 )
 _MCP_HEADERS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 
@@ -49,9 +50,9 @@ _MCP_HEADERS: Final = (b"mcp-protocol-version", b"mcp-method", b"mcp-name")
 async def vouch(scope: Scope, receive: Receive, send: Send) -> None:
     """The app behind the gate: says that the request may pass, and what to set on it.
 
-    ``X-PoW-Principal`` is who was charged. The other two replace ``Authorization`` and ``Cookie``:
-    they are what is left of them without our credentials. All three are there every time, because
-    a header that is left out here would let the caller's own through.
+    ``X-PoW-Principal`` is who was charged. The others replace ``Authorization``, ``Cookie`` and
+    the headers of payments: they are what is left of them without our credentials. All are there
+    every time, because a header that is left out here would let the caller's own through.
     """
     fields: Sequence[Header] = scope["headers"]
     authorizations = [value for name, value in fields if name == b"authorization"]
@@ -60,6 +61,7 @@ async def vouch(scope: Scope, receive: Receive, send: Send) -> None:
         (PRINCIPAL_HEADER, scope.get(PRINCIPAL_KEY, "").encode("ascii")),
         (UPSTREAM + b"authorization", authorizations[0] if authorizations else b""),
         (UPSTREAM + b"cookie", b"; ".join(cookies)),
+        *((UPSTREAM + one, b", ".join(v for name, v in fields if name == one)) for one in PAYMENTS),
     )
     # Envoy takes no other status of the 2xx for a yes.
     await Reply(200, ((b"cache-control", b"no-store"), *vouched))(scope, receive, send)
