@@ -121,6 +121,7 @@ class Checkout:
             price,
             own,
             ticket=claim.key if claim is not None and claim.limit == 1 else None,
+            goes_first=judged.goes_first,
             hindrance=lambda rank: None if charge is None else waiting.too_early(rank, charge),
         )
         if problem is not None:

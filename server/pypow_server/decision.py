@@ -59,7 +59,8 @@ class Decision:
         quote: what the call cost this caller, where that follows use and was not free; None of
             all else. Work may be asked for in coarser steps than it was reckoned in.
         retry_after_s: what a refused caller was told to wait; None for nothing.
-        lane: where the call waited for its turn, ``known`` or ``new``; None where it had not to.
+        lane: where the call waited for its turn, ``paid``, ``known`` or ``new``; None where it
+            had not to.
         waited_ms: how long; `seconds` are without it.
         holder: of the standing token that counted; None where there was none.
     """

@@ -36,7 +36,7 @@ class Story:
 async def kill_gates(home: Path, kills: int, *options: str, twin: str | None = None) -> Story:
     """Kill a gate in the middle of its work, start it anew and send all of its proofs again."""
     books = Books()
-    doubtful = replays_admitted = admitted = 0
+    doubtful = replays_admitted = admitted = unearned = 0
     with nursery(home) as parent:
         async with counting_upstream(books) as upstream:
             gate = parent.start(upstream, *OPTIONS, *options, twin=twin)
@@ -54,12 +54,13 @@ async def kill_gates(home: Path, kills: int, *options: str, twin: str | None = N
                 await replay(gate.url, books, unsure)  # one of the two may pass, or none
                 admitted += len(paid)
                 doubtful += len(unsure)
+                unearned += len(books.unearned)
     return Story(
         admitted=admitted,
         doubtful=doubtful,
         replays_admitted=replays_admitted,
         doubles=len(books.doubles),
-        unearned=len(books.unearned),
+        unearned=unearned,
     )
 
 

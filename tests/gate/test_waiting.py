@@ -21,11 +21,12 @@ from pypow_server.hearing import Hearing
 from pypow_server.meter import Pricing
 from pypow_server.policy import PassTerms, Policy, Price
 from pypow_server.problems import Problem
-from pypow_server.rails import Admit
+from pypow_server.rails import Admit, Verdict
+from pypow_server.rails.work import WorkRail
 from pypow_server.scope import Message
 from pypow_server.stores import Quota, StoreError
 from support.asgi_client import Answer, call, http_scope
-from support.challenges import NOW_MS
+from support.challenges import KEYRING, NOW_MS
 from support.gated import HOST, Bench, CountingLedger, document, offers, solution, solved
 from support.played_loop import played, played_ns
 
@@ -156,6 +157,34 @@ def test_a_known_caller_takes_the_place_of_new_ones_and_goes_first() -> None:
         assert Counter([(await one).status for one in new])[503] >= 4
         lanes = [(one.lane, one.problem) for one in stage.decisions if one.lane]
         assert lanes.count(("known", None)) == 4
+
+    played(story)
+
+
+class RailThatTakesMoney(WorkRail):
+    """Takes the proofs of one caller for payments."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        found = await super().judge(call, price, now_ms=now_ms)
+        if isinstance(found, Admit) and call.client == "192.0.2.1/32":
+            return found._replace(goes_first=True)
+        return found
+
+
+def test_a_call_that_was_bought_goes_before_known_callers() -> None:
+    async def story() -> None:
+        stage = Stage(4)
+        stage.gate.decide_by(
+            policy=stage.policy, rails=[RailThatTakesMoney(KEYRING, public_host=HOST)]
+        )
+        await know(stage, "198.51.100.1")
+        proofs = [await stage.paid() for _ in range(9)]
+        stage.fill()
+        known = [stage.waits(proof, client="198.51.100.1") for proof in proofs[:8]]
+        await asyncio.sleep(0.01)
+        assert (await stage.ask(proofs[8], client="192.0.2.1")).status == 200
+        assert [one.lane for one in stage.decisions if one.lane].count("known") <= 1
+        await asyncio.gather(*known)
 
     played(story)
 

@@ -8,7 +8,7 @@ proof was admitted, whoever still waited for the answer.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,8 +20,10 @@ from support.plain_http import solution
 PROOF_NAME: Final = "X-Proof-Name"
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nearned"
 _PATIENCE: Final = aiohttp.ClientTimeout(total=30)
+_SPENT: Final = b'"urn:pypow:error:already-spent"'
 
 Headers = dict[str, str]
+Earner = Callable[[aiohttp.ClientSession, str], Awaitable[tuple[str, Headers] | None]]
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class Books:
         reached: how often the upstream saw a call of each proof.
         admitted: proofs whose 200 was received, with the headers that carry them.
         doubtful: proofs without an answer, or with one that leaves them to be tried again.
+        spent: proofs that were told to be spent already.
         statuses: all answers to proofs.
         served_at: by the monotonic clock, when a call was admitted last.
     """
@@ -39,6 +42,7 @@ class Books:
     reached: Counter[str] = field(default_factory=Counter)
     admitted: dict[str, Headers] = field(default_factory=dict)
     doubtful: dict[str, Headers] = field(default_factory=dict)
+    spent: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
     served_at: float = 0.0
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -107,9 +111,11 @@ async def present(
     books.doubtful[name] = headers  # until it is told otherwise; the caller may be cancelled
     try:
         async with session.post(f"{url}/x", headers=headers) as answer:
-            await answer.read()
+            body = await answer.read()
     except (aiohttp.ClientError, TimeoutError):
         return None
+    if _SPENT in body:
+        books.spent.add(name)
     await books.note(name, headers, answer.status)
     return answer.status
 
@@ -128,7 +134,9 @@ async def earn(session: aiohttp.ClientSession, url: str) -> tuple[str, Headers] 
 
 
 @asynccontextmanager
-async def callers(urls: list[str], books: Books, *, count: int = 8) -> AsyncIterator[None]:
+async def callers(
+    urls: list[str], books: Books, *, count: int = 8, earn: Earner = earn
+) -> AsyncIterator[None]:
     """``count`` callers at work for the length of the block; every fourth proof is sent twice."""
 
     async def work(number: int) -> None:

@@ -18,7 +18,7 @@ from pypow_server.metrics import Spread
 
 from .turns import Turns
 
-_LANES: Final = ("known", "new")
+_LANES: Final = ("paid", "known", "new")
 _WAIT_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2)
 _BUSY: Final = problems.busy("").name
 

@@ -31,6 +31,7 @@ async def turn(
     *,
     hindrance: Callable[[Rank], Problem | None],
     ticket: Hashable = None,
+    goes_first: bool = False,
 ) -> Problem | None:
     """Take a turn for the call, and wait for it if need be.
 
@@ -43,6 +44,7 @@ async def turn(
         hindrance: why the call would come to nothing when its turn came. It is asked before the
             call waits: nobody queues with a proof that will not do.
         ticket: no two calls with the same one wait at once; None for a call that is alone.
+        goes_first: whether it waits in the lane of those who paid.
 
     Returns:
         None when it has its turn; else what the caller hears, and nothing was spent.
@@ -53,7 +55,7 @@ async def turn(
     problem = hindrance(rank)
     if problem is not None:
         return problem
-    hearing.lane = Lane.KNOWN if rank.known else Lane.NEW
+    hearing.lane = Lane.PAID if goes_first else Lane.KNOWN if rank.known else Lane.NEW
     whose = hearing.client if charge is None else charge.keys[0]
     ticket = object() if ticket is None else ticket
     began_ns = turns.clock()

@@ -55,6 +55,7 @@ class Admit(NamedTuple):
         solve_ms: from the issue of the challenge to now; None without one.
         paid: None for what was charged when it was bought.
         receipt: headers that the caller gets beside the answer.
+        goes_first: whether it was bought with money, and so waits in a lane of its own.
     """
 
     principal: str
@@ -64,6 +65,7 @@ class Admit(NamedTuple):
     solve_ms: int | None = None
     paid: Paid | None = None
     receipt: tuple[Header, ...] = ()
+    goes_first: bool = False
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""

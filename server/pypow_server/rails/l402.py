@@ -151,6 +151,7 @@ class L402Rail:
             None if sold is None else sold.text,
             paid=Paid(_MOST_OVERDRAFT, now_ms),
             receipt=_receipt(found, now_ms),
+            goes_first=True,
         )
 
     def _compose(self, call: Call, price: Price, bought: str, invoice: Invoice) -> Offer:
