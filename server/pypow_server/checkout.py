@@ -56,11 +56,10 @@ class Checkout:
             hearing.bearer = holders.bearer(
                 call.standing, client=call.client, now_ms=hearing.now_ms
             )
-        judged = await self._judge(hearing, call, price)
-        if isinstance(judged, Admit):
-            problem = None
-            if judged.spend is not None or self.turns.capacity is not None:
-                problem = await self._let_in(hearing, call, price, judged)
+        standing = await self._judge(hearing, call, price)
+        judged: Admit | None = None
+        if isinstance(standing, list):
+            judged, problem = await self._let_in_by_one(hearing, call, price, standing)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)
@@ -70,11 +69,11 @@ class Checkout:
             if judged.spend is not None and problem.status in (429, 503):
                 self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
-            problem = judged or _nothing_came(price)
+            problem = standing or _nothing_came(price)
         if problem.status not in (401, 402, 429):
             return problem
         if price.meter is not None and self.credit is not None:
-            take_free = price.free is not None and not isinstance(judged, Admit)
+            take_free = price.free is not None and judged is None
             found = await (self._free if take_free else self._quote)(
                 self.credit, price.meter, hearing, call, price
             )
@@ -90,6 +89,18 @@ class Checkout:
                 return charging.overdrawn(found) if problem.status == 402 else problem
             hearing.quote = found
         return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
+
+    async def _let_in_by_one(
+        self, hearing: Hearing, call: Call, price: Price, standing: list[tuple[str, Admit]]
+    ) -> tuple[Admit, Problem | None]:
+        """Let the call in by the first that is not spent: a used-up pass voids no payment."""
+        for rail, judged in standing:
+            hearing.rail, problem = rail, None
+            if judged.spend is not None or self.turns.capacity is not None:
+                problem = await self._let_in(hearing, call, price, judged)
+            if problem is None or problem.status != 402:
+                break
+        return judged, problem
 
     async def _let_in(
         self, hearing: Hearing, call: Call, price: Price, judged: Admit
@@ -248,19 +259,27 @@ class Checkout:
         hearing.offers = [offer for offer in asked if offer is not None]
         return problem
 
-    async def _judge(self, hearing: Hearing, call: Call, price: Price) -> Admit | Problem | None:
-        """What the rails say of what was presented; None where nothing was."""
-        admission: Admit | None = None
+    async def _judge(
+        self, hearing: Hearing, call: Call, price: Price
+    ) -> list[tuple[str, Admit]] | Problem | None:
+        """What stands of what was presented, by rail; else why none does, or None for nothing.
+
+        What only is not good any more (402) gives way to what is: a cookie with an old pass must
+        make nobody pay twice.
+        """
+        standing: list[tuple[str, Admit]] = []
+        outdated: Problem | None = None
         for rail in hearing.rulebook.rails:
             verdict = await rail.judge(call, price, now_ms=hearing.now_ms)
             if isinstance(verdict, Admit):
-                if admission is None:
-                    admission, hearing.rail = verdict, rail.name
+                standing.append((rail.name, verdict))
             elif isinstance(verdict, Refuse):
-                return verdict.problem
+                if verdict.problem.status != 402:
+                    return verdict.problem
+                outdated = outdated or verdict.problem
             elif not isinstance(verdict, Absent):
                 assert_never(verdict)
-        return admission
+        return standing or outdated
 
 
 def _nothing_came(price: Price) -> Problem:

@@ -90,7 +90,7 @@ class GateThatFailsOpen(Gate):
 class CheckoutThatForgetsToSpend(Checkout):
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         judged = await self._judge(hearing, call, price)
-        return None if isinstance(judged, Admit) else await super().admit(hearing, call, price)
+        return None if isinstance(judged, list) else await super().admit(hearing, call, price)
 
 
 class GateThatForgetsToSpend(Gate):

@@ -391,6 +391,31 @@ def test_a_tool_of_any_name_can_be_bought(name: str) -> None:
     assert stall.app.reached == 1
 
 
+@pytest.mark.parametrize("later_ms", [0, 20 * MINUTE_MS])
+def test_a_pass_that_is_used_up_or_expired_voids_no_payment_beside_it(later_ms: int) -> None:
+    price = dataclasses.replace(SATS, sells=PassTerms(2, 600))
+    stall = Stall(Policy(default=price))
+    work = stall.gate._rulebook.rails[0]
+    old = work.sell(price, now_ms=stall.clock.now_ms, used=0)  # type: ignore[attr-defined]
+    cookie = [(b"cookie", b"pypow_pass=" + old.text.encode())]
+    assert [stall.send("GET", headers=cookie).status for _ in range(3)] == [200, 200, 402]
+    stall.clock.now_ms += later_ms
+    both = [*cookie, *authorized(stall.buy(headers=cookie))]
+    made = len(stall.wallet.made)
+    assert [stall.send("GET", headers=both).status for _ in range(2)] == [200, 200]
+    assert len(stall.wallet.made) == made
+    assert stall.send("GET", headers=both).status == 402
+
+
+def test_an_old_payment_voids_no_work_beside_it() -> None:
+    stall = Stall()
+    credential = stall.buy()
+    stall.clock.now_ms += 120 * MINUTE_MS
+    proof = solved(next(one for one in offers(stall.send("GET")) if one["rail"] == "work"))
+    both = [*authorized(credential), (b"x-pow-solution", proof.encode())]
+    assert [stall.send("GET", headers=both).status for _ in range(2)] == [200, 402]
+
+
 def test_free_calls_come_before_paid_ones() -> None:
     price = dataclasses.replace(SATS, free=Quota(2, 60_000))
     stall = Stall(Policy(default=price))
