@@ -10,6 +10,7 @@ from typing import Final
 from . import problems
 from .problems import Problem
 from .stores import Revocations
+from .upkeep import Upkeep
 
 PERIOD_S: Final = 1.0
 """How often the list is read: how long a revoked pass may live on."""
@@ -51,24 +52,20 @@ class RevokedPasses:
         self._revocations = revocations
         self._clock = clock
         self._monotonic = monotonic
-        self._pause = pause
+        self._upkeep = Upkeep(self._read, pause=pause)
         self._ids: frozenset[bytes] = frozenset()
         self._read_at: float | None = None
         self._tried = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to read in the running event loop, unless that has begun."""
-        if self._reading is None or self._reading.done():
+        if not self._upkeep.goes_on:
             self._tried = asyncio.Event()
-            self._reading = asyncio.create_task(self._keep_reading())
+            self._upkeep.start()
 
     async def aclose(self) -> None:
         """Read no more."""
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-            await asyncio.wait([reading])
+        await self._upkeep.aclose()
 
     async def denial(self, identity: bytes) -> Problem | None:
         """Why the pass of this id is refused though it stands; None for no reason."""
@@ -83,13 +80,11 @@ class RevokedPasses:
             return problems.revoked("the pass was revoked; solve a fresh challenge")
         return None
 
-    async def _keep_reading(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(_READ_TIMEOUT_S):
-                    self._ids = await self._revocations.revoked(now_ms=self._clock())
-                self._read_at = self._monotonic()
-            except Exception:  # noqa: BLE001 - any store's fault; the list in hand grows older
-                _LOG.exception("the revoked passes cannot be read")
-            self._tried.set()
-            await self._pause()
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT_S):
+                self._ids = await self._revocations.revoked(now_ms=self._clock())
+            self._read_at = self._monotonic()
+        except Exception:  # noqa: BLE001 - any store's fault; the list in hand grows older
+            _LOG.exception("the revoked passes cannot be read")
+        self._tried.set()

@@ -85,12 +85,13 @@ def test_a_gate_learns_the_climate_from_its_start_to_its_stop(tmp_path: Path) ->
             await exchange()
             looked.set()
 
-        app._conditions.exchange = noticed  # type: ignore[method-assign]
+        upkeep = app._conditions._upkeep
+        upkeep._do = noticed
         app.start()
         await asyncio.wait_for(looked.wait(), 30)
         assert await figure(app, "pypow_climate_timestamp_seconds") != 0
         await app.stop()
-        assert app._conditions._keeping is None
+        assert not upkeep.goes_on
 
     asyncio.run(story())
 

@@ -13,6 +13,7 @@ from typing import Final
 from pypow import difficulty
 from pypow.steering import Calibration, Sample, slow_tenth
 from pypow_server.stores import SharedRecord
+from pypow_server.upkeep import Upkeep
 
 from . import shared_calibration
 from .samples import DAY_MS, Samples
@@ -63,8 +64,7 @@ class Calibrating:
         self._moved = moved
         self._record = record
         self._samples = samples
-        self._pause = pause
-        self._keeping: asyncio.Task[None] | None = None
+        self._upkeep = Upkeep(self.exchange, pause=pause)
 
     def shown(self) -> dict[str, float] | None:
         """How far prices are moved, for operators; None where they stay what was said."""
@@ -91,20 +91,11 @@ class Calibrating:
 
     def start(self) -> None:
         """Begin to tell and learn in the running event loop, unless that has begun."""
-        if self._keeping is None or self._keeping.done():
-            self._keeping = asyncio.create_task(self._keep())
+        self._upkeep.start()
 
     async def aclose(self) -> None:
         """Tell and learn no more."""
-        keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-
-    async def _keep(self) -> None:
-        while True:
-            await self.exchange()
-            await self._pause()
+        await self._upkeep.aclose()
 
     async def exchange(self) -> None:
         """Tell the store what was timed, and learn how far prices are moved.

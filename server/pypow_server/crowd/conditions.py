@@ -18,6 +18,7 @@ from pypow.steering import Loop
 from pypow.tariff import CALM, UNIT, Constants, Tariff
 from pypow_server.meter import Pricing
 from pypow_server.stores import SharedRecord
+from pypow_server.upkeep import Upkeep
 
 from . import shared_climate
 from .load import Load
@@ -115,13 +116,12 @@ class Conditions:
         self.steps = 0
         self.learned_at_ms = 0
         self._climates = climates
-        self._pause = pause
+        self._upkeep = Upkeep(self.exchange, pause=pause)
         self._heard = 1
         self._name = secrets.token_hex(8)
         self._load = Load()
         self._sent_back: OrderedDict[bytes, None] = OrderedDict()
         self._fails = False
-        self._keeping: asyncio.Task[None] | None = None
 
     def follow(self, rules: Rules | None) -> None:
         """Go by other rules from now on; None for a climate that stays calm."""
@@ -171,20 +171,11 @@ class Conditions:
 
     def start(self) -> None:
         """Begin to tell and learn in the running event loop, unless that has begun."""
-        if self._keeping is None or self._keeping.done():
-            self._keeping = asyncio.create_task(self._keep())
+        self._upkeep.start()
 
     async def aclose(self) -> None:
         """Tell and learn no more."""
-        keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
-            await asyncio.wait([keeping])
-
-    async def _keep(self) -> None:
-        while True:
-            await self.exchange()
-            await self._pause()
+        await self._upkeep.aclose()
 
     async def exchange(self) -> None:
         """Tell the store what was counted, and learn the climate; a fault changes neither."""
