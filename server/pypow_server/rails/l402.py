@@ -30,6 +30,7 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 from pypow_server.selling import Selling
 
 from . import Absent, Admit, Claim, Offer, Paid, Refuse, Verdict, l402_credential, l402_offer
@@ -43,6 +44,9 @@ _STAMP_LIFETIME_S: Final = 120
 _MAX_MEMO: Final = 80
 _LONGEST_REMEMBERED: Final = 256
 _ABSENT: Final = Absent()
+
+PAYMENT: Final = "payment"
+"""How a sale is called that was shown by the `Payment` scheme."""
 
 
 class Seller(Protocol):
@@ -141,7 +145,9 @@ class L402Rail:
         return found
 
     def _admit(self, found: Bought, price: Price, now_ms: int) -> Admit:
-        claim = Claim(b"ln:" + found.payment_hash, None, 1000 * found.until_s, found.uses)
+        scheme = RAIL if found.challenge_id is None else PAYMENT
+        sale = Sale(found.payment_hash, found.sats, price.name, found.uses, scheme, now_ms)
+        claim = Claim(b"ln:" + found.payment_hash, None, 1000 * found.until_s, found.uses, sale)
         # A pass of N calls is the payment itself, which is good for N; one for a time is given.
         sells = price.sells
         sold = self._sell(price, now_ms=now_ms) if sells is not None and sells.calls == 0 else None
@@ -158,10 +164,11 @@ class L402Rail:
         selling, sells = self._selling, price.sells
         uses = sells.calls if sells is not None and sells.calls else 1
         after_s = max(selling.grace_s, sells.lifetime_s if sells is not None else 0)
+        sats = (invoice.amount_msat or 0) // 1000
         is_narrow = sells is None and call.mcp is None and call.canonical
         return l402_offer.with_invoice(
             invoice,
-            Sold(bought, uses, invoice.expires_at_ms // 1000 + after_s),
+            Sold(bought, uses, invoice.expires_at_ms // 1000 + after_s, sats),
             self._keyring.signing,
             host=self._host,
             path=call.path.decode("ascii") if is_narrow else "",

@@ -26,6 +26,7 @@ from pypow_server.problems import Problem
 SERVICE: Final = "pypow"
 
 _UNTIL_BYTES: Final = 6
+_SATS_BYTES: Final = 6
 _KEY_BYTES: Final = l402.TOKEN_ID_BYTES - l402.IDENTITY_BYTES
 _PAY: Final = "pay the invoice of a fresh offer"
 
@@ -57,19 +58,22 @@ class Sold(NamedTuple):
         bought: names the call, or the row of the price list, that it is for.
         uses: how many calls.
         until_s: Unix seconds; from then on it is worth nothing.
+        sats: what is paid.
     """
 
     bought: str
     uses: int
     until_s: int
+    sats: int
 
     def identity(self, random: bytes) -> bytes:
         """What names the macaroon, beside its key and its payment: 30 bytes.
 
         Args:
-            random: 24 bytes or more.
+            random: 18 bytes or more.
         """
-        return self.until_s.to_bytes(_UNTIL_BYTES) + random[: l402.IDENTITY_BYTES - _UNTIL_BYTES]
+        said = self.until_s.to_bytes(_UNTIL_BYTES) + self.sats.to_bytes(_SATS_BYTES)
+        return said + random[: l402.IDENTITY_BYTES - len(said)]
 
     def terms(self, *, audience: str, tool: str) -> Terms:
         """What the macaroon permits."""
@@ -100,6 +104,7 @@ class Bought(NamedTuple):
         uses: how many calls it is good for.
         until_s: how long it must be remembered, Unix seconds.
         principal: who is charged.
+        sats: what was paid.
         challenge_id: of the `Payment` challenge; None of a macaroon.
     """
 
@@ -107,6 +112,7 @@ class Bought(NamedTuple):
     uses: int
     until_s: int
     principal: str
+    sats: int
     challenge_id: str | None = None
 
 
@@ -146,12 +152,13 @@ def _judge_macaroons(
     for macaroon in credential.macaroons:
         found = l402.check(macaroon, preimage, keyring, expected, now_s=now_s)
         if not isinstance(found, Refusal):
-            signed = found.token_id[_KEY_BYTES : _KEY_BYTES + _UNTIL_BYTES]
+            signed = found.token_id[_KEY_BYTES:]
             return Bought(
                 found.payment_hash,
                 found.uses or 1,
-                int.from_bytes(signed),
+                int.from_bytes(signed[:_UNTIL_BYTES]),
                 f"l402:{found.token_id.hex()}",
+                int.from_bytes(signed[_UNTIL_BYTES : _UNTIL_BYTES + _SATS_BYTES]),
             )
         first = first or found
     assert first is not None
@@ -179,13 +186,15 @@ def _judge_payment(
     until_s = int(said["until"])
     if now_ms >= 1000 * until_s:
         return problems.expired(f"the payment is past its time; {_PAY}")
-    payment_hash = payment_lightning.asked(asked).payment_hash
+    paid_for = payment_lightning.asked(asked)
+    payment_hash = paid_for.payment_hash
     assert payment_hash is not None
     preimage = payment_lightning.preimage(credential)
     if not hmac.compare_digest(hashlib.sha256(preimage).digest(), payment_hash):
         return problems.unpaid("expected the preimage of the payment; pay the invoice")
     principal = f"l402:{payment_hash.hex()}"
-    return Bought(payment_hash, int(said["uses"]), until_s, principal, asked.id)
+    uses = int(said["uses"])
+    return Bought(payment_hash, uses, until_s, principal, paid_for.amount_sat, asked.id)
 
 
 def _key_of(said: Mapping[str, object], keyring: Keyring) -> Key | None:

@@ -31,7 +31,7 @@ def with_invoice(
         host: of the public URL.
         path: canonical, or "".
         tool: the MCP tool that is called, or "".
-        random: 24 fresh random bytes or more.
+        random: 18 fresh random bytes or more.
     """
     terms = sold.terms(
         audience=host + path if len(path) <= _TOO_LONG else host,
