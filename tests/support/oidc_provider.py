@@ -16,7 +16,7 @@ import peer_home
 from support.lightning import node_packages, node_programs
 
 PROGRAMS: Final = Path(__file__).parents[1] / "oauth"
-SECRET: Final = "known-to-these-tests-only"  # noqa: S105 - of clients that only tests have
+SECRET: Final = "known-to-these-tests-only"
 SCOPES: Final = ("tools:read", "tools:write")
 TIMEOUT_S: Final = 20
 
