@@ -263,6 +263,7 @@ class App:
             secure_cookies=_is_https(settings),
             # There is no gate before its rules.
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+            selling=settings.rows.selling,
         )
         return _Rules(settings, policy, rails, api, holders)
 

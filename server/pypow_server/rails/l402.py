@@ -20,7 +20,6 @@ from pypow.l402 import Expected
 from pypow.payment_headers import read_credential
 from pypow.payment_lightning import METHOD
 from pypow.payment_receipt import Receipt
-from pypow.powers import risen
 from pypow.pricing import Quote
 from pypow_server import problems
 from pypow_server.call import Call
@@ -120,7 +119,7 @@ class L402Rail:
         if price.sats is None or self._may_loop(call):
             return None
         bought, client = bought_by(call, price), call.client
-        sats = self._sats(price.sats, quote)
+        sats = self._selling.asked(price.sats, quote)
         memo = "".join(c for c in f"{self._host}: {price.name}" if " " <= c <= "~")[:_MAX_MEMO]
         stamp = None if call.paying is None else call.paying.stamp
         found = await self._invoices.offer(
@@ -167,14 +166,6 @@ class L402Rail:
             path=call.path.decode("ascii") if is_narrow else "",
             tool=_tool(call) if sells is None else "",
             random=self._random(32),
-        )
-
-    def _sats(self, sats: int, quote: Quote | None) -> int:
-        """The price for this caller: it rises with use by as much as the work does."""
-        if quote is None:
-            return sats
-        return min(
-            max(sats, self._selling.max_sats), risen(sats, quote.overdraft_q + quote.entry_q)
         )
 
     def _asked(self, call: Call, price: Price) -> Expected:
