@@ -24,7 +24,8 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        check: what was looked at: ``keys``, ``store``, ``clock``, ``upstream`` or ``public``.
+        check: what was looked at: ``keys``, ``store``, ``wallet``, ``clock``, ``upstream`` or
+            ``public``.
         level: how bad it is.
         found: what was found.
         fix: what to do; empty where nothing is.
