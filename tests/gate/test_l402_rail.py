@@ -344,8 +344,7 @@ def test_a_path_of_many_readings_is_sold_only_where_everything_is() -> None:
 
 
 def test_sats_rise_with_use_as_work_does() -> None:
-    stall = Stall()
-    asked = {q: stall.l402._sats(5, Quote(0, 0, q, 0, 0, 0)) for q in (0, 1, 1024, 3072, 40960)}
+    asked = {q: SELLING.asked(5, Quote(0, 0, q, 0, 0, 0)) for q in (0, 1, 1024, 3072, 40960)}
     assert asked == {0: 5, 1: 6, 1024: 10, 3072: 40, 40960: 100_000}
 
 

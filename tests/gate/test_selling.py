@@ -182,6 +182,18 @@ def test_a_client_that_pays_a_real_gate_is_served_exactly_once(
     assert upstream.count == before + 1
 
 
+def test_whoever_asks_for_a_challenge_hears_what_the_call_costs_in_sats(gate: GateProcess) -> None:
+    for_the_call = httpx2.get(f"{gate.url}/api/challenge?resource=GET+/report").json()
+    assert for_the_call["sats"] == httpx2.get(f"{gate.url}/report").json()["amount_sats"] == 5
+    # A payment is for one call, so that one for any call has no price in sats.
+    assert "sats" not in httpx2.get(f"{gate.url}/api/challenge").json()
+
+
+def test_operators_see_what_costs_sats(gate: GateProcess) -> None:
+    rows = httpx2.get(f"{gate.admin_url}/config").json()["rows"]
+    assert rows["default_sats"] == 5
+
+
 def test_no_figure_or_answer_to_operators_shows_a_preimage(gate: GateProcess) -> None:
     metrics = httpx2.get(f"{gate.admin_url}/metrics").text
     assert 'pypow_invoices_total{result="made"}' in metrics

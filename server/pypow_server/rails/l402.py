@@ -20,7 +20,6 @@ from pypow.l402 import Expected
 from pypow.payment_headers import read_credential
 from pypow.payment_lightning import METHOD
 from pypow.payment_receipt import Receipt
-from pypow.powers import risen
 from pypow.pricing import Quote
 from pypow_server import problems
 from pypow_server.call import Call
@@ -199,21 +198,13 @@ class L402Rail:
     def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
         """What a payment for this call would buy, were it not for when."""
         sells = price.sells
-        sats, bought = self._sats(price.sats or 0, quote), bought_by(call, price)
+        sats, bought = self._selling.asked(price.sats or 0, quote), bought_by(call, price)
         if sells is None:
             return Sold(bought, sats, 0, self._selling.grace_s)
         after_s = max(self._selling.grace_s, sells.lifetime_s)
         if sells.calls:
             return Sold(bought, sats, 0, after_s, sells.calls)
         return Sold(bought, sats, 0, after_s, None, sells.lifetime_s)
-
-    def _sats(self, sats: int, quote: Quote | None) -> int:
-        """The price for this caller: it rises with use by as much as the work does."""
-        if quote is None:
-            return sats
-        return min(
-            max(sats, self._selling.max_sats), risen(sats, quote.overdraft_q + quote.entry_q)
-        )
 
     def _asked(self, call: Call, price: Price) -> tuple[Expected, ...]:
         """The demand of a call: for a payment for it, and for one for its row of the price list.
