@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import resources
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -235,8 +235,15 @@ class App:
         selling, invoices = settings.rows.selling, self._shop.invoices
         if selling is None or invoices is None:
             return (work,)
-        sell = partial(work.sell, used=1)
-        return (work, L402Rail(keys, selling, invoices, public_host=host, sell=sell))
+        l402 = L402Rail(
+            keys,
+            selling,
+            invoices,
+            public_host=host,
+            grant=work.grant,
+            denial=self._revoked.denial,
+        )
+        return (work, l402)
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
