@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from .access import Access
