@@ -167,7 +167,7 @@ LAWS = [
         "only the app knows concrete rails, stores and fronts",
         binds=r"pypow_server/[^/]+\.py",
         spares=r"pypow_server/app\.py",
-        forbids=r"pypow_server\.(rails\.(work|l402)|stores\.(memory|sqlite|redis)\w*|fronts\.\w+)",
+        forbids=r"pypow_server\.(rails\.(work|l402|oauth)|stores\.(memory|sqlite|redis)\w*|fronts\.\w+)",
         breach=("pypow_server/gate.py", "from .rails.work import WorkRail"),
     ),
     Law(
