@@ -11,7 +11,7 @@ class Sale(NamedTuple):
         payment_hash: of its invoice, 32 octets.
         sats: what was paid.
         price: the name of the price that it was paid for.
-        uses: how many calls it bought.
+        uses: how many calls it bought; 0 for as many as fit in a time.
         scheme: in which form it was first shown, ``l402`` or ``payment``.
         at_ms: when its first use was spent, Unix milliseconds.
         spent: how many of its uses are spent, as far as the store knows; of what is read only.
