@@ -57,9 +57,9 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check keys, store, clock, upstream and the public URL, up to a call paid with real work."""
-    from pypow_server.app import open_store
     from pypow_server.doctor.examination import examine
     from pypow_server.settings import Settings
+    from pypow_server.stores.opening import open_store
 
     settings = Settings.from_env(
         os.environ,

@@ -95,9 +95,9 @@ def revoke(
     as_json: AsJson = False,
 ) -> None:
     """Make a pass worth nothing, for every gate that shares the store."""
-    from pypow_server.app import open_store
     from pypow_server.settings import Settings
     from pypow_server.stores import Store
+    from pypow_server.stores.opening import open_store
     from pypow_server.stores.sqlite import file_of
 
     identity, expires_at_ms = _identity(_given(text))

@@ -2,19 +2,19 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import resources
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from pypow import InvalidInputError, chosen_kernel
+from pypow import chosen_kernel
 from pypow.challenge import Keyring, hkdf_sha256
 
-from . import configuration, keyfile, problems, tracing
+from . import configuration, keyfile, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
 from .calibration.calibrating import Calibrating
@@ -27,12 +27,11 @@ from .crowd.turns import Turns
 from .decision import Recorder
 from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
-from .fronts.proxy import Proxy
+from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .policy import Entry, Policy
-from .problems import Problem
 from .rails import Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
@@ -41,8 +40,8 @@ from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .shop import Shop
-from .stores import Store, StoreError, UnopenedStoreError, memory, sqlite, without_secrets
-from .stores.redis_address import SCHEMES as REDIS_SCHEMES
+from .stores import Store
+from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
@@ -50,29 +49,6 @@ _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
 """What the key is derived for, by HKDF, under which samples have their names."""
 
 _API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
-
-
-def _redis(scheme: str, rest: str) -> Store:
-    # Imported when it is asked for: the redis package is an extra.
-    from .stores.redis_store import open_store
-
-    return open_store(rest, scheme=scheme)
-
-
-_STORES: Final[Mapping[str, Callable[[str], Store]]] = {
-    "memory": memory.open_store,
-    "sqlite": sqlite.open_store,
-    **{scheme: partial(_redis, scheme) for scheme in REDIS_SCHEMES},
-}
-
-_FRONTS_PROBLEMS: Final[Mapping[int, Callable[[str], Problem]]] = {
-    400: problems.bad_request,
-    403: problems.denied,
-    404: problems.not_found,
-    501: problems.method_not_allowed,
-    502: problems.bad_gateway,
-    504: problems.gateway_timeout,
-}
 
 
 _Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
@@ -163,6 +139,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            remark=self._shop.remark,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -246,7 +223,7 @@ class App:
             named=self.gate if settings.mcp_headers == "checked" else None,
             policy=lambda: self._rules.policy,
             dialect=DIALECTS[settings.forward_auth],
-            failure=_fronts_problem,
+            failure=problem_of,
         )
 
     def _rails(self, settings: Settings, keys: Keyring) -> _Rails:
@@ -258,8 +235,15 @@ class App:
         selling, invoices = settings.rows.selling, self._shop.invoices
         if selling is None or invoices is None:
             return (work,)
-        sell = partial(work.sell, used=1)
-        return (work, L402Rail(keys, selling, invoices, public_host=host, sell=sell))
+        l402 = L402Rail(
+            keys,
+            selling,
+            invoices,
+            public_host=host,
+            grant=work.grant,
+            denial=self._revoked.denial,
+        )
+        return (work, l402)
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
@@ -287,6 +271,7 @@ class App:
             secure_cookies=_is_https(settings),
             # There is no gate before its rules.
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+            selling=settings.rows.selling,
         )
         return _Rules(settings, policy, rails, api, holders)
 
@@ -328,7 +313,7 @@ def create_app(
     Raises:
         InvalidInputError: no upstream, or keys or a ledger that cannot be had; one line.
     """
-    front = around if around is not None else _front(settings)
+    front = around if around is not None else front_of(settings)
     keys = keyfile.load_or_create(settings.key_file)
     store = open_store(settings.store_url)
     return App(settings, front, keys=keys, store=store, prices=prices)
@@ -345,53 +330,8 @@ def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
     )
 
 
-def _front(settings: Settings) -> ASGIApp:
-    if settings.forward_auth is not None:
-        if settings.upstream is not None:
-            raise InvalidInputError(
-                f"forward_auth: expected no upstream, since {settings.forward_auth} passes "
-                "requests on by itself; leave one of the two out"
-            )
-        if not settings.trusted_proxies:
-            raise InvalidInputError(
-                "forward_auth: expected --trusted-proxy NET (PYPOW_TRUSTED_PROXIES, [trust] "
-                "proxies), the network of the proxy that asks; nobody else gets an answer"
-            )
-        return vouch
-    if settings.upstream is None:
-        raise InvalidInputError(
-            "expected --upstream URL (PYPOW_UPSTREAM), the server to guard, such as "
-            "http://127.0.0.1:8000"
-        )
-    return Proxy(settings.upstream, failure=_fronts_problem)
-
-
-def open_store(url: str) -> Store:
-    """Open the store of a URL.
-
-    Raises:
-        UnopenedStoreError: no such store, or one that cannot be had; one line.
-    """
-    scheme, _, rest = url.partition(":")
-    if scheme not in _STORES:
-        raise UnopenedStoreError(
-            "expected --store to be memory:, sqlite:PATH or redis://HOST, got "
-            f"{without_secrets(url)!r}",
-            fix="docs/stores.md lists them",
-        )
-    try:
-        return _STORES[scheme](rest)
-    except StoreError as error:
-        shown = without_secrets(url)
-        raise UnopenedStoreError(f"--store {shown}: {error.found}", fix=error.fix) from None
-
-
 def _is_https(settings: Settings) -> bool:
     return settings.url.startswith("https:")
-
-
-def _fronts_problem(status: int, detail: str) -> Problem:
-    return _FRONTS_PROBLEMS[status](detail)
 
 
 def _is_api(scope: Scope) -> bool:

@@ -17,13 +17,15 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from fuzz.gate_inputs import KITS
 from fuzz.gate_parsers import PARSERS
 from fuzz.kit import Kit
+from fuzz.payment_parsers import PARSERS as PAYMENT_PARSERS
 
 ROUND: Final = 10_000
 """Executions of each parser in one round."""
@@ -88,14 +90,15 @@ def feed(name: str, number: int, executions: int = ROUND) -> Tally:
     return Tally(Counter({name: fed}), Counter({name: taken}), findings)
 
 
-def _round(number: int) -> list[Tally]:
-    return [feed(name, number) for name in PARSERS]
+def _round(names: Sequence[str], number: int) -> list[Tally]:
+    return [feed(name, number) for name in names]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--executions", type=int, default=10_000_000, help="of all parsers")
     parser.add_argument("--first", type=int, default=0, help="the round to begin with")
+    parser.add_argument("--payments", action="store_true", help="only parsers of what pays")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     given = parser.parse_args()
     if given.executions < 1 or given.jobs < 1 or given.first < 0:
@@ -106,12 +109,15 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     """Feed, and report now and then, and at the end."""
     given = arguments()
-    rounds = -(-given.executions // (ROUND * len(PARSERS)))
+    names = tuple(PAYMENT_PARSERS if given.payments else PARSERS)
+    rounds = -(-given.executions // (ROUND * len(names)))
     numbers = range(given.first, given.first + rounds)
     fed, taken = Counter[str](), Counter[str]()
     began = reported = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
-        for done, tallies in enumerate(pool.imap_unordered(_round, numbers), start=1):
+        for done, tallies in enumerate(
+            pool.imap_unordered(partial(_round, names), numbers), start=1
+        ):
             for tally in tallies:
                 fed += tally.fed
                 taken += tally.taken
@@ -122,7 +128,7 @@ def main() -> int:
                 reported = time.monotonic()
                 spent = round(reported - began)
                 print(f"{fed.total():,} executions in {done} rounds, {spent} s", flush=True)
-    for name in PARSERS:
+    for name in names:
         print(f"{fed[name]:>12,} {taken[name] / fed[name]:>6.1%} taken  {name}")
     print(f"{fed.total():,} executions, findings: none")
     return 0

@@ -94,12 +94,12 @@ def nursery(home: Path, **variables: str) -> Iterator[Nursery]:
 
 def _serve(order: dict[str, Any]) -> int:
     from pypow.__main__ import main
-    from pypow_server import app
+    from pypow_server.stores import opening
     from support import store_twins
 
     if order["twin"] is not None:
         twin = getattr(store_twins, order["twin"])
-        vars(app)["_STORES"] = dict.fromkeys(app._STORES, twin)
+        vars(opening)["_STORES"] = dict.fromkeys(opening._STORES, twin)
     return main(["gate", *order["start"]])
 
 
