@@ -30,6 +30,7 @@ class Selling:
         expiry_s: how long an invoice can be paid, in seconds.
         grace_s: how long after that a payment is honoured, in seconds.
         max_sats: no call costs more, whatever is used.
+        strict: whether the wallet is asked before a payment admits the first time.
         foreign_schemes: of ``Authorization``, in lower case, that belong to the upstream.
     """
 
@@ -42,6 +43,7 @@ class Selling:
     expiry_s: int = 600
     grace_s: int = 3600
     max_sats: int = 100_000
+    strict: bool = False
     foreign_schemes: frozenset[str] = frozenset()
 
     @property

@@ -333,5 +333,6 @@ SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "expires": ("expiry_s", _within(120, 24 * 3600)),
     "grace": ("grace_s", _within(60, 30 * 24 * 3600)),
     "max_sats": ("max_sats", between(1, MAX_SATS, "sats")),
+    "strict": ("strict", bool),
 }
 """Keys of ``[l402]``: what each is of a `Selling`, and how it is read."""

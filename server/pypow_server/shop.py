@@ -16,6 +16,7 @@ from .address import Address
 from .invoices import WALLET_TIMEOUT_S, Invoices
 from .selling import Selling
 from .settings import Settings
+from .settled import Settled
 from .stores import Limiter
 
 _FORGETFUL: Final = "memory:"
@@ -26,6 +27,7 @@ class Shop(Collector):
 
     Attributes:
         invoices: None where nothing is sold.
+        settled: asks for payments; None likewise.
     """
 
     def __init__(self, settings: Settings, limiter: Limiter) -> None:
@@ -39,6 +41,7 @@ class Shop(Collector):
             InvalidInputError: no such wallet or credential, or settings that would lose money.
         """
         self.invoices: Invoices | None = None
+        self.settled: Settled | None = None
         self._opened = _where(settings.rows.selling)
         selling = settings.rows.selling
         if selling is None:
@@ -57,7 +60,9 @@ class Shop(Collector):
             )
         except PowError as error:
             raise InvalidInputError(f"l402.wallet: {error}") from None
+        self._require_strict_sense(selling)
         self.invoices = Invoices(self._wallet, limiter)
+        self.settled = Settled(self._wallet)
 
     def require_same(self, settings: Settings) -> None:
         """Refuse settings with another wallet.
@@ -69,6 +74,14 @@ class Shop(Collector):
             raise InvalidInputError("l402.wallet: another wallet takes a restart")
         if settings.rows.selling is not None:
             _require_sense(settings, settings.rows.selling)
+            self._require_strict_sense(settings.rows.selling)
+
+    def _require_strict_sense(self, selling: Selling) -> None:
+        if selling.strict and not self._wallet.abilities.knows_payments:
+            raise InvalidInputError(
+                "l402.strict: expected a wallet that knows its payments after a restart, got "
+                f"{selling.wallet.partition(':')[0]}:; leave strict out, or take another wallet"
+            )
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus gets."""

@@ -158,6 +158,9 @@ class L402Table(_Table):
     expires: str | None = _said('How long an invoice can be paid: "10m".')
     grace: str | None = _said('How long after that a payment is honoured: "1h".')
     max_sats: int | None = _said("No call costs more, whatever is used.")
+    strict: bool | None = _said(
+        "true asks the wallet whether a payment has come before it admits the first time."
+    )
 
 
 class KeysTable(_Table):

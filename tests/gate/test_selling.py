@@ -39,7 +39,7 @@ def test_every_key_of_the_table_is_read() -> None:
         '[gate]\npass_authorization = ["Bearer"]\n'
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
-        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nmax_sats = 77\n'
+        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nmax_sats = 77\nstrict = true\n'
     )
     assert said.rows.selling == Selling(
         wallet="lnd:https://node:8080",
@@ -51,6 +51,7 @@ def test_every_key_of_the_table_is_read() -> None:
         expiry_s=300,
         grace_s=120,
         max_sats=77,
+        strict=True,
         foreign_schemes=frozenset({"bearer"}),
     )
     assert read("").rows.selling is None
@@ -84,6 +85,7 @@ def test_what_cannot_be_is_told_with_its_line(text: str, complaint: str) -> None
             "expected a store that outlives the gate",
         ),
         ('[l402]\nwallet = "phoenixd:http://127.0.0.1:1"\n', {}, "l402.wallet: .*CREDENTIAL"),
+        (f"{WALLET}strict = true\n", {}, "l402.strict: expected a wallet that knows its payments"),
         ('[l402]\nwallet = "purse:"\n', {}, "l402.wallet: expected a wallet of"),
     ],
 )

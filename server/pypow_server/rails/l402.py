@@ -30,6 +30,7 @@ from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
 from pypow_server.selling import Selling
+from pypow_server.settled import Settled
 
 from . import (
     Absent,
@@ -79,6 +80,7 @@ class L402Rail:
         *,
         public_host: str,
         grant: Grant,
+        settled: Settled | None = None,
         denial: Denial = nobody,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -90,6 +92,7 @@ class L402Rail:
             invoices: whom to ask for one.
             public_host: host of the public URL.
             grant: makes passes.
+            settled: asks for payments before they count; None asks for none.
             denial: why a pass with this id is refused though it stands; None for no reason.
             random: so many fresh random bytes.
         """
@@ -98,6 +101,7 @@ class L402Rail:
         self._invoices = invoices
         self._host = public_host.lower()
         self._grant = grant
+        self._settled = settled
         self._denial = denial
         self._random = random
         self._stamps = Stamps(
@@ -124,6 +128,10 @@ class L402Rail:
         if isinstance(found, Problem):
             # What was sold before its price was taken back is good; other payments are not ours.
             return _ABSENT if price.sats is None else Refuse(found)
+        if self._settled is not None:
+            not_yet = await self._settled.hindrance(found.payment_hash, sats=found.sold.sats)
+            if not_yet is not None:
+                return Refuse(not_yet)
         self._invoices.paid(found.payment_hash)
         return await self._admit(found, price, now_ms)
 
