@@ -23,7 +23,7 @@ from pypow.payment_receipt import Receipt
 from pypow.pricing import Quote
 from pypow_server import problems
 from pypow_server.call import Call
-from pypow_server.invoice_stamp import Stamps
+from pypow_server.invoice_stamp import Stamp, Stamps
 from pypow_server.invoices import Invoices, Wanted, Without
 from pypow_server.passes import Pass
 from pypow_server.policy import Price
@@ -152,10 +152,7 @@ class L402Rail:
             Wanted(client, sold.form, sold.sats, memo),
             self._selling,
             functools.partial(self._compose, call, price, sold),
-            has_worked=lambda: (
-                stamp is not None
-                and self._stamps.take(stamp, client=client, bought=bought, now_ms=now_ms)
-            ),
+            work=Stamp(self._stamps, stamp, client=client, bought=bought, now_ms=now_ms),
             now_ms=now_ms,
         )
         if found is Without.WALLET:
