@@ -139,6 +139,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            remark=self._shop.remark,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

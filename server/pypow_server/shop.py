@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -18,6 +18,9 @@ from .selling import Selling
 from .settings import Settings
 from .settled import Settled
 from .stores import Limiter
+
+if TYPE_CHECKING:
+    from pypow.lightning.guarded import GuardedWallet
 
 _FORGETFUL: Final = "memory:"
 
@@ -40,29 +43,10 @@ class Shop(Collector):
         Raises:
             InvalidInputError: no such wallet or credential, or settings that would lose money.
         """
-        self.invoices: Invoices | None = None
-        self.settled: Settled | None = None
         self._opened = _where(settings.rows.selling)
-        selling = settings.rows.selling
-        if selling is None:
-            return
-        _require_sense(settings, selling)
-        # Whoever sells nothing needs none of what wallets need.
-        from pypow.lightning.wallets import open_wallet
-
-        network = Network.REGTEST if selling.is_development else Network(selling.network)
-        try:
-            self._wallet = open_wallet(
-                selling.wallet,
-                network=network,
-                environment=os.environ,
-                timeout_s=WALLET_TIMEOUT_S,
-            )
-        except PowError as error:
-            raise InvalidInputError(f"l402.wallet: {error}") from None
-        self._require_strict_sense(selling)
-        self.invoices = Invoices(self._wallet, limiter)
-        self.settled = Settled(self._wallet)
+        self._wallet = wallet_of(settings)
+        self.invoices = None if self._wallet is None else Invoices(self._wallet, limiter)
+        self.settled = None if self._wallet is None else Settled(self._wallet)
 
     def require_same(self, settings: Settings) -> None:
         """Refuse settings with another wallet.
@@ -72,16 +56,22 @@ class Shop(Collector):
         """
         if _where(settings.rows.selling) != self._opened:
             raise InvalidInputError("l402.wallet: another wallet takes a restart")
-        if settings.rows.selling is not None:
+        if settings.rows.selling is not None and self._wallet is not None:
             _require_sense(settings, settings.rows.selling)
-            self._require_strict_sense(settings.rows.selling)
+            _require_answers(settings.rows.selling, self._wallet)
 
-    def _require_strict_sense(self, selling: Selling) -> None:
-        if selling.strict and not self._wallet.abilities.knows_payments:
-            raise InvalidInputError(
-                "l402.strict: expected a wallet that knows its payments after a restart, got "
-                f"{selling.wallet.partition(':')[0]}:; leave strict out, or take another wallet"
-            )
+    def remark(self) -> str | None:
+        """How the wallet has been doing, in words; None where nothing is sold. Asks nobody."""
+        if self._wallet is None:
+            return None
+        health = self._wallet.health
+        if not health.failures:
+            return "wallet: no call to it has failed since the last that did not"
+        rest = f"; not asked for {health.retry_in_ms / 1000:.1f} s" if health.retry_in_ms else ""
+        return (
+            f"wallet: the last {health.failures} calls to it failed ({health.last_reason}){rest}; "
+            "work and paid invoices admit all the same"
+        )
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus gets."""
@@ -99,8 +89,32 @@ class Shop(Collector):
 
     async def aclose(self) -> None:
         """Let go of the wallet."""
-        if self.invoices is not None:
+        if self._wallet is not None:
             await self._wallet.aclose()
+
+
+def wallet_of(settings: Settings) -> "GuardedWallet | None":
+    """The wallet that settings name, asked nothing yet; None where nothing is sold.
+
+    Raises:
+        InvalidInputError: no such wallet or credential, or settings that would lose money.
+    """
+    selling = settings.rows.selling
+    if selling is None:
+        return None
+    _require_sense(settings, selling)
+    # Whoever sells nothing needs none of what wallets need.
+    from pypow.lightning.wallets import open_wallet
+
+    network = Network.REGTEST if selling.is_development else Network(selling.network)
+    try:
+        wallet = open_wallet(
+            selling.wallet, network=network, environment=os.environ, timeout_s=WALLET_TIMEOUT_S
+        )
+    except PowError as error:
+        raise InvalidInputError(f"l402.wallet: {error}") from None
+    _require_answers(selling, wallet)
+    return wallet
 
 
 def _where(selling: Selling | None) -> tuple[str, str] | None:
@@ -121,4 +135,12 @@ def _require_sense(settings: Settings, selling: Selling) -> None:
             f"expected a wallet with money for the public URL {settings.url}, got development:, "
             "whose invoices anybody can settle for nothing; say another l402.wallet, or "
             "l402.public_development = true where that is meant"
+        )
+
+
+def _require_answers(selling: Selling, wallet: "GuardedWallet") -> None:
+    if selling.strict and not wallet.abilities.knows_payments:
+        raise InvalidInputError(
+            "l402.strict: expected a wallet that knows its payments after a restart, got "
+            f"{selling.wallet.partition(':')[0]}:; leave strict out, or take another wallet"
         )

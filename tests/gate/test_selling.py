@@ -148,6 +148,7 @@ def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
         assert set(await asyncio.gather(*offers)) == {Without.WALLET}
 
     asyncio.run(three_at_once())
+    assert shop._wallet is not None
     assert shop._wallet.health.circuit is Circuit.OPEN
 
 
