@@ -12,7 +12,6 @@ from pypow import InvalidInputError, bolt11
 from pypow.lightning import wallets
 from pypow.lightning.breaker import Circuit
 from pypow.lightning.development import preimage_of
-from pypow_server.invoice_stamp import Stamp, Stamps
 from pypow_server.invoices import Wanted, Without
 from pypow_server.pypow_toml import read
 from pypow_server.selling import Selling
@@ -20,9 +19,9 @@ from pypow_server.settings import Settings
 from pypow_server.shop import Shop
 from pypow_server.stores import Quota
 from pypow_server.stores.memory import MemoryLimiter
-from support.challenges import KEYRING
 from support.counting_upstream import CountingUpstream, counting_upstream
 from support.gate_process import GateProcess, failed_start, gate_process
+from support.selling import Worked
 
 pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
@@ -132,7 +131,6 @@ def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
 
     assert shop.invoices is not None
     offer = shop.invoices.offer
-    stamps = Stamps(KEYRING, host=b"", q=4 * 1024, lifetime_s=60)
 
     async def three_at_once() -> None:
         offers = (
@@ -140,7 +138,7 @@ def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
                 Wanted(f"192.0.2.{last}", "a call", 5, "memo"),
                 Selling("phoenixd:"),
                 lambda _invoice: pytest.fail("no invoice was made"),
-                work=Stamp(stamps, None, client="", bought="", now_ms=0),
+                work=Worked(has_worked=False),
                 now_ms=0,
             )
             for last in range(3)

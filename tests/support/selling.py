@@ -25,6 +25,22 @@ from support.challenges import KEYRING
 from support.gated import HOST, Bench, Clock, Headers
 
 SATS = Price("sold", 4 * 1024, sats=5)
+
+
+@dataclass
+class Worked:
+    """A caller who worked for an invoice, or did not; what was given back is counted."""
+
+    has_worked: bool
+    given_back: int = 0
+
+    def take(self) -> bool:
+        return self.has_worked
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
 SELLING = Selling("development:", stamp_q=4 * 1024)
 
 
