@@ -159,6 +159,9 @@ class L402Table(_Table):
     grace: str | None = _said('How long after that a payment is honoured: "1h".')
     keep_sales: str | None = _said('How long it is remembered what was sold: "400d".')
     max_sats: int | None = _said("No call costs more, whatever is used.")
+    strict: bool | None = _said(
+        "true asks the wallet whether a payment has come before it admits the first time."
+    )
 
 
 class KeysTable(_Table):
