@@ -109,6 +109,8 @@ def create_api(
         resource, puzzles = _wanted(request, query)
         price = _price(resource, policy, asked.client)
         asked.entry = price.name
+        if not price.takes_work:
+            raise RefusedError(problems.bad_request("expected a call that work can pay for"))
         epoch, now_ms = await _epoch(ledger), clock()
         quote = await _quote(credit, price, asked, now_ms, conditions.climate)
         issued = rail.challenge(
