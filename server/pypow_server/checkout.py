@@ -21,7 +21,7 @@ from .meter import Meter
 from .policy import Price
 from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
-from .settlement import redeem, settle, store_unavailable, take
+from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
 from .stores.payments import Payments
 
@@ -104,7 +104,7 @@ class Checkout:
         """Let the call in by the first that is not spent: a used-up pass voids no payment."""
         for rail, judged in standing:
             hearing.rail, problem = rail, None
-            if judged.spend is not None or self.turns.capacity is not None:
+            if judged.spend or judged.guard or self.turns.capacity is not None:
                 problem = await self._let_in(hearing, call, price, judged)
             if problem is None or problem.status != 402:
                 break
@@ -116,7 +116,7 @@ class Checkout:
         """Spend, when it is the call's turn."""
         claim, charge = judged.spend, self._charge(hearing, call, price, judged)
         if not self._has_turns(hearing):
-            return await self._spend(hearing, claim, charge)
+            return await self._spend(hearing, judged, charge)
         own = charge
         if own is None and price.meter is not None:
             own = price.meter.charge(
@@ -135,7 +135,7 @@ class Checkout:
         )
         if problem is not None:
             return problem
-        return await self._using(price, self._spend(hearing, claim, charge))
+        return await self._using(price, self._spend(hearing, judged, charge))
 
     def _has_turns(self, hearing: Hearing) -> bool:
         return self.turns.capacity is not None and not hearing.is_observed
@@ -168,8 +168,13 @@ class Checkout:
         )
 
     async def _spend(
-        self, hearing: Hearing, claim: Claim | None, charge: Charge | None
+        self, hearing: Hearing, judged: Admit, charge: Charge | None
     ) -> Problem | None:
+        if judged.guard is not None:
+            problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
+            if problem is not None:
+                return problem
+        claim = judged.spend
         if claim is None:
             return None
         found: Charged | Problem | None
