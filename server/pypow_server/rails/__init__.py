@@ -10,6 +10,7 @@ from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.stores.holder import Holder
 
 
 class Claim(NamedTuple):
@@ -56,6 +57,7 @@ class Admit(NamedTuple):
         paid: None for what was charged when it was bought.
         receipt: headers that the caller gets beside the answer.
         goes_first: whether it was bought with money, and so waits in a lane of its own.
+        holder: whose account pays, and nobody's besides; None where that is not said by a login.
     """
 
     principal: str
@@ -66,6 +68,7 @@ class Admit(NamedTuple):
     paid: Paid | None = None
     receipt: tuple[Header, ...] = ()
     goes_first: bool = False
+    holder: Holder | None = None
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""
@@ -150,4 +153,20 @@ class Rail(Protocol):
             epoch: the ledger's.
             quote: what it costs this caller; None where that is the same.
         """
+        ...
+
+
+class LoginRail(Protocol):
+    """The rail that says who calls. It is judged before the others, where a price has scopes."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        """As `Rail.judge`."""
+        ...
+
+    def offer(self, price: Price) -> Offer:
+        """Where to get a token for calls of this price."""
+        ...
+
+    def challenge(self, price: Price) -> str:
+        """The ``WWW-Authenticate`` line of a call that came without a token."""
         ...
