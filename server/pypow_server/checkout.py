@@ -20,7 +20,7 @@ from .hearing import Hearing
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .rails import Absent, Admit, Claim, Refuse
+from .rails import LOGIN, Absent, Admit, Claim, Refuse
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charge, Charged, Credits, Ledger
 
@@ -93,7 +93,7 @@ class Checkout:
         if isinstance(found, Charged):
             hearing.newcomer = found is Charged.FIRST
             if hearing.login is not None:
-                hearing.admission, hearing.rail = hearing.login, signing_in.RAIL
+                hearing.admission, hearing.rail = hearing.login, LOGIN
             self._count(hearing, price)
             self._thank(hearing, None)
             return None

@@ -104,6 +104,7 @@ class Hearing:
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
         tokens: what was sent to sign in with; likewise.
         login: what the token that came is good for; None where none came that is good.
+        subject: whose token that is.
     """
 
     scope: Scope = field(repr=False)
@@ -128,6 +129,7 @@ class Hearing:
     paying: Paying | None = field(default=None, repr=False)
     tokens: Tokens | None = field(default=None, repr=False)
     login: Admit | None = None
+    subject: Holder | None = None
 
     def take_fields(self) -> None:
         """Look for payments and access tokens, which neither the app nor the log may see."""
@@ -141,8 +143,8 @@ class Hearing:
     @property
     def holder(self) -> Holder | None:
         """Whom priced calls are charged to; None for the caller's networks."""
-        if self.login is not None:
-            return self.login.holder
+        if self.subject is not None:
+            return self.subject
         return None if self.bearer is None else self.bearer.holder
 
     @property
@@ -153,7 +155,7 @@ class Hearing:
     @property
     def charged(self) -> str:
         """The network that priced calls are charged to as well; empty for none."""
-        return "" if self.login is not None else self.client
+        return "" if self.subject is not None else self.client
 
     @property
     def client(self) -> str:

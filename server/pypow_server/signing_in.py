@@ -14,14 +14,16 @@ from . import problems
 from .call import Call
 from .price import Price
 from .problems import Problem
-from .rails import Absent, Admit, LoginRail, Offer, Refuse
+from .rails import LOGIN, Absent, Admit, LoginRail, Offer, Refuse
 from .settlement import store_unavailable
+from .stores.holder import Holder
 
 if TYPE_CHECKING:
     from .hearing import Hearing
 
 
-RAIL: Final = "oauth"
+_SERVED_MINUTES: Final = 1 << 16
+"""What an issuer's word is worth: as much as having been served in so many minutes."""
 
 
 async def sign_in(hearing: "Hearing", call: Call, price: Price) -> Problem | None:
@@ -33,6 +35,7 @@ async def sign_in(hearing: "Hearing", call: Call, price: Price) -> Problem | Non
     match verdict:
         case Admit():
             hearing.login = verdict
+            hearing.subject = _account_of(verdict.principal)
         case Refuse():
             return verdict.problem
         case Absent():
@@ -70,7 +73,7 @@ def with_login(
     if standing is not None and standing.status != 402:
         return standing
     admits_alone = price.free is None and not (price.login and price.is_sold)
-    return [(RAIL, login)] if admits_alone else standing
+    return [(LOGIN, login)] if admits_alone else standing
 
 
 def used_up(found: Offered, hearing: "Hearing") -> Problem:
@@ -94,7 +97,18 @@ def offer(hearing: "Hearing", price: Price) -> Offer | None:
 
 def _also(paid: Admit, login: Admit) -> Admit:
     """A payment by somebody who is known by a login."""
-    return paid._replace(principal=login.principal, holder=login.holder)
+    return paid._replace(principal=login.principal)
+
+
+def _account_of(principal: str) -> Holder:
+    """The account of somebody who has signed in: it begins full, and stands for itself at once."""
+    return Holder(
+        principal.encode("ascii"),
+        identified=True,
+        minutes=_SERVED_MINUTES,
+        last_minute=0,
+        first_ms=0,
+    )
 
 
 def _required(rail: LoginRail | None, price: Price) -> Problem:

@@ -3,14 +3,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
-from pypow_server.stores.holder import Holder
 
 
 class Claim(NamedTuple):
@@ -57,7 +56,6 @@ class Admit(NamedTuple):
         paid: None for what was charged when it was bought.
         receipt: headers that the caller gets beside the answer.
         goes_first: whether it was bought with money, and so waits in a lane of its own.
-        holder: whose account pays, and nobody's besides; None where that is not said by a login.
     """
 
     principal: str
@@ -68,7 +66,6 @@ class Admit(NamedTuple):
     paid: Paid | None = None
     receipt: tuple[Header, ...] = ()
     goes_first: bool = False
-    holder: Holder | None = None
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""
@@ -154,6 +151,10 @@ class Rail(Protocol):
             quote: what it costs this caller; None where that is the same.
         """
         ...
+
+
+LOGIN: Final = "oauth"
+"""What offers and logs call the rail by which callers sign in."""
 
 
 class LoginRail(Protocol):

@@ -17,19 +17,14 @@ from pypow_server.identity import BadToken, Identity, TokenJudge, Unavailable
 from pypow_server.price import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import json_text
-from pypow_server.signing_in import RAIL
-from pypow_server.stores.holder import Holder
 from pypow_server.token_fields import Tokens
 
-from . import Absent, Admit, Offer, Refuse, Verdict
+from . import LOGIN, Absent, Admit, Offer, Refuse, Verdict
 
 MAX_TOKEN: Final = 8192
 """Characters of the longest access token that is looked at."""
 
 _ABSENT: Final = Absent()
-_SERVED_MINUTES: Final = 1 << 16
-"""What an issuer's word is worth: as much as having been served in so many minutes."""
-
 Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
 
 
@@ -45,7 +40,7 @@ def subject_id(issuer: str, subject: str) -> bytes:
 class OAuthRail:
     """Judges access tokens, and says where to get one."""
 
-    name: Final = RAIL
+    name: Final = LOGIN
 
     def __init__(
         self,
@@ -95,7 +90,7 @@ class OAuthRail:
         """Where to get a token for calls of this price, and with which scopes."""
         scope = _scope(price)
         body = {
-            "rail": RAIL,
+            "rail": LOGIN,
             "scope": scope,
             "resource": self._resource,
             "resource_metadata": self._metadata_url,
@@ -103,7 +98,7 @@ class OAuthRail:
             "send": "Authorization: Bearer <access token>",
         }
         ask = "Sign in: send an access token with the scopes that the offer names."
-        return Offer(RAIL, (self.challenge(price),), json_text(body), ask)
+        return Offer(LOGIN, (self.challenge(price),), json_text(body), ask)
 
     def challenge(self, price: Price) -> str:
         """The ``WWW-Authenticate`` line of a call that came without a token."""
@@ -126,15 +121,7 @@ class OAuthRail:
             problem = problems.insufficient_scope(f"expected a token with scope {_scope(price)}")
             line = self._line(error="insufficient_scope", scope=_scope(price))
             return Refuse(replace(problem, authenticate=(line,)))
-        account = f"{RAIL}:{subject.hex()}"
-        holder = Holder(
-            account.encode("ascii"),
-            identified=True,
-            minutes=_SERVED_MINUTES,
-            last_minute=0,
-            first_ms=0,
-        )
-        return Admit(account, None, holder=holder)
+        return Admit(f"{LOGIN}:{subject.hex()}", None)
 
     def _refused(self, detail: str, price: Price) -> Refuse:
         problem = problems.invalid_token(detail)
