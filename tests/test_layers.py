@@ -6,6 +6,7 @@ Imports under ``if TYPE_CHECKING:`` name a type and load nothing; they are left 
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -195,6 +196,12 @@ LAWS = [
         )
     ),
     Law(
+        "the verifier of DPoP knows no gate, no web and no clock",
+        binds=r"pypow_server/identity/dpop/.*",
+        forbids=rf"{WEB}|time|datetime|os|secrets|random|pypow_server\.(?!identity|stores)\w+",
+        breach=("pypow_server/identity/dpop/verifying.py", "from pypow_server.gate import Gate"),
+    ),
+    Law(
         "stores and rails know no web framework",
         binds=r"pypow_server/(stores|rails|gate|checkout|policy|passes|call|mcp_message).*",
         forbids=r"fastapi|starlette|uvicorn|aiohttp|pydantic|mcp",
@@ -350,3 +357,9 @@ def test_every_module_is_named_for_one_idea_and_has_room_for_no_second() -> None
     found = modules()
     assert {Path(path).stem for path in found} & SAY_NOTHING == set()
     assert {path for path, source in found.items() if source.count("\n") > MAX_LINES} == set()
+
+
+def test_what_is_shipped_is_every_folder_with_modules() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    shipped = project["tool"]["setuptools"]["packages"]
+    assert sorted(shipped) == sorted({".".join(Path(path).parent.parts) for path in modules()})

@@ -39,6 +39,7 @@ from .problems import Problem
 from .rails import Refuse
 from .reply import Header, Reply, json_reply
 from .resource import Resource
+from .selling import Selling
 from .settlement import redeem, settle, store_unavailable
 from .stores import Charged, Credits, Ledger
 
@@ -80,6 +81,7 @@ def create_api(
     holders: Holders | None = None,
     secure_cookies: bool = False,
     meter_then: Callable[[Price, int], Meter | None] = lambda price, _issued_at_ms: price.meter,
+    selling: Selling | None = None,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
@@ -94,6 +96,7 @@ def create_api(
         holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
         meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
+        selling: how calls are sold for sats; None where none are.
     """
     conditions = conditions or Conditions()
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
@@ -109,15 +112,19 @@ def create_api(
         if not price.takes_work:
             raise RefusedError(problems.bad_request("expected a call that work can pay for"))
         epoch, now_ms = await _epoch(ledger), clock()
+        quote = await _quote(credit, price, asked, now_ms, conditions.climate)
         issued = rail.challenge(
             resource,
             policy.any_call if resource is None else price,
             puzzles=puzzles,
             now_ms=now_ms,
             epoch=epoch,
-            quote=await _quote(credit, price, asked, now_ms, conditions.climate),
+            quote=quote,
         )
-        return _response(json_reply(200, issued.published()))
+        published = issued.published()
+        if selling is not None and resource is not None and price.sats is not None:
+            published["sats"] = selling.asked(price.sats, quote)
+        return _response(json_reply(200, published))
 
     @api.post(
         VERIFY_PATH,
