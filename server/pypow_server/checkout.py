@@ -21,7 +21,7 @@ from .meter import Meter
 from .policy import Price
 from .problems import Problem
 from .rails import LOGIN, Absent, Admit, Claim, Refuse
-from .settlement import redeem, settle, store_unavailable
+from .settlement import guard, redeem, settle, store_unavailable
 from .stores import Charge, Charged, Credits, Ledger
 
 _LOG = logging.getLogger("pypow_server.gate")
@@ -87,19 +87,24 @@ class Checkout:
         if price.meter is None or self.credit is None:
             return problem
         take_free = take_free and price.free is not None and not problem.authenticate
+        login = hearing.login
+        if take_free and login is not None and login.guard is not None:
+            replayed = await guard(self.ledger, login.guard, now_ms=hearing.now_ms)
+            if replayed is not None:
+                return replayed
         found = await (self._free if take_free else self._quote)(
             self.credit, price.meter, hearing, price
         )
         if isinstance(found, Charged):
             hearing.newcomer = found is Charged.FIRST
-            if hearing.login is not None:
-                hearing.admission, hearing.rail = hearing.login, LOGIN
+            if login is not None:
+                hearing.admission, hearing.rail = login, LOGIN
             self._count(hearing, price)
             self._thank(hearing, None)
             return None
         if isinstance(found, Problem):
             return found
-        if hearing.login is not None and not price.is_sold:
+        if login is not None and not price.is_sold:
             return signing_in.used_up(found, hearing)
         if isinstance(found, Beyond):
             hearing.quote = found.quote
@@ -113,7 +118,7 @@ class Checkout:
         """Let the call in by the first that is not spent: a used-up pass voids no payment."""
         for rail, judged in standing:
             hearing.rail, problem = rail, None
-            if judged.spend is not None or self.turns.capacity is not None:
+            if judged.spend or judged.guard or self.turns.capacity is not None:
                 problem = await self._let_in(hearing, price, judged)
             if problem is None or problem.status != 402:
                 break
@@ -123,7 +128,7 @@ class Checkout:
         """Spend, when it is the call's turn."""
         claim, charge = judged.spend, self._charge(hearing, price, judged)
         if not self._has_turns(hearing):
-            return await self._spend(hearing, claim, charge)
+            return await self._spend(hearing, judged, charge)
         own = charge
         if own is None and price.meter is not None:
             own = price.meter.charge(
@@ -142,7 +147,7 @@ class Checkout:
         )
         if problem is not None:
             return problem
-        return await self._using(price, self._spend(hearing, claim, charge))
+        return await self._using(price, self._spend(hearing, judged, charge))
 
     def _has_turns(self, hearing: Hearing) -> bool:
         return self.turns.capacity is not None and not hearing.is_observed
@@ -175,8 +180,13 @@ class Checkout:
         )
 
     async def _spend(
-        self, hearing: Hearing, claim: Claim | None, charge: Charge | None
+        self, hearing: Hearing, judged: Admit, charge: Charge | None
     ) -> Problem | None:
+        if judged.guard is not None:
+            problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
+            if problem is not None:
+                return problem
+        claim = judged.spend
         if claim is None:
             return None
         if charge is None or self.credit is None:

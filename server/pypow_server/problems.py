@@ -156,6 +156,15 @@ def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
     )
 
 
+def invalid_dpop_proof(
+    detail: str, *, challenge: str = 'DPoP error="invalid_dpop_proof"'
+) -> Problem:
+    """The proof of a key is not good, or was used before (RFC 9449 section 7.1)."""
+    return Problem(
+        "invalid-dpop-proof", "The DPoP proof is not good", 401, detail, authenticate=(challenge,)
+    )
+
+
 def malformed_proof(detail: str) -> Problem:
     """A credential that cannot be read."""
     return Problem("malformed-proof", "The credential is malformed", 400, detail)

@@ -57,6 +57,8 @@ class Admit(NamedTuple):
         paid: None for what was charged when it was bought.
         receipt: headers that the caller gets beside the answer.
         goes_first: whether it was bought with money, and so waits in a lane of its own.
+        guard: what the gate must win before ``spend``: the proof of a key, which counts once; None
+            for none. It is not given back.
     """
 
     principal: str
@@ -67,6 +69,7 @@ class Admit(NamedTuple):
     paid: Paid | None = None
     receipt: tuple[Header, ...] = ()
     goes_first: bool = False
+    guard: Claim | None = None
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""
