@@ -248,6 +248,7 @@ class App:
             invoices,
             public_host=host,
             grant=work.grant,
+            settled=self._shop.settled if selling.strict else None,
             denial=self._revoked.denial,
         )
         return (work, l402)

@@ -32,6 +32,7 @@ class Selling:
         grace_s: how long after that a payment is honoured, in seconds.
         keep_sales_s: how long it is remembered what was sold, in seconds.
         max_sats: no call costs more, whatever is used.
+        strict: whether the wallet is asked before a payment admits the first time.
         foreign_schemes: of ``Authorization``, in lower case, that belong to the upstream.
     """
 
@@ -45,6 +46,7 @@ class Selling:
     grace_s: int = 3600
     keep_sales_s: int = KEEP_SALES_S
     max_sats: int = 100_000
+    strict: bool = False
     foreign_schemes: frozenset[str] = frozenset()
 
     @property

@@ -37,6 +37,17 @@ async def settle(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None
     return None if spent is Spend.WON else _refusal(spent)
 
 
+async def guard(ledger: Ledger, claim: Claim, *, now_ms: int) -> Problem | None:
+    """Use up the proof of a key, before what it guards is spent: a replay must cost nobody a call.
+
+    As `settle` otherwise.
+    """
+    problem = await settle(ledger, claim, now_ms=now_ms)
+    if problem is None or problem.status != 402:
+        return problem
+    return problems.invalid_dpop_proof("this proof was used before; sign one for each request")
+
+
 async def redeem(
     credit: Credits, claim: Claim, charge: Charge, *, now_ms: int
 ) -> Charged | Problem:
