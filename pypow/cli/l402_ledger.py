@@ -102,8 +102,9 @@ def _document(report: "Report", recount: "Recount | None") -> str:
 
 def _told(report: "Report", recount: "Recount | None") -> str:
     lines = []
-    if report.groups:
-        days = [_row(day, price, found) for (day, price), found in sorted(report.groups.items())]
+    groups = report.groups
+    if groups:
+        days = [_row(day, price, found) for (day, price), found in groups.items()]
         lines.append(columns([_HEAD, *days, _row("total", "", report.total)], left=2))
     else:
         lines.append("nothing was sold")

@@ -126,6 +126,8 @@ def test_what_was_sold_is_what_was_paid_and_served_though_a_gate_was_killed(
     for member in ("total", "groups", "schemes"):
         assert page[member] == afterwards[member] == beside[member]
     assert "GET /bundle/*" in html
+    preimages = [single["Authorization"].rpartition(":")[2] for single in (*singles, other)]
+    assert not any(preimage in html + str(beside) for preimage in preimages)
 
 
 def ledger_of(tmp_path: Path, *sales: Any) -> Path:

@@ -55,7 +55,7 @@ def test_sums_are_those_of_a_plain_recount(sales: list[Sale]) -> None:
         "spent": sum(one.spent for one in seen),
         "left": sum(one.uses - one.spent for one in seen if one.uses),
     }
-    for parts in (found.groups, found.by_day(), found.by_price(), found.schemes):
+    for parts in (found.groups, found.days, found.prices, found.schemes):
         for figure in ("payments", "sats", "uses", "times", "spent", "left"):
             added = sum(getattr(part, figure) for part in parts.values())
             assert added == getattr(found.total, figure)

@@ -29,9 +29,8 @@ def page(report: Report, *, since: str, until: str | None) -> str:
         until: its end, likewise; None for now.
     """
     said = {"since": since} if until is None else {"since": since, "until": until}
-    by_price = report.by_price()
-    styles = {price: f"kind-{place % _STYLES}" for place, price in enumerate(by_price)}
-    sections = (_prices(report, by_price, styles), _days(report), _latest(report))
+    styles = {price: f"kind-{place % _STYLES}" for place, price in enumerate(report.prices)}
+    sections = (_prices(report, styles), _days(report), _latest(report))
     return _PAGE.format(
         spans=_spans(since),
         asked=escape(urlencode(said)),
@@ -48,9 +47,10 @@ def _spans(since: str) -> str:
 
 
 def _tiles(report: Report) -> str:
+    total = report.total
     cells = [
-        *zip(map(str.capitalize, _COLUMNS), _cells(report.total), strict=True),
-        ("Times sold", f"{report.total.times:,}"),
+        *zip(map(str.capitalize, _COLUMNS), _cells(total), strict=True),
+        ("Times sold", f"{total.times:,}"),
     ]
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cells)
     span = report.span
@@ -60,16 +60,16 @@ def _tiles(report: Report) -> str:
     )
 
 
-def _prices(report: Report, by_price: dict[str, Sum], styles: dict[str, str]) -> str:
+def _prices(report: Report, styles: dict[str, str]) -> str:
     rows = [
         _row(f'<span class="key {styles[price]}"></span>{escape(price)}', _cells(found))
-        for price, found in by_price.items()
+        for price, found in report.prices.items()
     ]
     return _section("prices", "Sats a day, by price", _chart(report, styles), "price", rows)
 
 
 def _days(report: Report) -> str:
-    days = [_row(day, _cells(found)) for day, found in reversed(report.by_day().items())]
+    days = [_row(day, _cells(found)) for day, found in reversed(report.days.items())]
     left_out = len(days) - _MOST_ROWS
     note = f"<p>{left_out} days before these are left out.</p>" if left_out > 0 else ""
     return _section("days", "By day", "", "day", days[:_MOST_ROWS], note=note)
@@ -87,14 +87,15 @@ def _latest(report: Report) -> str:
 
 def _chart(report: Report, styles: dict[str, str]) -> str:
     """Sats of each day, from the one before the first that sold something."""
-    sold = [date.fromisoformat(day).toordinal() for day, _ in report.groups]
+    groups = report.groups
+    sold = [date.fromisoformat(day).toordinal() for day, _ in groups]
     if not sold:
         return ""
     first = max(min(sold) - 1, max(sold) - _MOST_DAYS)
     days = [f"{date.fromordinal(day)}" for day in range(first, max(sold) + 1)]
     nothing = Sum()
     series = [
-        Series(style, [report.groups.get((day, price), nothing).sats for day in days])
+        Series(style, [groups.get((day, price), nothing).sats for day in days])
         for price, style in styles.items()
     ]
     figure = stacked("Sats a day by price; the table has the figures", series, show="{:g}".format)

@@ -3,21 +3,23 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import AsyncIterator, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from pypow_server.sale import Sale
 from pypow_server.stores.sales import PAGE, SalesRead
 
-from .span import Span, day_of
+from .span import DAY_MS, Span, day_of
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 _LATEST: Final = 20
 
 
 @dataclass(slots=True)
 class Sum:
-    """SalesRead, added up.
+    """Sales, added up.
 
     Attributes:
         payments: how many.
@@ -58,44 +60,54 @@ class Sum:
         return dataclasses.asdict(self)
 
 
-@dataclass(slots=True)
 class Report:
     """What was sold in a span of time.
 
     Attributes:
         span: the time.
-        total: all of it.
-        groups: it by day and price.
-        schemes: it by how payments were shown.
         latest: the last sales, the last one first.
     """
 
-    span: Span
-    total: Sum = field(default_factory=Sum)
-    groups: dict[tuple[str, str], Sum] = field(default_factory=dict)
-    schemes: dict[str, Sum] = field(default_factory=dict)
-    latest: deque[Sale] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    def __init__(self, span: Span) -> None:
+        """Begin with none."""
+        self.span = span
+        self.latest: deque[Sale] = deque(maxlen=_LATEST)
+        self._parts: dict[tuple[int, str, str], Sum] = {}
 
     def add(self, sale: Sale) -> None:
         """Count one; they come by time."""
-        self.total.add(sale)
-        self.groups.setdefault((day_of(sale.at_ms), sale.price), Sum()).add(sale)
-        self.schemes.setdefault(sale.scheme, Sum()).add(sale)
+        key = (sale.at_ms // DAY_MS, sale.price, sale.scheme)
+        part = self._parts.get(key)
+        if part is None:
+            part = self._parts[key] = Sum()
+        part.add(sale)
         self.latest.appendleft(sale)
 
-    def by_day(self) -> dict[str, Sum]:
-        """The groups of each day together, in their order."""
-        return self._by(0)
+    @property
+    def total(self) -> Sum:
+        """All of it."""
+        return _together((None, part) for part in self._parts.values()).get(None, Sum())
 
-    def by_price(self) -> dict[str, Sum]:
-        """The groups of each price together, by name."""
-        return self._by(1)
+    @property
+    def groups(self) -> dict[tuple[str, str], Sum]:
+        """It by day and price."""
+        parts = self._parts.items()
+        return _together(((day_of(DAY_MS * day), price), part) for (day, price, _), part in parts)
 
-    def _by(self, place: int) -> dict[str, Sum]:
-        found: dict[str, Sum] = {}
-        for key in sorted(self.groups, key=lambda key: key[place]):
-            found.setdefault(key[place], Sum()).merge(self.groups[key])
-        return found
+    @property
+    def days(self) -> dict[str, Sum]:
+        """It by day."""
+        return _together((day, found) for (day, _), found in self.groups.items())
+
+    @property
+    def prices(self) -> dict[str, Sum]:
+        """It by price."""
+        return _together((price, part) for (_, price, _), part in self._parts.items())
+
+    @property
+    def schemes(self) -> dict[str, Sum]:
+        """It by how payments were shown."""
+        return _together((scheme, part) for (_, _, scheme), part in self._parts.items())
 
     def document(self) -> dict[str, object]:
         """As JSON."""
@@ -105,10 +117,18 @@ class Report:
             "total": self.total.document(),
             "groups": [
                 {"day": day, "price": price, **found.document()}
-                for (day, price), found in sorted(self.groups.items())
+                for (day, price), found in self.groups.items()
             ],
             "schemes": {scheme: found.document() for scheme, found in self.schemes.items()},
         }
+
+
+def _together(parts: Iterable[tuple[_Key, Sum]]) -> dict[_Key, Sum]:
+    """The parts of each key together, by key."""
+    found: dict[_Key, Sum] = {}
+    for key, part in parts:
+        found.setdefault(key, Sum()).merge(part)
+    return dict(sorted(found.items(), key=lambda item: str(item[0])))
 
 
 def left_of(sale: Sale) -> int | None:

@@ -26,7 +26,7 @@ _COUNTED: Final = (
 
 
 class SqliteBooks:
-    """The books of a file, all of them as of one moment: what is written later is not in them."""
+    """The books of a file. Between two pages nothing of it is held: who reads slowly is in nobody's way."""
 
     def __init__(self, rest: str) -> None:
         """Open it.
@@ -44,7 +44,6 @@ class SqliteBooks:
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
-            self._db.execute("BEGIN")
             tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         except sqlite3.Error as error:
             raise _unreadable(error) from error
