@@ -153,7 +153,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate|simulate)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|l402_ledger|passes|calibrate|simulate)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),
