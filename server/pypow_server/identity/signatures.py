@@ -79,7 +79,7 @@ def public_key(jwk: object) -> PublicKey:
         raise InvalidInputError("expected a JSON Web Key, which is an object")
     if _PRIVATE & jwk.keys():
         raise InvalidInputError("expected a public key, got a private or symmetric one")
-    if jwk.get("use", "sig") != "sig":
+    if jwk.get("use", "sig") not in ("sig", "jwt-svid"):
         raise InvalidInputError("expected a key for signatures (use)")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
