@@ -252,6 +252,12 @@ def test_workloads_of_nobody_in_particular_are_refused(changed: Any, found: str)
         Workloads(**{**good, **changed})
 
 
+def test_rows_that_say_different_things_of_one_issuer_are_refused() -> None:
+    elsewhere = Workloads("github-actions", ACME.rules, SCOPES, jwks_uri="https://keys.example/")
+    with pytest.raises(WorkloadError, match="different things"):
+        judged(assertion(), ACME, elsewhere)
+
+
 def test_an_issuer_of_workloads_is_asked_over_https() -> None:
     with pytest.raises(IssuerError, match="https"):
         Workloads("github-actions", ACME.rules, SCOPES, issuer="http://ghes.example/token")

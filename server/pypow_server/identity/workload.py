@@ -126,6 +126,9 @@ class Assertions:
     Args:
         workloads: who are let in; several rows may share an issuer.
         keys: makes the keys of an issuer.
+
+    Raises:
+        WorkloadError: rows differ in what they say of one issuer.
     """
 
     def __init__(
@@ -133,7 +136,13 @@ class Assertions:
     ) -> None:
         self._rows: dict[str, list[Workloads]] = {}
         for each in workloads:
-            self._rows.setdefault(each.trusted.url, []).append(each)
+            rows = self._rows.setdefault(each.trusted.url, [])
+            if rows and (rows[0].on, rows[0].trusted) != (each.on, each.trusted):
+                raise WorkloadError(
+                    f"rows say different things of {each.trusted.url}",
+                    fix="give them the same platform, jwks_uri and near",
+                )
+            rows.append(each)
         self._keys: Mapping[str, IssuerKeys] = {
             url: keys(rows[0].trusted) for url, rows in self._rows.items()
         }
