@@ -7,10 +7,11 @@ from typing import Final
 
 from pypow.findings import Finding, Level, fail
 
-from . import conduct_checks, header_checks, offer_checks
+from . import conduct_checks, header_checks, offer_checks, paid_checks
 from .asking import Asker
 from .clients import Verdict, verdicts
 from .observed import Answer, Offered, Outcome, Unanswered, offered
+from .paying import Spending, trials
 from .probes import Probe, asks
 
 MOST_CALLS: Final = 12
@@ -48,14 +49,16 @@ async def examine(
     *,
     is_near: bool,
     now_ms: Callable[[], int],
+    spending: Spending | None = None,
     tell: Callable[[float, str], None] | None = None,
 ) -> Report:
-    """Look at a server, paying nothing.
+    """Look at a server.
 
     Args:
         asker: asks it.
         is_near: whether it is on this machine or a private network.
         now_ms: the time, in Unix milliseconds.
+        spending: what may be paid; None for nothing.
         tell: is told the share done, and what is done next.
     """
     refusal = await asker.ask()
@@ -69,6 +72,12 @@ async def examine(
         found = verdicts(refusal, None, now_ms=now_ms()) if refusal.challenges else []
         return Report(refusal, offers, findings, found)
     findings += offer_checks.check(refusal, offers, is_near=is_near, now_ms=now_ms())
+    if spending is not None:
+        if tell is not None:
+            tell(0.0, "what a payment buys")
+        # First of all: probes use up the invoices that some servers make without work.
+        outlays = [one async for one in trials(asker, offers, spending, now_ms)]
+        findings += paid_checks.check(outlays)
     answers: dict[Probe, Outcome] = {}
     again: list[Outcome] = []
     async for what, outcome in _asked(asker, offers, now_ms(), tell):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a refusal offers: macaroon, invoice and `Payment` challenge, and whether they agree."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +18,8 @@ _LONG_S: Final = 24 * 3600
 _LONG_MEMO: Final = 100
 _WEAK_ID: Final = 16
 """Characters of an id that somebody could guess."""
+
+_DIGEST = re.compile(r"[a-z0-9-]+=:[A-Za-z0-9+/]+=*:", re.ASCII)
 
 
 def check(refusal: Answer, offers: Offered, *, is_near: bool, now_ms: int) -> Iterator[Finding]:
@@ -151,6 +154,8 @@ def _misfit(challenge: PaymentChallenge, now_ms: int) -> tuple[str, str] | None:
         return str(error), "write the request as draft-lightning-charge-00 does"
     if "=" in challenge.request:
         return "its request has padding", "send base64url without padding"
+    if challenge.digest is not None and not _DIGEST.fullmatch(challenge.digest):
+        return "its digest is not written as RFC 9530 has it", "send sha-256=:...:, or none"
     if ends_ms is not None and ends_ms <= now_ms:
         return "it has expired", "send a fresh one with every refusal"
     try:

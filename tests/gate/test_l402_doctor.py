@@ -64,7 +64,7 @@ def test_people_read_a_line_for_each_thing(command: Command, gate: GateProcess) 
     ran = command("l402", "doctor", f"{gate.url}/sold", "--method", "POST")
 
     assert ran.status == 0
-    assert "ok    order     L402, Payment, PoW: L402 is first" in ran.out
+    assert "ok    order        L402, Payment, PoW: L402 is first" in ran.out
     assert "  npm l402 0.5.1: pays\n" in ran.out
 
 
@@ -78,6 +78,34 @@ def test_a_gate_that_was_asked_too_often_is_told_from_one_that_sells_nothing(
         if finding["check"] == "offers"
     )
     assert "an invoice costs work now" in offers["found"]
+
+
+PAYS = ("--pay", "--wallet", "development:")
+
+
+def test_a_gate_sells_each_call_once_for_each_payment(command: Command, gate: GateProcess) -> None:
+    printed = looked_at(command, f"{gate.url}/sold", *PAYS, "--max-sats", "10", status=0)
+
+    assert set(levels(printed).values()) == {"ok"}
+    told = [finding["found"] for finding in printed["findings"]]
+    assert "5 sats by L402 bought the call" in told
+    assert "5 sats by Payment bought the call" in told
+    assert "a macaroon with a later end added is turned away" in told
+    assert "the payment opens no other path" in told
+
+
+def test_no_more_is_paid_than_was_said(command: Command, gate: GateProcess) -> None:
+    printed = looked_at(command, f"{gate.url}/sold", *PAYS, "--max-sats", "4")
+    assert levels(printed)["payment made"] == "fail"
+
+
+def test_an_interrupt_ends_it(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asking.Asker, "ask", interrupted)
+    ran = command("l402", "doctor", "http://127.0.0.1:9/")
+    assert (ran.status, ran.err) == (130, "pypow: interrupted\n")
 
 
 class Careless(WrongToll):
@@ -157,6 +185,7 @@ def in_silence(head: bytes) -> Callable[[socket.socket], None]:
     return answer
 
 
+AT = "http://127.0.0.1:9/"
 BEGUN = b"HTTP/1.1 402 Payment Required\r\n"
 
 
@@ -237,12 +266,18 @@ def test_words_of_a_server_move_no_cursor(command: Command) -> None:
         (["http://me:secret@example.com/"], "expected a URL without a login"),
         (["http://127.0.0.1:9/", "--method", "get"], "--method: expected a name in capitals"),
         ([], "Missing argument 'URL'"),
+        ([AT, "--pay"], "--pay: expected --wallet ADDRESS and --max-sats N"),
+        ([AT, "--pay", "--wallet", "development:", "--max-sats", "0"], "--pay: expected"),
+        ([AT, "--wallet", "development:"], "expected --pay with --wallet"),
+        ([AT, *PAYS, "--max-sats", "9", "--other", "http://127.0.0.2:9/"], "of the same server"),
+        ([AT, "--pay", "--wallet", "purse:", "--max-sats", "9"], "expected a wallet of"),
+        ([AT, "--pay", "--wallet", "lnd:https://x", "--max-sats", "9"], "PYPOW_WALLET_CREDENTIAL"),
     ],
 )
 def test_wrong_use_is_told(command: Command, given: Sequence[str], complaint: str) -> None:
     ran = command("l402", "doctor", *given)
     assert ran.status == 2
-    assert complaint in ran.err
+    assert complaint in ran.err, ran.err
     assert "secret" not in ran.err
 
 

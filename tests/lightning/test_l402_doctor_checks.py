@@ -232,6 +232,10 @@ HEADERS: dict[str, tuple[Callable[[Sale], Answer], set[tuple[str, str]]]] = {
         lambda s: refusal([s.l402, changed_payment(s, expires=None)], s.members),
         {("payment", "warn")},
     ),
+    "Payment with a digest of another kind": (
+        lambda s: refusal([s.l402, changed_payment(s, digest="abc")], s.members),
+        {("payment", "fail")},
+    ),
     "Payment with a short id": (
         lambda s: refusal([s.l402, changed_payment(s, id="7")], s.members),
         {("payment", "warn")},
