@@ -32,6 +32,7 @@ from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .login_desk import LoginDesk
+from .old_sales import OldSales
 from .policy import Entry, Policy
 from .rails import LoginRail, Rail
 from .rails.l402 import L402Rail
@@ -114,6 +115,9 @@ class App:
         self._desk = LoginDesk(settings)
         self._login = self._login_rail(settings)
         self._api = self.telemetry.gate(self._answer_api)
+        self._old_sales = OldSales(
+            self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
+        )
         self._rules = self._rules_of(
             settings, self._rails(settings, keys), self._holders(settings, keys)
         )
@@ -230,6 +234,7 @@ class App:
             limiter=self._store.limiter,
             holders=self._rules.holders,
             login=self._login,
+            payments=self._store.payments,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -259,6 +264,7 @@ class App:
             invoices,
             public_host=host,
             grant=work.grant,
+            settled=self._shop.settled if selling.strict else None,
             denial=self._revoked.denial,
         )
         return (work, l402)
@@ -311,6 +317,10 @@ class App:
         own.update(self._desk.documents(settings, policy))
         return _Rules(settings, policy, rails, api, holders, own)
 
+    def _keep_sales_s(self) -> int | None:
+        selling = self._rules.settings.rows.selling
+        return None if selling is None else selling.keep_sales_s
+
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)
 
@@ -319,6 +329,7 @@ class App:
         self._revoked.start()
         self._conditions.start()
         self._calibrating.start()
+        self._old_sales.start()
 
     def drain(self) -> None:
         """The gate is to stop: who waits for a turn is sent to another one."""
@@ -330,6 +341,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
         await self._store.limiter.aclose()

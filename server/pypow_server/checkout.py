@@ -21,8 +21,9 @@ from .meter import Meter
 from .policy import Price
 from .problems import Problem
 from .rails import LOGIN, Absent, Admit, Claim, Refuse
-from .settlement import guard, redeem, settle, store_unavailable
+from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
+from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -38,16 +39,23 @@ class Checkout:
             no priced call is free.
         conditions: the climate that calls are charged under, and who counts them.
         turns: of the upstream.
+        payments: the ledger's; without them nobody remembers what was sold.
     """
 
     def __init__(
-        self, ledger: Ledger, credit: Credits | None, conditions: Conditions, turns: Turns
+        self,
+        ledger: Ledger,
+        credit: Credits | None,
+        conditions: Conditions,
+        turns: Turns,
+        payments: Payments | None = None,
     ) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
         self.conditions = conditions
         self.turns = turns
+        self.payments = payments
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -189,9 +197,13 @@ class Checkout:
         claim = judged.spend
         if claim is None:
             return None
-        if charge is None or self.credit is None:
+        found: Charged | Problem | None
+        if claim.sale is not None and self.payments is not None:
+            found = await take(self.payments, claim, claim.sale, charge, now_ms=hearing.now_ms)
+        elif charge is None or self.credit is None:
             return await settle(self.ledger, claim, now_ms=hearing.now_ms)
-        found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
+        else:
+            found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
         if not isinstance(found, Charged):
             return found
         hearing.charge, hearing.newcomer = charge, found is Charged.FIRST

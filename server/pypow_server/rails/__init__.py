@@ -11,6 +11,7 @@ from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 
 
 class Claim(NamedTuple):
@@ -22,12 +23,14 @@ class Claim(NamedTuple):
             ledger.
         expires_at_ms: Unix milliseconds.
         limit: how many uses the key has in all.
+        sale: what was paid for them; None for what cost no money.
     """
 
     key: bytes
     epoch: int | None
     expires_at_ms: int
     limit: int = 1
+    sale: Sale | None = None
 
 
 class Paid(NamedTuple):
