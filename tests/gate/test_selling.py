@@ -41,7 +41,7 @@ def test_every_key_of_the_table_is_read() -> None:
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
         'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "30d"\n'
-        'max_sats = 77\nstrict = true\n'
+        "max_sats = 77\nstrict = true\n"
     )
     assert said.rows.selling == Selling(
         wallet="lnd:https://node:8080",
