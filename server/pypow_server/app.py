@@ -33,6 +33,7 @@ from .holders import Holders
 from .lifespan import serve_lifespan
 from .login_desk import LoginDesk
 from .old_sales import OldSales
+from .paid_calls import PaidCalls
 from .policy import Entry, Policy
 from .rails import LoginRail, Rail
 from .rails.l402 import L402Rail
@@ -43,6 +44,7 @@ from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .shop import Shop
+from .sold.routes import sold_routes
 from .stores import Store
 from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
@@ -115,6 +117,7 @@ class App:
         self._desk = LoginDesk(settings)
         self._login = self._login_rail(settings)
         self._api = self.telemetry.gate(self._answer_api)
+        self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
         )
@@ -149,6 +152,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            beside=(sold_routes(self._store.sales, clock=wall_clock_ms),),
             remark=self._shop.remark,
         )
 
@@ -233,8 +237,8 @@ class App:
             turns=self.turns,
             limiter=self._store.limiter,
             holders=self._rules.holders,
+            paid_calls=self._paid_calls,
             login=self._login,
-            payments=self._store.payments,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -341,6 +345,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._paid_calls.aclose()
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
