@@ -34,13 +34,13 @@ from .decision import Recorder
 from .holders import Holders
 from .meter import Meter
 from .passes import Pass
-from .policy import FREE, Policy, Price, Unpriced
+from .policy import Policy, Price
 from .problems import Problem
-from .rails import Refuse
-from .reply import Header, Reply, json_reply
+from .redemption import Redemption, price_asked
+from .reply import Reply, json_reply
 from .resource import Resource
-from .settlement import redeem, settle, store_unavailable
-from .stores import Charged, Credits, Ledger
+from .settlement import store_unavailable
+from .stores import Credits, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -96,6 +96,7 @@ def create_api(
         meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
     """
     conditions = conditions or Conditions()
+    redemption = Redemption(rail, policy, ledger, credit, conditions, holders, meter_then)
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
     api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders, holders=holders)
 
@@ -133,46 +134,13 @@ def create_api(
         asked = asked_in(request.scope)
         proof, resource = await _read_proof(request)
         now_ms = clock()
-        price = _price(resource, policy, asked.client)
-        if resource is not None:
-            asked.entry = price.name
-        exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
-        if isinstance(exchange, Refuse):
-            raise RefusedError(exchange.problem)
-        paid = exchange.paid
-        meter = meter_then(price, paid.issued_at_ms)
-        problem: Problem | None
-        thanks: tuple[Header, ...] = ()
-        if meter is None or credit is None:
-            problem = await settle(ledger, exchange.spend, now_ms=now_ms)
-        else:
-            charge = meter.charge(
-                asked.client,
-                calls=paid.calls,
-                overdraft=paid.overdraft,
-                climate=conditions.climate,
-                holder=asked.holder,
-            )
-            found = await redeem(credit, exchange.spend, charge, now_ms=now_ms)
-            problem = found if isinstance(found, Problem) else None
-            if found is Charged.FIRST and conditions.rules is not None:
-                conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
-            if problem is None and holders is not None:
-                thanks = holders.thanks(
-                    asked.bearer,
-                    client=asked.client,
-                    now_ms=now_ms,
-                    paid=True,
-                    in_cookie=query.cookie is not None,
-                )
-        if problem is not None:
-            raise RefusedError(problem)
-        response = _sold(exchange.bought, query, now_ms=now_ms, secure=secure_cookies)
-        response.raw_headers.extend(thanks)
-        asked.rail, asked.q = rail.name, exchange.q
-        asked.solve_ms = max(0, now_ms - paid.issued_at_ms)
-        if exchange.is_priced:
-            asked.entry = price.name
+        redeemed = await redemption.redeem(
+            proof, resource, asked, now_ms=now_ms, in_cookie=query.cookie is not None
+        )
+        if isinstance(redeemed, Problem):
+            raise RefusedError(redeemed)
+        response = _sold(redeemed.bought, query, now_ms=now_ms, secure=secure_cookies)
+        response.raw_headers.extend(redeemed.thanks)
         return response
 
     api.add_exception_handler(RefusedError, _answer_refused)
@@ -222,30 +190,10 @@ async def _quote(
 
 
 def _price(resource: Resource | None, policy: Policy, client: str) -> Price:
-    """What a resource costs, or (None) any call of the default price."""
-    if resource is None:
-        return policy.default
-    if _is_envelope(resource, policy):
-        raise RefusedError(
-            problems.bad_request(
-                'MCP calls are paid for one by one: expected a resource like "tools/call search", '
-                f"got {resource.text!a}"
-            )
-        )
-    if policy.terms_of(resource, client) is Unpriced.DENIED and not policy.observe:
-        raise RefusedError(problems.denied(problems.NOT_TAKEN))
-    price = policy.price_of(resource)
-    if price is FREE:
-        raise RefusedError(
-            problems.bad_request(f"{resource.text!a} is free; call it without a challenge")
-        )
+    price = price_asked(resource, policy, client)
+    if isinstance(price, Problem):
+        raise RefusedError(price)
     return price
-
-
-def _is_envelope(resource: Resource, policy: Policy) -> bool:
-    """Whether a resource is the POST that carries MCP calls, which itself has no price."""
-    named = (resource.kind, resource.method) == ("http", "POST")
-    return named and policy.is_mcp_path(resource.name.encode())
 
 
 async def _read_proof(request: Request) -> tuple[wire.Proof, Resource | None]:

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Proofs turned into passes, wherever callers bring them: judged, spent, charged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pypow import wire
+
+from . import problems
+from .api_decisions import Asked
+from .crowd.conditions import Conditions
+from .holders import Holders
+from .meter import Meter
+from .passes import Pass
+from .policy import FREE, Policy, Price, Unpriced
+from .problems import Problem
+from .rails import Refuse
+from .reply import Header
+from .resource import Resource
+from .settlement import redeem, settle
+from .stores import Charged, Credits, Ledger
+
+if TYPE_CHECKING:
+    from .rails.work import Exchange, WorkRail
+
+
+class Redeemed(NamedTuple):
+    """What a proof bought, whose spend was won.
+
+    Attributes:
+        bought: the pass; whoever holds it may use it.
+        thanks: headers with the standing token that the caller earned.
+    """
+
+    bought: Pass
+    thanks: tuple[Header, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """Sells passes for proofs.
+
+    Attributes:
+        rail: judges proofs.
+        policy: what calls cost.
+        ledger: where proofs are spent.
+        credit: the ledger's; None where prices are the same whatever callers use.
+        conditions: how crowded it is.
+        holders: gives standing tokens out; None where there are none.
+        meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
+    """
+
+    rail: "WorkRail"
+    policy: Policy
+    ledger: Ledger
+    credit: Credits | None
+    conditions: Conditions
+    holders: Holders | None
+    meter_then: Callable[[Price, int], Meter | None]
+
+    async def redeem(
+        self,
+        proof: wire.Proof,
+        resource: Resource | None,
+        asked: Asked,
+        *,
+        now_ms: int,
+        in_cookie: bool = False,
+    ) -> Redeemed | Problem:
+        """Spend a proof for the pass that it buys, and say so in ``asked``; else why not.
+
+        Args:
+            proof: as it was read.
+            resource: the call that its challenge was for; None for any call.
+            asked: the request that brings it.
+            now_ms: Unix milliseconds.
+            in_cookie: whether the standing token goes into a cookie.
+        """
+        price = price_asked(resource, self.policy, asked.client)
+        if isinstance(price, Problem):
+            return price
+        if resource is not None:
+            asked.entry = price.name
+        metered = self.policy.is_metered
+        exchange = self.rail.exchange(proof, resource, price, now_ms=now_ms, metered=metered)
+        if isinstance(exchange, Refuse):
+            return exchange.problem
+        thanks = await self._settle(exchange, price, asked, now_ms=now_ms, in_cookie=in_cookie)
+        if isinstance(thanks, Problem):
+            return thanks
+        asked.rail, asked.q = self.rail.name, exchange.q
+        asked.solve_ms = max(0, now_ms - exchange.paid.issued_at_ms)
+        if exchange.is_priced:
+            asked.entry = price.name
+        return Redeemed(exchange.bought, thanks)
+
+    async def _settle(
+        self, exchange: "Exchange", price: Price, asked: Asked, *, now_ms: int, in_cookie: bool
+    ) -> tuple[Header, ...] | Problem:
+        paid = exchange.paid
+        meter = self.meter_then(price, paid.issued_at_ms)
+        if meter is None or self.credit is None:
+            return await settle(self.ledger, exchange.spend, now_ms=now_ms) or ()
+        charge = meter.charge(
+            asked.client,
+            calls=paid.calls,
+            overdraft=paid.overdraft,
+            climate=self.conditions.climate,
+            holder=asked.holder,
+        )
+        found = await redeem(self.credit, exchange.spend, charge, now_ms=now_ms)
+        if isinstance(found, Problem):
+            return found
+        if found is Charged.FIRST and self.conditions.rules is not None:
+            self.conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
+        if self.holders is None:
+            return ()
+        return self.holders.thanks(
+            asked.bearer, client=asked.client, now_ms=now_ms, paid=True, in_cookie=in_cookie
+        )
+
+
+def price_asked(resource: Resource | None, policy: Policy, client: str) -> Price | Problem:
+    """What a resource costs that a caller named, or (None) any call of the default price."""
+    if resource is None:
+        return policy.default
+    if _is_envelope(resource, policy):
+        return problems.bad_request(
+            'MCP calls are paid for one by one: expected a resource like "tools/call search", '
+            f"got {resource.text!a}"
+        )
+    if policy.terms_of(resource, client) is Unpriced.DENIED and not policy.observe:
+        return problems.denied(problems.NOT_TAKEN)
+    price = policy.price_of(resource)
+    if price is FREE:
+        return problems.bad_request(f"{resource.text!a} is free; call it without a challenge")
+    return price
+
+
+def _is_envelope(resource: Resource, policy: Policy) -> bool:
+    """Whether a resource is the POST that carries MCP calls, which itself has no price."""
+    named = (resource.kind, resource.method) == ("http", "POST")
+    return named and policy.is_mcp_path(resource.name.encode())
