@@ -13,12 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
-from pypow.pricing import Beyond, Quote
-from pypow.tariff import Climate
 
-from . import charging, problems
+from . import problems
 from .accepts import read_accepts
-from .api_decisions import Asked, Deciding, asked_in
+from .api_decisions import Deciding, asked_in
 from .api_models import (
     MAX_RESOURCE,
     BoughtPass,
@@ -36,10 +34,9 @@ from .meter import Meter
 from .passes import Pass
 from .policy import Policy, Price
 from .problems import Problem
-from .redemption import Redemption, price_asked
+from .redemption import Redemption
 from .reply import Reply, json_reply
 from .resource import Resource
-from .settlement import store_unavailable
 from .stores import Credits, Ledger
 
 if TYPE_CHECKING:
@@ -105,17 +102,9 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
-        price = _price(resource, policy, asked.client)
-        asked.entry = price.name
-        epoch, now_ms = await _epoch(ledger), clock()
-        issued = rail.challenge(
-            resource,
-            policy.any_call if resource is None else price,
-            puzzles=puzzles,
-            now_ms=now_ms,
-            epoch=epoch,
-            quote=await _quote(credit, price, asked, now_ms, conditions.climate),
-        )
+        issued = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=clock())
+        if isinstance(issued, Problem):
+            raise RefusedError(issued)
         return _response(json_reply(200, issued.published()))
 
     @api.post(
@@ -162,38 +151,6 @@ def _wanted(request: Request, query: ChallengeQuery) -> tuple[Resource | None, i
     except InvalidInputError as error:
         raise RefusedError(problems.bad_request(str(error))) from None
     return resource, puzzles
-
-
-async def _epoch(ledger: Ledger) -> int:
-    try:
-        return await ledger.epoch()
-    except Exception as error:  # any store's fault; a challenge without it could not be redeemed
-        raise RefusedError(store_unavailable()) from error
-
-
-async def _quote(
-    credit: Credits | None, price: Price, asked: Asked, now_ms: int, climate: Climate
-) -> Quote | None:
-    """What a call of this price costs this caller; None where that is what it costs everybody."""
-    if credit is None or price.meter is None:
-        return None
-    try:
-        found = await charging.quote(
-            credit, price.meter, asked.client, now_ms=now_ms, climate=climate, holder=asked.holder
-        )
-    except Exception as error:  # noqa: BLE001 - any store's fault
-        found = charging.untold(price, error)
-    if isinstance(found, Beyond):
-        asked.quote = found.quote
-        raise RefusedError(charging.overdrawn(found))
-    return found
-
-
-def _price(resource: Resource | None, policy: Policy, client: str) -> Price:
-    price = price_asked(resource, policy, client)
-    if isinstance(price, Problem):
-        raise RefusedError(price)
-    return price
 
 
 async def _read_proof(request: Request) -> tuple[wire.Proof, Resource | None]:

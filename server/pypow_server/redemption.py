@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs turned into passes, wherever callers bring them: judged, spent, charged."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pypow import wire
+from pypow.pricing import Beyond, Quote
 
-from . import problems
+from . import charging, problems
 from .api_decisions import Asked
 from .crowd.conditions import Conditions
 from .holders import Holders
@@ -15,14 +17,16 @@ from .meter import Meter
 from .passes import Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Refuse
+from .rails import Claim, Paid, Refuse
 from .reply import Header
 from .resource import Resource
-from .settlement import redeem, settle
+from .settlement import redeem, settle, store_unavailable
 from .stores import Charged, Credits, Ledger
 
 if TYPE_CHECKING:
-    from .rails.work import Exchange, WorkRail
+    from .rails.work import WorkRail
+
+_LOG: Final = logging.getLogger("pypow_server.api")
 
 
 class Redeemed(NamedTuple):
@@ -39,7 +43,7 @@ class Redeemed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """Sells passes for proofs.
+    """Gives challenges out, and sells passes for their proofs.
 
     Attributes:
         rail: judges proofs.
@@ -58,6 +62,59 @@ class Redemption:
     conditions: Conditions
     holders: Holders | None
     meter_then: Callable[[Price, int], Meter | None]
+
+    async def challenge(
+        self, resource: Resource | None, asked: Asked, *, puzzles: int | None, now_ms: int
+    ) -> wire.Challenge | Problem:
+        """A challenge for what `redeem` takes, at what it costs this caller. Writes nothing.
+
+        Args:
+            resource: the call that it is for; None for any call of the default price.
+            asked: the request that asks for it.
+            puzzles: the most sub-puzzles that the caller can do; None where it did not say.
+            now_ms: Unix milliseconds.
+        """
+        price = price_asked(resource, self.policy, asked.client)
+        if isinstance(price, Problem):
+            return price
+        asked.entry = price.name
+        try:
+            epoch = await self.ledger.epoch()
+        except Exception:  # noqa: BLE001 - any store's fault; without it none could be redeemed
+            _LOG.exception("the ledger does not tell its epoch")
+            return store_unavailable()
+        quote = await self._quote(price, asked, now_ms)
+        if isinstance(quote, Problem):
+            return quote
+        return self.rail.challenge(
+            resource,
+            self.policy.any_call if resource is None else price,
+            puzzles=puzzles,
+            now_ms=now_ms,
+            epoch=epoch,
+            quote=quote,
+        )
+
+    async def _quote(self, price: Price, asked: Asked, now_ms: int) -> Quote | Problem | None:
+        """What a call of this price costs this caller; None where that is what it costs all."""
+        if self.credit is None or price.meter is None:
+            return None
+        climate = self.conditions.climate
+        try:
+            found = await charging.quote(
+                self.credit,
+                price.meter,
+                asked.client,
+                now_ms=now_ms,
+                climate=climate,
+                holder=asked.holder,
+            )
+        except Exception as error:  # noqa: BLE001 - any store's fault
+            found = charging.untold(price, error)
+        if isinstance(found, Beyond):
+            asked.quote = found.quote
+            return charging.overdrawn(found)
+        return found
 
     async def redeem(
         self,
@@ -86,7 +143,9 @@ class Redemption:
         exchange = self.rail.exchange(proof, resource, price, now_ms=now_ms, metered=metered)
         if isinstance(exchange, Refuse):
             return exchange.problem
-        thanks = await self._settle(exchange, price, asked, now_ms=now_ms, in_cookie=in_cookie)
+        thanks = await self.settle(
+            exchange.spend, exchange.paid, price, asked, now_ms=now_ms, in_cookie=in_cookie
+        )
         if isinstance(thanks, Problem):
             return thanks
         asked.rail, asked.q = self.rail.name, exchange.q
@@ -95,13 +154,20 @@ class Redemption:
             asked.entry = price.name
         return Redeemed(exchange.bought, thanks)
 
-    async def _settle(
-        self, exchange: "Exchange", price: Price, asked: Asked, *, now_ms: int, in_cookie: bool
+    async def settle(
+        self,
+        spend: Claim,
+        paid: Paid,
+        price: Price,
+        asked: Asked,
+        *,
+        now_ms: int,
+        in_cookie: bool = False,
     ) -> tuple[Header, ...] | Problem:
-        paid = exchange.paid
+        """Spend, and charge what that pays for; the headers that the caller earned, or why not."""
         meter = self.meter_then(price, paid.issued_at_ms)
         if meter is None or self.credit is None:
-            return await settle(self.ledger, exchange.spend, now_ms=now_ms) or ()
+            return await settle(self.ledger, spend, now_ms=now_ms) or ()
         charge = meter.charge(
             asked.client,
             calls=paid.calls,
@@ -109,7 +175,7 @@ class Redemption:
             climate=self.conditions.climate,
             holder=asked.holder,
         )
-        found = await redeem(self.credit, exchange.spend, charge, now_ms=now_ms)
+        found = await redeem(self.credit, spend, charge, now_ms=now_ms)
         if isinstance(found, Problem):
             return found
         if found is Charged.FIRST and self.conditions.rules is not None:

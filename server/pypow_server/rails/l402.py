@@ -30,6 +30,7 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.resource import Resource
 from pypow_server.selling import Selling
 
 from . import Absent, Admit, Claim, Offer, Paid, Refuse, Verdict, l402_credential, l402_offer
@@ -119,7 +120,7 @@ class L402Rail:
         """
         if price.sats is None or self._may_loop(call):
             return None
-        bought, client = bought_by(call, price), call.client
+        bought, client = bought_by(call.resource, price), call.client
         sats = self._sats(price.sats, quote)
         memo = "".join(c for c in f"{self._host}: {price.name}" if " " <= c <= "~")[:_MAX_MEMO]
         stamp = None if call.paying is None else call.paying.stamp
@@ -180,7 +181,9 @@ class L402Rail:
     def _asked(self, call: Call, price: Price) -> Expected:
         size = len(call.path) + len(call.resource.method) + len(call.resource.name)
         find = self._known if size <= _LONGEST_REMEMBERED else self._expected
-        return find(bought_by(call, price), call.path if call.canonical else b"", _tool(call))
+        return find(
+            bought_by(call.resource, price), call.path if call.canonical else b"", _tool(call)
+        )
 
     def _expected(self, bought: str, path: bytes, tool: str) -> Expected:
         return Expected(
@@ -211,9 +214,8 @@ class L402Rail:
         return None
 
 
-def bought_by(call: Call, price: Price) -> str:
-    """Names what a payment for this call buys: it, or calls of its row where that sells passes."""
-    resource = call.resource
+def bought_by(resource: Resource, price: Price) -> str:
+    """Names what a payment for a call buys: it, or calls of its row where that sells passes."""
     row = ["row", price.name]
     said = row if price.sells is not None else [*row, resource.kind, resource.method, resource.name]
     return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()[:32]
