@@ -22,6 +22,7 @@ from .cli import (
     gate,
     info,
     keys,
+    l402,
     passes,
     simulate,
     solve,
@@ -60,6 +61,8 @@ COMMANDS: dict[str, tuple[Callable[..., None], str]] = {
     "doctor": (doctor.doctor, doctor.EPILOG),
 }
 
+GROUPS: dict[str, typer.Typer] = {"l402": l402.app, "pass": passes.app}
+
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -68,7 +71,8 @@ app = typer.Typer(
 )
 for _name, (_command, _epilog) in COMMANDS.items():
     app.command(_name, epilog=_epilog)(_command)
-app.add_typer(passes.app, name="pass")
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
 
 
 @app.callback(
@@ -102,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=given, prog_name="pypow", standalone_mode=False)
     except typer.TyperException as error:
-        command = [*{*COMMANDS, "pass"} & set(given[:1])]
+        command = [*{*COMMANDS, *GROUPS} & set(given[:1])]
         hint = " ".join(["pypow", *command, "--help"])
         line = f"{error.format_message().rstrip('.')}; see '{hint}'"
         return _fail("UsageError", line, as_json=as_json)

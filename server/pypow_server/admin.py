@@ -111,6 +111,7 @@ def create_admin(
     telemetry: Telemetry,
     configuration: Callable[[], Mapping[str, object]],
     names: Callable[[], Collection[str] | None],
+    remark: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """The operators' app.
 
@@ -120,6 +121,7 @@ def create_admin(
         telemetry: what ``/metrics``, ``/decisions`` and the live view answer.
         configuration: what is in effect now, without its secrets.
         names: by which operators may call, as of now; None for any.
+        remark: what ``/readyz`` says besides and callers are sent here in spite of; None for none.
     """
     admin = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     admin.add_middleware(OwnNames, names=names)
@@ -132,9 +134,9 @@ def create_admin(
     @admin.get("/readyz")
     async def readyz() -> PlainTextResponse:
         hindrance = await readiness.hindrance()
-        if hindrance is not None:
-            return PlainTextResponse(f"{hindrance}\n", status_code=503)
-        return PlainTextResponse("ready\n")
+        said = [hindrance or "ready", *filter(None, (remark(),))]
+        status = 200 if hindrance is None else 503
+        return PlainTextResponse("\n".join([*said, ""]), status_code=status)
 
     @admin.get("/metrics")
     async def metrics(request: Request) -> Response:

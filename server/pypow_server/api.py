@@ -37,7 +37,13 @@ from .problems import Problem
 from .redemption import Redemption
 from .reply import Reply, json_reply
 from .resource import Resource
+<<<<<<< HEAD
 from .stores import Credits, Ledger
+=======
+from .selling import Selling
+from .settlement import redeem, settle, store_unavailable
+from .stores import Charged, Credits, Ledger
+>>>>>>> main
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -77,6 +83,7 @@ def create_api(
     holders: Holders | None = None,
     secure_cookies: bool = False,
     meter_then: Callable[[Price, int], Meter | None] = lambda price, _issued_at_ms: price.meter,
+    selling: Selling | None = None,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
@@ -91,6 +98,7 @@ def create_api(
         holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
         meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
+        selling: how calls are sold for sats; None where none are.
     """
     conditions = conditions or Conditions()
     redemption = Redemption(rail, policy, ledger, credit, conditions, holders, meter_then)
@@ -102,10 +110,29 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
+<<<<<<< HEAD
         issued = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=clock())
         if isinstance(issued, Problem):
             raise RefusedError(issued)
         return _response(json_reply(200, issued.published()))
+=======
+        price = _price(resource, policy, asked.client)
+        asked.entry = price.name
+        epoch, now_ms = await _epoch(ledger), clock()
+        quote = await _quote(credit, price, asked, now_ms, conditions.climate)
+        issued = rail.challenge(
+            resource,
+            policy.any_call if resource is None else price,
+            puzzles=puzzles,
+            now_ms=now_ms,
+            epoch=epoch,
+            quote=quote,
+        )
+        published = issued.published()
+        if selling is not None and resource is not None and price.sats is not None:
+            published["sats"] = selling.asked(price.sats, quote)
+        return _response(json_reply(200, published))
+>>>>>>> main
 
     @api.post(
         VERIFY_PATH,

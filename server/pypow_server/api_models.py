@@ -46,6 +46,11 @@ class PublishedChallenge(BaseModel):
     puzzles: int
     expires_at: int = Field(description="Unix seconds.")
     nonce: NonceForm
+    sats: int | None = Field(
+        None,
+        description="The price in satoshis, for who would rather pay: make the call, and pay the "
+        "invoice of its refusal. Left out where the call is not sold for sats.",
+    )
 
 
 class SentProof(BaseModel):

@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import resources
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
@@ -139,6 +139,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            remark=self._shop.remark,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -234,8 +235,15 @@ class App:
         selling, invoices = settings.rows.selling, self._shop.invoices
         if selling is None or invoices is None:
             return (work,)
-        sell = partial(work.sell, used=1)
-        return (work, L402Rail(keys, selling, invoices, public_host=host, sell=sell))
+        l402 = L402Rail(
+            keys,
+            selling,
+            invoices,
+            public_host=host,
+            grant=work.grant,
+            denial=self._revoked.denial,
+        )
+        return (work, l402)
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
@@ -263,6 +271,7 @@ class App:
             secure_cookies=_is_https(settings),
             # There is no gate before its rules.
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+            selling=settings.rows.selling,
         )
         return _Rules(settings, policy, rails, api, holders)
 

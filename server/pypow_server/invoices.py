@@ -10,7 +10,7 @@ import asyncio
 import enum
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
@@ -46,13 +46,13 @@ class Wanted(NamedTuple):
 
     Attributes:
         client: the network that asks.
-        bought: names the call and its price.
+        bought: names the call, and what is sold for its price.
         sats: what it costs this caller now.
         memo: what the payer's wallet shows.
     """
 
     client: str
-    bought: str
+    bought: Hashable
     sats: int
     memo: str
 
@@ -105,8 +105,8 @@ class Invoices:
         self._wallet = wallet
         self._limiter = limiter
         self._deadline_s = deadline_s
-        self._kept: OrderedDict[tuple[str, str, int], _Kept] = OrderedDict()
-        self._wanted_by: dict[bytes, tuple[str, str, int]] = {}
+        self._kept: OrderedDict[tuple[str, Hashable, int], _Kept] = OrderedDict()
+        self._wanted_by: dict[bytes, tuple[str, Hashable, int]] = {}
         self._asking = 0
 
     async def offer(
@@ -222,7 +222,7 @@ class Invoices:
         if len(self._kept) > MOST_KEPT:
             self._forget(next(iter(self._kept)))
 
-    def _forget(self, key: tuple[str, str, int]) -> None:
+    def _forget(self, key: tuple[str, Hashable, int]) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
             del self._wanted_by[kept.payment_hash]

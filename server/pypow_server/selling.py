@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow import difficulty
+from pypow.powers import risen
+from pypow.pricing import Quote
 
 from .stores import Quota
 
@@ -46,3 +48,14 @@ class Selling:
     def is_development(self) -> bool:
         """Whether the wallet has no money."""
         return self.wallet == DEVELOPMENT
+
+    def asked(self, sats: int, quote: Quote | None) -> int:
+        """What a caller pays in satoshis: it rises with use by as much as the work does.
+
+        Args:
+            sats: what it costs everybody.
+            quote: what it costs this caller; None where that is the same.
+        """
+        if quote is None:
+            return sats
+        return min(max(sats, self.max_sats), risen(sats, quote.overdraft_q + quote.entry_q))

@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
@@ -17,6 +17,9 @@ from .invoices import WALLET_TIMEOUT_S, Invoices
 from .selling import Selling
 from .settings import Settings
 from .stores import Limiter
+
+if TYPE_CHECKING:
+    from pypow.lightning.guarded import GuardedWallet
 
 _FORGETFUL: Final = "memory:"
 
@@ -38,26 +41,9 @@ class Shop(Collector):
         Raises:
             InvalidInputError: no such wallet or credential, or settings that would lose money.
         """
-        self.invoices: Invoices | None = None
         self._opened = _where(settings.rows.selling)
-        selling = settings.rows.selling
-        if selling is None:
-            return
-        _require_sense(settings, selling)
-        # Whoever sells nothing needs none of what wallets need.
-        from pypow.lightning.wallets import open_wallet
-
-        network = Network.REGTEST if selling.is_development else Network(selling.network)
-        try:
-            self._wallet = open_wallet(
-                selling.wallet,
-                network=network,
-                environment=os.environ,
-                timeout_s=WALLET_TIMEOUT_S,
-            )
-        except PowError as error:
-            raise InvalidInputError(f"l402.wallet: {error}") from None
-        self.invoices = Invoices(self._wallet, limiter)
+        self._wallet = wallet_of(settings)
+        self.invoices = None if self._wallet is None else Invoices(self._wallet, limiter)
 
     def require_same(self, settings: Settings) -> None:
         """Refuse settings with another wallet.
@@ -69,6 +55,19 @@ class Shop(Collector):
             raise InvalidInputError("l402.wallet: another wallet takes a restart")
         if settings.rows.selling is not None:
             _require_sense(settings, settings.rows.selling)
+
+    def remark(self) -> str | None:
+        """How the wallet has been doing, in words; None where nothing is sold. Asks nobody."""
+        if self._wallet is None:
+            return None
+        health = self._wallet.health
+        if not health.failures:
+            return "wallet: no call to it has failed since the last that did not"
+        rest = f"; not asked for {health.retry_in_ms / 1000:.1f} s" if health.retry_in_ms else ""
+        return (
+            f"wallet: the last {health.failures} calls to it failed ({health.last_reason}){rest}; "
+            "work and paid invoices admit all the same"
+        )
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus gets."""
@@ -86,8 +85,30 @@ class Shop(Collector):
 
     async def aclose(self) -> None:
         """Let go of the wallet."""
-        if self.invoices is not None:
+        if self._wallet is not None:
             await self._wallet.aclose()
+
+
+def wallet_of(settings: Settings) -> "GuardedWallet | None":
+    """The wallet that settings name, asked nothing yet; None where nothing is sold.
+
+    Raises:
+        InvalidInputError: no such wallet or credential, or settings that would lose money.
+    """
+    selling = settings.rows.selling
+    if selling is None:
+        return None
+    _require_sense(settings, selling)
+    # Whoever sells nothing needs none of what wallets need.
+    from pypow.lightning.wallets import open_wallet
+
+    network = Network.REGTEST if selling.is_development else Network(selling.network)
+    try:
+        return open_wallet(
+            selling.wallet, network=network, environment=os.environ, timeout_s=WALLET_TIMEOUT_S
+        )
+    except PowError as error:
+        raise InvalidInputError(f"l402.wallet: {error}") from None
 
 
 def _where(selling: Selling | None) -> tuple[str, str] | None:

@@ -25,11 +25,13 @@ from pypow_server.meter import Pricing
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import Receive, Scope, Send
+from pypow_server.selling import Selling
 from pypow_server.settings import Settings
 from pypow_server.stores import Quota, Spend
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING
 from support.gated import EASY, HOST, Clock, CountingLedger, RecordingApp, document
+from support.selling import SELLING
 
 NAMED = (b"host", HOST.encode())
 DEAR = Price("dear", 5 * 1024, weight=2)
@@ -39,7 +41,13 @@ OTHER_NAME = [(b"host", b"other.example")]
 class Api:
     """The callers' API of a gate, and what it told."""
 
-    def __init__(self, policy: Policy | None = None, *, rail: WorkRail | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        rail: WorkRail | None = None,
+        selling: Selling | None = None,
+    ) -> None:
         self.told: list[Decision] = []
         self.ledger = CountingLedger()
         self.clock = Clock()
@@ -50,6 +58,7 @@ class Api:
             credit=self.ledger,
             clock=self.clock,
             recorders=[_fails, self.told.append],
+            selling=selling,
         )
 
     def ask(
@@ -197,6 +206,20 @@ def test_a_challenge_past_the_cap_is_told_with_whose_use_it_was() -> None:
     assert (answer.status, told.problem, told.retry_after_s) == (429, "overdrawn", 25)
     assert told.quote == Quote(EASY.q, 0, 1024, 0, level=0, free_in_ms=50_000)
     assert (told.entry, told.overdrawn) == ("easy", "192.0.2.7/32")
+
+
+def test_what_a_challenge_says_of_sats_rises_with_use_as_its_work_does() -> None:
+    quota = Pricing(quota=Quota(1, 50_000))
+    sold = replace(EASY, sats=5, pricing=quota)
+    api = Api(Policy(default=sold), selling=SELLING)
+
+    def asked() -> tuple[float, int]:
+        told = document(api.ask("GET", "/api/challenge?puzzles=16&resource=GET+/x"))
+        return told["bits"], told["sats"]
+
+    assert asked() == (4, 5)
+    assert api.redeem(api.proof()).status == 200
+    assert asked() == (5, 10)
 
 
 def test_a_fault_of_ours_is_refused_and_told() -> None:

@@ -13,10 +13,11 @@ from pypow.lightning.development import preimage_of
 from pypow.pricing import Quote
 from pypow_server.payment_fields import Paying
 from pypow_server.policy import Entry, PassTerms, Policy, Price
+from pypow_server.rails import Verdict
 from pypow_server.rails.l402 import L402Rail
+from pypow_server.rails.l402_credential import Bought
 from pypow_server.stores import Quota
 from support import asgi_client
-from support.challenges import KEYRING
 from support.gated import HOST, document, offers, solution, solved
 from support.selling import SATS, SELLING, Stall, authorized, l402_credential, payment_credential
 
@@ -169,13 +170,7 @@ def test_a_payment_is_for_its_own_call_and_price(pay: Any, call: tuple[str, str]
 def test_a_payment_for_another_gate_is_refused() -> None:
     stall = Stall()
     credential = stall.buy()
-    other = L402Rail(
-        KEYRING,
-        stall.l402._selling,
-        stall.invoices,
-        public_host="other.example",
-        sell=stall.l402._sell,
-    )
+    other = stall.rail_of(SELLING, "other.example")
     stall.gate.decide_by(policy=stall.policy, rails=[stall.rail, other])
     assert kind(stall.send("GET", headers=authorized(credential))) == "wrong-resource"
 
@@ -227,13 +222,12 @@ def test_that_check_catches_a_rail_that_believes_the_caveat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     admit = L402Rail._admit
-    monkeypatch.setattr(
-        L402Rail,
-        "_admit",
-        lambda self, found, price, now_ms: admit(
-            self, found._replace(until_s=now_ms // 1000 + 1), price, now_ms
-        ),
-    )
+
+    async def credulous(self: L402Rail, found: Bought, price: Price, now_ms: int) -> Verdict:
+        sold = found.sold._replace(expires_s=now_ms // 1000 + 1, after_s=0)
+        return await admit(self, found._replace(sold=sold), price, now_ms)
+
+    monkeypatch.setattr(L402Rail, "_admit", credulous)
     assert spent_twice_by_narrowing(Stall()) == 2
 
 
@@ -350,8 +344,7 @@ def test_a_path_of_many_readings_is_sold_only_where_everything_is() -> None:
 
 
 def test_sats_rise_with_use_as_work_does() -> None:
-    stall = Stall()
-    asked = {q: stall.l402._sats(5, Quote(0, 0, q, 0, 0, 0)) for q in (0, 1, 1024, 3072, 40960)}
+    asked = {q: SELLING.asked(5, Quote(0, 0, q, 0, 0, 0)) for q in (0, 1, 1024, 3072, 40960)}
     assert asked == {0: 5, 1: 6, 1024: 10, 3072: 40, 40960: 100_000}
 
 

@@ -143,6 +143,7 @@ def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
         assert set(await asyncio.gather(*offers)) == {Without.WALLET}
 
     asyncio.run(three_at_once())
+    assert shop._wallet is not None
     assert shop._wallet.health.circuit is Circuit.OPEN
 
 
@@ -180,6 +181,18 @@ def test_a_client_that_pays_a_real_gate_is_served_exactly_once(
     statuses = [httpx2.get(f"{gate.url}/report", headers=headers).status_code for _ in range(3)]
     assert statuses == [200, 402, 402]
     assert upstream.count == before + 1
+
+
+def test_whoever_asks_for_a_challenge_hears_what_the_call_costs_in_sats(gate: GateProcess) -> None:
+    for_the_call = httpx2.get(f"{gate.url}/api/challenge?resource=GET+/report").json()
+    assert for_the_call["sats"] == httpx2.get(f"{gate.url}/report").json()["amount_sats"] == 5
+    # A payment is for one call, so that one for any call has no price in sats.
+    assert "sats" not in httpx2.get(f"{gate.url}/api/challenge").json()
+
+
+def test_operators_see_what_costs_sats(gate: GateProcess) -> None:
+    rows = httpx2.get(f"{gate.admin_url}/config").json()["rows"]
+    assert rows["default_sats"] == 5
 
 
 def test_no_figure_or_answer_to_operators_shows_a_preimage(gate: GateProcess) -> None:

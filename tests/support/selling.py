@@ -74,14 +74,20 @@ class Stall(Bench):
         self.wallet = PlayedWallet(Clock())
         self.invoices = Invoices(self.wallet, MemoryLimiter())
         work = WorkRail(KEYRING, public_host=HOST)
-
-        def sell(price: Price, *, now_ms: int) -> Any:
-            return work.sell(price, now_ms=now_ms, used=1)
-
-        self.l402 = L402Rail(KEYRING, selling, self.invoices, public_host=HOST, sell=sell)
+        self.work, self.selling = work, selling
+        self.l402 = self.rail_of(selling)
         super().__init__(policy=policy or Policy(default=SATS), rails=[work, self.l402], **options)
         # One clock for the wallet, the gate and the test.
         self.wallet.clock = self.clock
+
+    def rail_of(self, selling: Selling, host: str = HOST) -> L402Rail:
+        """Another rail with the same keys and wallet."""
+        return L402Rail(KEYRING, selling, self.invoices, public_host=host, grant=self.work.grant)
+
+    def reload(self, policy: Policy) -> None:
+        """Go on by another price list."""
+        self.policy = policy
+        self.gate.decide_by(policy=policy, rails=[self.work, self.l402])
 
     def buy(self, method: str = "GET", target: str = "/x", headers: Headers = ()) -> bytes:
         """The L402 credential for a call, paid for."""
@@ -93,12 +99,9 @@ class Stall(Bench):
 def sats_rail(host: str = HOST) -> L402Rail:
     """A rail that sells calls, and no passes, for the money of a development wallet."""
     invoices = Invoices(DevelopmentWallet(), MemoryLimiter())
-
-    def sell(price: Price, *, now_ms: int) -> None:
-        return None
-
     plenty = replace(SELLING, free_invoices=Quota(300, 60_000))
-    return L402Rail(KEYRING, plenty, invoices, public_host=host, sell=sell)
+    grant = WorkRail(KEYRING, public_host=host).grant
+    return L402Rail(KEYRING, plenty, invoices, public_host=host, grant=grant)
 
 
 def l402_credential(refusal: Answer) -> bytes:

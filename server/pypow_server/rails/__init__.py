@@ -2,6 +2,7 @@
 """Rails: ways to earn admission. One module per rail; this is the seam they share with the gate."""
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -85,6 +86,12 @@ class Absent:
 
 
 Verdict: TypeAlias = Admit | Refuse | Absent
+
+Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
+
+
+async def nobody(_identity: bytes) -> None:
+    """The denial of a rail whose passes are never revoked."""
 
 
 class Offer(NamedTuple):

@@ -14,13 +14,12 @@ from typing import Final, Protocol
 
 from pypow import moments
 from pypow.bolt11 import Invoice
-from pypow.challenge import Keyring
+from pypow.challenge import Key, Keyring, hkdf_sha256
 from pypow.errors import WireError
 from pypow.l402 import Expected
 from pypow.payment_headers import read_credential
 from pypow.payment_lightning import METHOD
 from pypow.payment_receipt import Receipt
-from pypow.powers import risen
 from pypow.pricing import Quote
 from pypow_server import problems
 from pypow_server.call import Call
@@ -30,27 +29,40 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
-from pypow_server.resource import Resource
 from pypow_server.selling import Selling
 
-from . import Absent, Admit, Claim, Offer, Paid, Refuse, Verdict, l402_credential, l402_offer
-from .l402_credential import SERVICE, Bought, Sold
+from . import (
+    Absent,
+    Admit,
+    Claim,
+    Denial,
+    Offer,
+    Paid,
+    Refuse,
+    Verdict,
+    l402_credential,
+    l402_offer,
+    nobody,
+)
+from .l402_credential import ANY_NUMBER, SERVICE, Bought, Sold
 from .l402_offer import RAIL
 
 _MOST_OVERDRAFT: Final = 0xFF
 """Money that was taken buys its call at once: what was used since makes no payer wait."""
 
+_PASS_PURPOSE: Final = b"pypow 1 pass of a payment "
+_PASS_ID_BYTES: Final = 16
 _STAMP_LIFETIME_S: Final = 120
 _MAX_MEMO: Final = 80
 _LONGEST_REMEMBERED: Final = 256
 _ABSENT: Final = Absent()
 
 
-class Seller(Protocol):
-    """Sells passes."""
+class Grant(Protocol):
+    """Makes passes for a time."""
 
-    def __call__(self, price: Price, *, now_ms: int) -> Pass | None:
-        """The pass that a call of this price buys, less the call; None for none."""
+    def __call__(self, price: Price, key: Key, *, identity: bytes, expires_at_ms: int) -> Pass:
+        """The pass of this id for all calls of this price until then, signed by this key."""
         ...
 
 
@@ -66,7 +78,8 @@ class L402Rail:
         invoices: Invoices,
         *,
         public_host: str,
-        sell: Seller,
+        grant: Grant,
+        denial: Denial = nobody,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Set up the rail.
@@ -76,14 +89,16 @@ class L402Rail:
             selling: what the operator decided.
             invoices: whom to ask for one.
             public_host: host of the public URL.
-            sell: sells passes.
+            grant: makes passes.
+            denial: why a pass with this id is refused though it stands; None for no reason.
             random: so many fresh random bytes.
         """
         self._keyring = keyring
         self._selling = selling
         self._invoices = invoices
         self._host = public_host.lower()
-        self._sell = sell
+        self._grant = grant
+        self._denial = denial
         self._random = random
         self._stamps = Stamps(
             keyring,
@@ -95,10 +110,10 @@ class L402Rail:
 
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         """Read the payment that the call presents, if any, and hold it against the price."""
-        if price.sats is None:
-            return _ABSENT
         paying = call.paying
         if paying is None or not paying.fields:
+            if price.sats is None:
+                return _ABSENT
             foreign = None if call.credentials else self._foreign(call)
             return _ABSENT if foreign is None else Refuse(foreign)
         found = l402_credential.judge(
@@ -107,9 +122,10 @@ class L402Rail:
         if found is None:
             return _ABSENT
         if isinstance(found, Problem):
-            return Refuse(found)
+            # What was sold before its price was taken back is good; other payments are not ours.
+            return _ABSENT if price.sats is None else Refuse(found)
         self._invoices.paid(found.payment_hash)
-        return self._admit(found, price, now_ms)
+        return await self._admit(found, price, now_ms)
 
     async def offer(
         self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
@@ -120,14 +136,14 @@ class L402Rail:
         """
         if price.sats is None or self._may_loop(call):
             return None
-        bought, client = bought_by(call.resource, price), call.client
-        sats = self._sats(price.sats, quote)
+        sold, client = self._sold(call, price, quote), call.client
+        bought = sold.bought
         memo = "".join(c for c in f"{self._host}: {price.name}" if " " <= c <= "~")[:_MAX_MEMO]
         stamp = None if call.paying is None else call.paying.stamp
         found = await self._invoices.offer(
-            Wanted(client, bought, sats, memo),
+            Wanted(client, sold.form, sold.sats, memo),
             self._selling,
-            functools.partial(self._compose, call, price, bought),
+            functools.partial(self._compose, call, price, sold),
             has_worked=lambda: (
                 stamp is not None
                 and self._stamps.take(stamp, client=client, bought=bought, now_ms=now_ms)
@@ -138,31 +154,40 @@ class L402Rail:
             return None
         if found is Without.WORK:
             made = self._stamps.challenge(client=client, bought=bought, now_ms=now_ms, epoch=epoch)
-            return l402_offer.for_work(made, sats=sats)
+            return l402_offer.for_work(made, sats=sold.sats)
         return found
 
-    def _admit(self, found: Bought, price: Price, now_ms: int) -> Admit:
-        claim = Claim(b"ln:" + found.payment_hash, None, 1000 * found.until_s, found.uses)
-        # A pass of N calls is the payment itself, which is good for N; one for a time is given.
-        sells = price.sells
-        sold = self._sell(price, now_ms=now_ms) if sells is not None and sells.calls == 0 else None
+    async def _admit(self, found: Bought, price: Price, now_ms: int) -> Verdict:
+        """What a payment admits to: what was offered for it, whatever is sold by now."""
+        sold, granted = found.sold, None
+        uses = sold.uses or ANY_NUMBER
+        if sold.lasts_s:
+            ends_ms = 1000 * (sold.expires_s + sold.lasts_s)
+            if now_ms >= ends_ms:
+                # Paid in time and here late: the first that comes begins the time, and no other.
+                ends_ms, uses = now_ms + 1000 * sold.lasts_s, 1
+            identity = _pass_id(found)
+            denied = await self._denial(identity)
+            if denied is not None:
+                return Refuse(denied)
+            # A part of what was bought must not open the whole.
+            if found.is_whole:
+                granted = self._grant(price, found.key, identity=identity, expires_at_ms=ends_ms)
         return Admit(
             found.principal,
-            claim,
-            None if sold is None else sold.text,
+            Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses),
+            None if granted is None else granted.text,
             paid=Paid(_MOST_OVERDRAFT, now_ms),
             receipt=_receipt(found, now_ms),
             goes_first=True,
         )
 
-    def _compose(self, call: Call, price: Price, bought: str, invoice: Invoice) -> Offer:
-        selling, sells = self._selling, price.sells
-        uses = sells.calls if sells is not None and sells.calls else 1
-        after_s = max(selling.grace_s, sells.lifetime_s if sells is not None else 0)
+    def _compose(self, call: Call, price: Price, sold: Sold, invoice: Invoice) -> Offer:
+        sells = price.sells
         is_narrow = sells is None and call.mcp is None and call.canonical
         return l402_offer.with_invoice(
             invoice,
-            Sold(bought, uses, invoice.expires_at_ms // 1000 + after_s),
+            sold._replace(expires_s=invoice.expires_at_ms // 1000),
             self._keyring.signing,
             host=self._host,
             path=call.path.decode("ascii") if is_narrow else "",
@@ -170,20 +195,28 @@ class L402Rail:
             random=self._random(32),
         )
 
-    def _sats(self, sats: int, quote: Quote | None) -> int:
-        """The price for this caller: it rises with use by as much as the work does."""
-        if quote is None:
-            return sats
-        return min(
-            max(sats, self._selling.max_sats), risen(sats, quote.overdraft_q + quote.entry_q)
-        )
+    def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
+        """What a payment for this call would buy, were it not for when."""
+        sells = price.sells
+        sats, bought = self._selling.asked(price.sats or 0, quote), bought_by(call, price)
+        if sells is None:
+            return Sold(bought, sats, 0, self._selling.grace_s)
+        after_s = max(self._selling.grace_s, sells.lifetime_s)
+        if sells.calls:
+            return Sold(bought, sats, 0, after_s, sells.calls)
+        return Sold(bought, sats, 0, after_s, None, sells.lifetime_s)
 
-    def _asked(self, call: Call, price: Price) -> Expected:
+    def _asked(self, call: Call, price: Price) -> tuple[Expected, ...]:
+        """The demand of a call: for a payment for it, and for one for its row of the price list.
+
+        What is sold now comes first; the other was sold before the row changed.
+        """
         size = len(call.path) + len(call.resource.method) + len(call.resource.name)
         find = self._known if size <= _LONGEST_REMEMBERED else self._expected
-        return find(
-            bought_by(call.resource, price), call.path if call.canonical else b"", _tool(call)
-        )
+        path, tool = call.path if call.canonical else b"", _tool(call)
+        own, row = _one_call(call, price), _row(price)
+        forms = (own, row) if price.sells is None else (row, own)
+        return tuple(find(bought, path, tool) for bought in forms)
 
     def _expected(self, bought: str, path: bytes, tool: str) -> Expected:
         return Expected(
@@ -214,11 +247,28 @@ class L402Rail:
         return None
 
 
-def bought_by(resource: Resource, price: Price) -> str:
-    """Names what a payment for a call buys: it, or calls of its row where that sells passes."""
-    row = ["row", price.name]
-    said = row if price.sells is not None else [*row, resource.kind, resource.method, resource.name]
-    return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()[:32]
+def bought_by(call: Call, price: Price) -> str:
+    """Names what a payment for this call buys: it, or calls of its row where that sells passes."""
+    return _row(price) if price.sells is not None else _one_call(call, price)
+
+
+def _row(price: Price) -> str:
+    return _named("row", price.name)
+
+
+def _one_call(call: Call, price: Price) -> str:
+    resource = call.resource
+    return _named("row", price.name, resource.kind, resource.method, resource.name)
+
+
+def _named(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode("ascii")).hexdigest()[:32]
+
+
+def _pass_id(found: Bought) -> bytes:
+    """The id of the one pass that a payment buys."""
+    info = _PASS_PURPOSE + found.payment_hash
+    return hkdf_sha256(found.key.secret, info=info, length=_PASS_ID_BYTES)
 
 
 def _tool(call: Call) -> str:

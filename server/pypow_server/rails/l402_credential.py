@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """A payment held against the call that it was made for, in either of the forms that callers send.
 
-Both say the same of one invoice: what it bought, how many uses, until when. How long the spend
-must be remembered is said by what the gate signed, and by no caveat: whoever narrows a macaroon
-to end at once would else be forgotten at once, and could send the wider one again.
+Both say the same of one invoice, which is what was offered when it was made: what it bought, how
+many uses, for how long, for how much. How long the spend must be remembered is said by what the
+gate signed, and by no caveat: whoever narrows a macaroon to end at once would else be forgotten at
+once, and could send the wider one again.
 """
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pypow import base64_json, l402, payment_lightning
+from pypow import base64_json, l402, macaroon, payment_lightning
 from pypow.challenge import Key, Keyring
 from pypow.errors import WireError
-from pypow.l402 import Expected, Reason, Refusal, Terms
-from pypow.l402_wire import L402Credential
+from pypow.l402 import Checked, Expected, Outcome, Reason, Refusal, Terms
+from pypow.l402_wire import PREIMAGE_CAVEAT, L402Credential
 from pypow.payment_headers import read_credential
 from pypow.payment_reasons import Reason as PaymentReason
 from pypow.payment_wire import PaymentCredential
@@ -25,7 +27,10 @@ from pypow_server.problems import Problem
 
 SERVICE: Final = "pypow"
 
-_UNTIL_BYTES: Final = 6
+ANY_NUMBER: Final = l402.MAX_USES
+"""Uses of what is good for as many calls as fit in its time."""
+
+_SIGNED: Final = struct.Struct(">QIII")
 _KEY_BYTES: Final = l402.TOKEN_ID_BYTES - l402.IDENTITY_BYTES
 _PAY: Final = "pay the invoice of a fresh offer"
 
@@ -55,21 +60,45 @@ class Sold(NamedTuple):
 
     Attributes:
         bought: names the call, or the row of the price list, that it is for.
-        uses: how many calls.
-        until_s: Unix seconds; from then on it is worth nothing.
+        sats: what was asked for it.
+        expires_s: until when the invoice can be paid, Unix seconds.
+        after_s: how long after that a payment is honoured.
+        uses: how many calls; None for as many as fit in its time.
+        lasts_s: its time: how long after ``expires_s`` it is good for any number of calls; 0
+            where calls are counted.
     """
 
     bought: str
-    uses: int
-    until_s: int
+    sats: int
+    expires_s: int
+    after_s: int
+    uses: int | None = 1
+    lasts_s: int = 0
+
+    @property
+    def until_s(self) -> int:
+        """When it is worth nothing any more, and may be forgotten; Unix seconds."""
+        return self.expires_s + self.after_s
+
+    @property
+    def form(self) -> tuple[str, int | None, int]:
+        """What tells two of them apart that cost the same."""
+        return (self.bought, self.uses, self.lasts_s)
 
     def identity(self, random: bytes) -> bytes:
         """What names the macaroon, beside its key and its payment: 30 bytes.
 
         Args:
-            random: 24 bytes or more.
+            random: 10 bytes or more.
         """
-        return self.until_s.to_bytes(_UNTIL_BYTES) + random[: l402.IDENTITY_BYTES - _UNTIL_BYTES]
+        signed = _SIGNED.pack(self.expires_s, self.after_s, self.lasts_s, self.sats)
+        return signed + random[: l402.IDENTITY_BYTES - _SIGNED.size]
+
+    @classmethod
+    def of_token(cls, token_id: bytes, bought: str, uses: int | None) -> "Sold":
+        """What `identity` says, and what the macaroon's caveats do."""
+        expires_s, after_s, lasts_s, sats = _SIGNED.unpack_from(token_id, _KEY_BYTES)
+        return cls(bought, sats, expires_s, after_s, uses, lasts_s)
 
     def terms(self, *, audience: str, tool: str) -> Terms:
         """What the macaroon permits."""
@@ -85,11 +114,26 @@ class Sold(NamedTuple):
     def opaque(self, key: Key) -> dict[str, str]:
         """What the `Payment` challenge says besides what it asks for."""
         return {
+            "after": str(self.after_s),
+            "expires": str(self.expires_s),
             "for": self.bought,
             "key": str(key.id),
-            "until": str(self.until_s),
-            "uses": str(self.uses),
+            "lasts": str(self.lasts_s),
+            "uses": str(self.uses or 0),
         }
+
+    @classmethod
+    def of_opaque(cls, said: Mapping[str, object], sats: int) -> "Sold":
+        """What `opaque` says; only of a challenge whose MAC stands."""
+        number = {name: int(str(said[name])) for name in ("after", "expires", "lasts", "uses")}
+        return cls(
+            str(said["for"]),
+            sats,
+            number["expires"],
+            number["after"],
+            number["uses"] or None,
+            number["lasts"],
+        )
 
 
 class Bought(NamedTuple):
@@ -97,28 +141,35 @@ class Bought(NamedTuple):
 
     Attributes:
         payment_hash: 32 bytes.
-        uses: how many calls it is good for.
-        until_s: how long it must be remembered, Unix seconds.
+        sold: what it buys; ``uses`` as its holder narrowed them.
+        key: what signed that.
         principal: who is charged.
         challenge_id: of the `Payment` challenge; None of a macaroon.
+        is_whole: whether its holder may do all that was bought, and not a part.
     """
 
     payment_hash: bytes
-    uses: int
-    until_s: int
+    sold: Sold
+    key: Key
     principal: str
     challenge_id: str | None = None
+    is_whole: bool = True
 
 
 def judge(
-    paying: Paying, keyring: Keyring, expected: Expected, *, realm: str, now_ms: int
+    paying: Paying,
+    keyring: Keyring,
+    expected: Sequence[Expected],
+    *,
+    realm: str,
+    now_ms: int,
 ) -> Bought | Problem | None:
     """Hold what a request pays with against the call; None where that is for somebody else.
 
     Args:
         paying: the fields that hold it.
         keyring: the deployment's secrets.
-        expected: what the call asks for.
+        expected: what the call asks for, in each form in which it may have been sold.
         realm: the host that is paid for.
         now_ms: Unix milliseconds.
     """
@@ -128,7 +179,9 @@ def judge(
     try:
         credential = read_credential(paying.fields)
         if isinstance(credential, L402Credential):
-            return _judge_macaroons(credential, keyring, expected, now_s=now_ms // 1000)
+            return _judge_macaroons(
+                credential, keyring, expected, realm=realm, now_s=now_ms // 1000
+            )
         if isinstance(credential, PaymentCredential):
             return _judge_payment(credential, keyring, expected, realm=realm, now_ms=now_ms)
     except WireError as error:
@@ -139,29 +192,55 @@ def judge(
 
 
 def _judge_macaroons(
-    credential: L402Credential, keyring: Keyring, expected: Expected, *, now_s: int
+    credential: L402Credential,
+    keyring: Keyring,
+    expected: Sequence[Expected],
+    *,
+    realm: str,
+    now_s: int,
 ) -> Bought | Problem:
-    first: Refusal | None = None
+    refusal: Refusal | None = None
     preimage = credential.preimage or b""
-    for macaroon in credential.macaroons:
-        found = l402.check(macaroon, preimage, keyring, expected, now_s=now_s)
-        if not isinstance(found, Refusal):
-            signed = found.token_id[_KEY_BYTES : _KEY_BYTES + _UNTIL_BYTES]
-            return Bought(
-                found.payment_hash,
-                found.uses or 1,
-                int.from_bytes(signed),
-                f"l402:{found.token_id.hex()}",
-            )
-        first = first or found
-    assert first is not None
-    return _PROBLEMS[first.reason](first.detail)
+    for octets in credential.macaroons:
+        found, bought = _check(octets, preimage, keyring, expected, now_s=now_s)
+        if isinstance(found, Checked):
+            return _bought(found, octets, keyring, bought, realm)
+        refusal = refusal or found
+    assert refusal is not None
+    return _PROBLEMS[refusal.reason](refusal.detail)
+
+
+def _check(
+    octets: bytes, preimage: bytes, keyring: Keyring, expected: Sequence[Expected], *, now_s: int
+) -> tuple[Outcome, str]:
+    """What is found of a macaroon, and in which of the forms it was sold."""
+    for form in expected:
+        found = l402.check(octets, preimage, keyring, form, now_s=now_s)
+        if isinstance(found, Checked) or found.reason is not Reason.WRONG_CAPABILITY:
+            break
+    return found, form.capability
+
+
+def _bought(found: Checked, octets: bytes, keyring: Keyring, bought: str, realm: str) -> Bought:
+    sold = Sold.of_token(found.token_id, bought, found.uses)
+    key = keyring.find(int.from_bytes(found.token_id[:_KEY_BYTES]))
+    assert key is not None
+    principal = f"l402:{found.token_id.hex()}"
+    is_whole = not sold.lasts_s or _is_as_issued(octets, sold, realm)
+    return Bought(found.payment_hash, sold, key, principal, is_whole=is_whole)
+
+
+def _is_as_issued(octets: bytes, sold: Sold, host: str) -> bool:
+    """Whether nobody narrowed a macaroon that was sold for a time."""
+    issued = sold._replace(uses=None).terms(audience=host, tool="").caveats
+    caveats = macaroon.macaroon_of_octets(octets).caveats
+    return issued == tuple(one for one in caveats if not one.startswith(PREIMAGE_CAVEAT))
 
 
 def _judge_payment(
     credential: PaymentCredential,
     keyring: Keyring,
-    expected: Expected,
+    expected: Sequence[Expected],
     *,
     realm: str,
     now_ms: int,
@@ -174,18 +253,18 @@ def _judge_payment(
         return problems.unknown_key(f"the key of this challenge is not known here; {_PAY}")
     if not asked.is_ours(key.payment_mac):
         return problems.bad_signature(f"the challenge was not issued here, or was changed; {_PAY}")
-    if asked.realm != realm or said["for"] != expected.capability:
+    if asked.realm != realm or said["for"] not in [form.capability for form in expected]:
         return problems.wrong_resource("the payment is for another call")
-    until_s = int(said["until"])
-    if now_ms >= 1000 * until_s:
+    paid = payment_lightning.asked(asked)
+    sold = Sold.of_opaque(said, paid.amount_sat)
+    if now_ms >= 1000 * sold.until_s:
         return problems.expired(f"the payment is past its time; {_PAY}")
-    payment_hash = payment_lightning.asked(asked).payment_hash
+    payment_hash = paid.payment_hash
     assert payment_hash is not None
     preimage = payment_lightning.preimage(credential)
     if not hmac.compare_digest(hashlib.sha256(preimage).digest(), payment_hash):
         return problems.unpaid("expected the preimage of the payment; pay the invoice")
-    principal = f"l402:{payment_hash.hex()}"
-    return Bought(payment_hash, int(said["uses"]), until_s, principal, asked.id)
+    return Bought(payment_hash, sold, key, f"l402:{payment_hash.hex()}", asked.id)
 
 
 def _key_of(said: Mapping[str, object], keyring: Keyring) -> Key | None:

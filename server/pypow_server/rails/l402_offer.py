@@ -31,7 +31,7 @@ def with_invoice(
         host: of the public URL.
         path: canonical, or "".
         tool: the MCP tool that is called, or "".
-        random: 24 fresh random bytes or more.
+        random: 10 fresh random bytes or more.
     """
     terms = sold.terms(
         audience=host + path if len(path) <= _TOO_LONG else host,
@@ -51,7 +51,7 @@ def with_invoice(
         expires_at_ms=invoice.expires_at_ms,
         opaque=sold.opaque(key),
     )
-    sats = (invoice.amount_msat or 0) // 1000
+    sats = sold.sats
     said = {
         "invoice": invoice.text,
         "payment_request": invoice.text,
@@ -71,6 +71,7 @@ def with_invoice(
         "rail": RAIL,
         "sats": sats,
         "uses": sold.uses,
+        "lasts": sold.lasts_s or None,
         "network": str(invoice.network),
         "invoice": invoice.text,
         "macaroon": challenge.token,

@@ -2,9 +2,9 @@
 """The work rail: a solved challenge admits one call; a pass bought with one admits what it says."""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from pypow import challenge, difficulty, wire
 from pypow.challenge import Expected, Issuer, Key, Keyring, Reason, Refusal
@@ -19,7 +19,7 @@ from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource
 
-from . import Absent, Admit, Claim, Offer, Paid, Refuse, Verdict
+from . import Absent, Admit, Claim, Denial, Offer, Paid, Refuse, Verdict, nobody
 from .work_credential import read_credential
 from .work_offer import RAIL, OfferForm
 
@@ -47,12 +47,6 @@ _UNNAMED: Final = (
     "prices follow use here, so a proof is charged to the call that it was made for: expected "
     'that call as "resource"'
 )
-
-Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
-
-
-async def nobody(_identity: bytes) -> None:
-    """The denial of a rail whose passes are never revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +282,17 @@ class WorkRail:
             calls=terms.calls - used if terms.calls else 0,
             weight=price.weight,
             expires_at_ms=now_ms + 1000 * terms.lifetime_s,
+            resource=self._entry_digest(key, price),
+        )
+
+    def grant(self, price: Price, key: Key, *, identity: bytes, expires_at_ms: int) -> Pass:
+        """A pass for any number of calls of this price until then; each time the same one."""
+        return passes.issue(
+            key,
+            identity=identity,
+            calls=0,
+            weight=price.weight,
+            expires_at_ms=expires_at_ms,
             resource=self._entry_digest(key, price),
         )
 

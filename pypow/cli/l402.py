@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pypow l402`: what is sold for sats, seen from the side of callers and of operators."""
+
+import typer
+
+app = typer.Typer(help="Look at what is sold for sats.", no_args_is_help=True)
