@@ -37,13 +37,8 @@ from .problems import Problem
 from .redemption import Redemption
 from .reply import Reply, json_reply
 from .resource import Resource
-<<<<<<< HEAD
-from .stores import Credits, Ledger
-=======
 from .selling import Selling
-from .settlement import redeem, settle, store_unavailable
-from .stores import Charged, Credits, Ledger
->>>>>>> main
+from .stores import Credits, Ledger
 
 if TYPE_CHECKING:
     from .rails.work import WorkRail
@@ -110,29 +105,13 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
-<<<<<<< HEAD
-        issued = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=clock())
-        if isinstance(issued, Problem):
-            raise RefusedError(issued)
-        return _response(json_reply(200, issued.published()))
-=======
-        price = _price(resource, policy, asked.client)
-        asked.entry = price.name
-        epoch, now_ms = await _epoch(ledger), clock()
-        quote = await _quote(credit, price, asked, now_ms, conditions.climate)
-        issued = rail.challenge(
-            resource,
-            policy.any_call if resource is None else price,
-            puzzles=puzzles,
-            now_ms=now_ms,
-            epoch=epoch,
-            quote=quote,
-        )
-        published = issued.published()
+        given = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=clock())
+        if isinstance(given, Problem):
+            raise RefusedError(given)
+        published, price = given.challenge.published(), given.price
         if selling is not None and resource is not None and price.sats is not None:
-            published["sats"] = selling.asked(price.sats, quote)
+            published["sats"] = selling.asked(price.sats, given.quote)
         return _response(json_reply(200, published))
->>>>>>> main
 
     @api.post(
         VERIFY_PATH,

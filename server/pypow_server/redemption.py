@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("pypow_server.api")
 
 
+class Given(NamedTuple):
+    """A challenge that was given out.
+
+    Attributes:
+        challenge: it.
+        price: what its call costs everybody.
+        quote: what it costs this caller; None where that is the same.
+    """
+
+    challenge: wire.Challenge
+    price: Price
+    quote: Quote | None
+
+
 class Redeemed(NamedTuple):
     """What a proof bought, whose spend was won.
 
@@ -65,7 +79,7 @@ class Redemption:
 
     async def challenge(
         self, resource: Resource | None, asked: Asked, *, puzzles: int | None, now_ms: int
-    ) -> wire.Challenge | Problem:
+    ) -> Given | Problem:
         """A challenge for what `redeem` takes, at what it costs this caller. Writes nothing.
 
         Args:
@@ -78,6 +92,8 @@ class Redemption:
         if isinstance(price, Problem):
             return price
         asked.entry = price.name
+        if not price.takes_work:
+            return problems.bad_request("expected a call that work can pay for")
         try:
             epoch = await self.ledger.epoch()
         except Exception:  # noqa: BLE001 - any store's fault; without it none could be redeemed
@@ -86,7 +102,7 @@ class Redemption:
         quote = await self._quote(price, asked, now_ms)
         if isinstance(quote, Problem):
             return quote
-        return self.rail.challenge(
+        challenge = self.rail.challenge(
             resource,
             self.policy.any_call if resource is None else price,
             puzzles=puzzles,
@@ -94,6 +110,7 @@ class Redemption:
             epoch=epoch,
             quote=quote,
         )
+        return Given(challenge, price, quote)
 
     async def _quote(self, price: Price, asked: Asked, now_ms: int) -> Quote | Problem | None:
         """What a call of this price costs this caller; None where that is what it costs all."""

@@ -86,7 +86,12 @@ class Clients:
 
 def is_redirect(uri: str) -> bool:
     """Whether codes may ever be sent to a URI: https, or this machine (RFC 8252 section 7.3)."""
-    if len(uri) > _MAX_URI or not uri.isascii() or not uri.isprintable() or set(uri) & set(' "<>\\^`{|}'):
+    if (
+        len(uri) > _MAX_URI
+        or not uri.isascii()
+        or not uri.isprintable()
+        or set(uri) & set(' "<>\\^`{|}')
+    ):
         return False
     try:
         parts = urlsplit(uri)
@@ -116,9 +121,7 @@ def _redirects(said: Mapping[str, Any]) -> list[str] | OAuthError:
 def _unsupported(said: Mapping[str, Any]) -> OAuthError | None:
     method = said.get("token_endpoint_auth_method")
     if method not in (None, "none", "client_secret_basic", "client_secret_post"):
-        return OAuthError(
-            "invalid_client_metadata", "expected token_endpoint_auth_method: none"
-        )
+        return OAuthError("invalid_client_metadata", "expected token_endpoint_auth_method: none")
     grants = said.get("grant_types", list(_GRANTS))
     if not isinstance(grants, list) or "authorization_code" not in grants:
         return OAuthError(

@@ -7,31 +7,27 @@ price list has its name behind it: ``,resource=tools/call search``.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from pypow import l402, wire
-from pypow.challenge import Keyring
+from pypow import wire
 from pypow.errors import InvalidInputError, WireError
-from pypow.l402_wire import credential_from_authorization
 from pypow_server import problems
 from pypow_server.api_decisions import Asked
-from pypow_server.policy import Price
+from pypow_server.call import Call
+from pypow_server.mcp_message import Kind, McpMessage
+from pypow_server.payment_fields import Paying
 from pypow_server.problems import Problem
-from pypow_server.rails import Claim, Paid, Refuse
-from pypow_server.rails.l402 import bought_by
-from pypow_server.rails.l402_credential import SERVICE
+from pypow_server.rails import Admit, Claim, Rail, Refuse
 from pypow_server.redemption import Redemption, price_asked
 from pypow_server.resource import Resource
 
 from .tokens import Bought
 
-if TYPE_CHECKING:
-    from pypow_server.passes import Pass
-
 MAX_TEXT: Final = 8192
 PROOF: Final = "challenge="
 _RESOURCE: Final = ",resource="
-_MOST_OVERDRAFT: Final = 0xFF
+_MOST_CALLS: Final = 0xFFFF
+"""A payment for more is one for any number."""
 
 
 class Secret(NamedTuple):
@@ -67,93 +63,79 @@ class Purchases:
 
     Attributes:
         redemption: sells passes for proofs.
-        keyring: the deployment's secrets.
-        host: of the public URL.
+        payments: judges payments; None where nothing is sold for sats.
     """
 
     redemption: Redemption
-    keyring: Keyring
-    host: str
+    payments: Rail | None = None
 
     async def buy(self, secret: Secret, asked: Asked, *, now_ms: int) -> Bought | Problem:
-        """Take what somebody pays with: a proof is spent, a payment where it buys time."""
+        """Take what somebody pays with. A proof is spent, and buys a pass.
+
+        A payment is what admits its calls, in a token as without: so it is spent call by call.
+        """
         if not secret.text.startswith(PROOF):
-            return await self._buy_for_sats(secret, asked, now_ms=now_ms)
+            paid = await self._paid(secret, asked, now_ms=now_ms)
+            if isinstance(paid, Problem):
+                return paid
+            calls = paid.limit if paid.limit <= _MOST_CALLS else 0
+            return Bought(f"L402 {secret.text}", "sats", calls, paid.expires_at_ms)
         proof = _proof(secret.text)
         if isinstance(proof, Problem):
             return proof
         found = await self.redemption.redeem(proof, secret.resource, asked, now_ms=now_ms)
-        return found if isinstance(found, Problem) else _of_pass(found.bought, "work")
+        if isinstance(found, Problem):
+            return found
+        sold = found.bought
+        return Bought(f"Bearer {sold.text}", "work", sold.calls, sold.expires_at_ms)
 
-    def hold(self, secret: Secret, asked: Asked, *, now_ms: int) -> int | Problem:
+    async def until(self, secret: Secret, asked: Asked, *, now_ms: int) -> int | Problem:
         """Until when `buy` would take this, in Unix milliseconds; or why not. Spends nothing."""
-        price = price_asked(secret.resource, self.redemption.policy, asked.client)
-        if isinstance(price, Problem):
-            return price
         if not secret.text.startswith(PROOF):
-            paid = self._paid(secret, price, now_ms=now_ms)
-            return paid if isinstance(paid, Problem) else 1000 * paid.valid_until_s
+            paid = await self._paid(secret, asked, now_ms=now_ms)
+            return paid if isinstance(paid, Problem) else paid.expires_at_ms
+        price = price_asked(secret.resource, self.redemption.policy, asked.client)
         proof = _proof(secret.text)
-        if isinstance(proof, Problem):
-            return proof
+        if isinstance(price, Problem) or isinstance(proof, Problem):
+            return price if isinstance(price, Problem) else proof
         metered = self.redemption.policy.is_metered
         found = self.redemption.rail.exchange(
             proof, secret.resource, price, now_ms=now_ms, metered=metered
         )
         return found.problem if isinstance(found, Refuse) else found.spend.expires_at_ms
 
-    async def _buy_for_sats(self, secret: Secret, asked: Asked, *, now_ms: int) -> Bought | Problem:
+    async def _paid(self, secret: Secret, asked: Asked, *, now_ms: int) -> Claim | Problem:
+        """What a payment admits to, held against the call that it is said to be for."""
         price = price_asked(secret.resource, self.redemption.policy, asked.client)
         if isinstance(price, Problem):
             return price
-        paid = self._paid(secret, price, now_ms=now_ms)
-        if isinstance(paid, Problem):
-            return paid
-        if price.sells is None or price.sells.calls:
-            # The payment is what admits its calls, so that nothing is spent before they are made.
-            return Bought(
-                f"L402 {secret.text}", "sats", paid.uses or 1, 1000 * paid.valid_until_s
-            )
-        claim = Claim(b"ln:" + paid.payment_hash, None, 1000 * paid.valid_until_s)
-        charged = Paid(_MOST_OVERDRAFT, now_ms)
-        thanks = await self.redemption.settle(claim, charged, price, asked, now_ms=now_ms)
-        if isinstance(thanks, Problem):
-            return thanks
-        asked.rail, asked.entry = "l402", price.name
-        sold = self.redemption.rail.sell(price, now_ms=now_ms, used=0)
-        assert sold is not None
-        return _of_pass(sold, "sats")
-
-    def _paid(self, secret: Secret, price: Price, *, now_ms: int) -> l402.Checked | Problem:
-        """The payment, held against what it is said to be for."""
-        resource = secret.resource
-        if price.sats is None:
-            return problems.unpaid("nothing is sold for sats here; send a proof of work")
-        if price.sells is None and resource is None:
+        if self.payments is None or price.sats is None:
+            return problems.unpaid("expected challenge=...,nonce=...: no payment is taken for this")
+        if price.sells is None and secret.resource is None:
             return problems.wrong_resource(
-                "a payment here buys one call: expected its name behind it, such as "
+                "expected the name of the call that was paid for, such as "
                 ",resource=tools/call search"
             )
-        try:
-            credential = credential_from_authorization(secret.text)
-        except WireError as error:
-            return problems.malformed_payment(str(error))
-        named = resource or Resource("entry", "", "")
-        path = named.name if named.kind == "http" else ""
-        expected = l402.Expected(
-            service=SERVICE,
-            capability=bought_by(named, price),
-            audience=self.host + path,
-            tool=named.name if named.method == "tools/call" else "",
-        )
-        found = l402.check(
-            credential.macaroons[0],
-            credential.preimage or b"",
-            self.keyring,
-            expected,
-            now_s=now_ms // 1000,
-        )
-        return problems.unpaid(found.detail) if isinstance(found, l402.Refusal) else found
+        paying = Paying(((b"authorization", f"L402 {secret.text}".encode()),))
+        call = _call(secret.resource, asked.client)._replace(paying=paying)
+        verdict = await self.payments.judge(call, price, now_ms=now_ms)
+        if isinstance(verdict, Refuse):
+            return verdict.problem
+        if not isinstance(verdict, Admit) or verdict.spend is None:
+            return problems.unpaid("expected a paid L402, macaroon:preimage")
+        return verdict.spend
+
+
+def _call(resource: Resource | None, client: str) -> Call:
+    """A call that is only named."""
+    if resource is None:
+        return Call("GET", b"/", client, ())
+    if resource.kind == "http":
+        return Call(resource.method, resource.name.encode(), client, ())
+    message = McpMessage(
+        Kind.REQUEST, 0, resource.method, resource.name, modern=False, proof=(), body=b""
+    )
+    return Call("POST", b"/mcp", client, (), mcp=message)
 
 
 def _proof(text: str) -> wire.Proof | Problem:
@@ -161,13 +143,3 @@ def _proof(text: str) -> wire.Proof | Problem:
         return wire.proof_from_header(text)
     except WireError as error:
         return problems.malformed_proof(str(error))
-
-
-def _of_pass(bought: "Pass", kind: str) -> Bought:
-    assert kind in ("work", "sats")
-    return Bought(
-        f"Bearer {bought.text}",
-        "work" if kind == "work" else "sats",
-        bought.calls,
-        bought.expires_at_ms,
-    )

@@ -85,9 +85,7 @@ class TokenEndpoint:
         grant = self._grants.get(request.said.get("grant_type", ""))
         if grant is None:
             named = ", ".join(self._grants)
-            return OAuthError(
-                "unsupported_grant_type", f"expected a grant_type of {named}"
-            ).reply()
+            return OAuthError("unsupported_grant_type", f"expected a grant_type of {named}").reply()
         now_ms = self._clock()
         found = await grant(request, now_ms)
         if isinstance(found, OAuthError):
@@ -159,9 +157,13 @@ class TokenEndpoint:
         if text.startswith(PROOF) != (kind == PROOF_TYPE):
             return OAuthError("invalid_request", f"expected the subject_token to be a {kind}")
         found = await self._buy(text, request.asked, now_ms, "invalid_request")
-        return found if isinstance(found, OAuthError) else (
-            found,
-            {"issued_token_type": ACCESS_TOKEN},
+        return (
+            found
+            if isinstance(found, OAuthError)
+            else (
+                found,
+                {"issued_token_type": ACCESS_TOKEN},
+            )
         )
 
     async def _authorization_code(self, request: _Request, now_ms: int) -> _Answer:
