@@ -3,13 +3,11 @@
 
 import enum
 import functools
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pypow import difficulty
 from pypow.errors import InvalidInputError
 
 from .access import Access
@@ -18,22 +16,48 @@ from .client_address import NOBODY, TrustedProxies
 from .host_name import hostname, is_ip
 from .match import Match
 from .mcp_message import Kind, McpMessage
-from .meter import STATIC, Meter, Pricing, meter_of
+from .price import (
+    DEAREST,
+    DEFAULT_BITS,
+    DEFAULT_PRICE,
+    MAX_PASS_CALLS,
+    MAX_PASS_LIFETIME_S,
+    MAX_SATS,
+    MAX_WEIGHT,
+    PassTerms,
+    Price,
+    dearest_of,
+    priced,
+    relative_weight,
+)
 from .resource import Resource, http_resource, is_canonical
 from .stores import Quota
 
-DEFAULT_BITS = 16
-MAX_WEIGHT = 0xFFFF
+__all__ = [
+    "DEAREST",
+    "DEFAULT_BITS",
+    "DEFAULT_PRICE",
+    "FREE",
+    "MAX_PASS_CALLS",
+    "MAX_PASS_LIFETIME_S",
+    "MAX_SATS",
+    "MAX_WEIGHT",
+    "RESERVED",
+    "UNPRICED",
+    "Entry",
+    "PassTerms",
+    "Policy",
+    "Price",
+    "Unpriced",
+    "entry",
+    "priced",
+    "relative_weight",
+]
+
 _LONGEST_REMEMBERED = 256
 """Octets of the longest request whose price is remembered: callers must not fill the memory."""
 _MAX_HOST = 262
 """Octets: of a name in the DNS, a dot, a colon and a port; what is longer is nobody's."""
-MAX_PASS_CALLS = 0xFFFF
-MAX_SATS = 100_000_000
-MAX_PASS_LIFETIME_S = 30 * 24 * 3600
-
-DEAREST: Final = "dearest"
-"""The name of the price of an ambiguous path."""
 
 UNPRICED: Final = "none"
 """What a `Decision` calls the price where none was looked for."""
@@ -44,80 +68,6 @@ FREE: Final = None
 _FREE_METHODS = re.compile(
     r"server/discover|initialize|ping|completion/complete|notifications/.*|.*/list", re.DOTALL
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PassTerms:
-    """What one proof buys, its own call included.
-
-    Attributes:
-        calls: how many calls, 1 to 65535; 0 for as many as fit in its time.
-        lifetime_s: for how many seconds, 1 to `MAX_PASS_LIFETIME_S`.
-    """
-
-    calls: int
-    lifetime_s: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.calls <= MAX_PASS_CALLS:
-            raise InvalidInputError(
-                f"expected a pass of 1 to {MAX_PASS_CALLS} calls, or 0 for any number in its "
-                f"time, got {self.calls}"
-            )
-        if not 1 <= self.lifetime_s <= MAX_PASS_LIFETIME_S:
-            raise InvalidInputError(
-                f"expected a pass for 1 to {MAX_PASS_LIFETIME_S} seconds, got {self.lifetime_s}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a call costs.
-
-    Attributes:
-        name: of the entry, in logs and for passes and free calls: what one price sells or gives
-            away is good for every price of its name.
-        q: difficulty in 1/1024 bit, 1 to 44 bits.
-        weight: cost in units of the default price's work, 1 to 65535.
-        free: what each principal may use of it without paying; None for nothing.
-        sells: the pass that a proof of this price buys; None for a pass for one call.
-        sats: the same price in satoshis; None where it is asked in work only.
-        observe: decide about it, and let every call through.
-        pricing: how it follows use.
-        meter: what its calls charge whom; None where it is the same whatever is used.
-    """
-
-    name: str
-    q: int
-    weight: int = 1
-    free: Quota | None = None
-    sells: PassTerms | None = None
-    observe: bool = False
-    pricing: Pricing = STATIC
-    sats: int | None = None
-    meter: Meter | None = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not difficulty.MIN_Q <= self.q <= difficulty.MAX_SUB_Q:
-            raise InvalidInputError(
-                f"price {self.name!r}: expected 1 to 44 bits, got {difficulty.bits(self.q):g}"
-            )
-        if not 1 <= self.weight <= MAX_WEIGHT:
-            raise InvalidInputError(
-                f"price {self.name!r}: expected a weight of 1 to {MAX_WEIGHT}, got {self.weight}"
-            )
-        if self.sats is not None and not 1 <= self.sats <= MAX_SATS:
-            raise InvalidInputError(
-                f"price {self.name!r}: expected 1 to {MAX_SATS} sats, got {self.sats}"
-            )
-        try:
-            meter = meter_of(self.name, self.q, self.weight, free=self.free, pricing=self.pricing)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"price {self.name!r}: {error}") from None
-        object.__setattr__(self, "meter", meter)
-
-
-DEFAULT_PRICE = Price("default", DEFAULT_BITS * difficulty.STEPS_PER_BIT)
 
 
 class Unpriced(enum.Enum):
@@ -208,17 +158,11 @@ class Policy:
     def __post_init__(self) -> None:
         listed = (entry.price for entry in self.entries if entry.price is not FREE)
         prices = (self.default, *listed)
-        # Each the highest for itself: which price is the dearest may change with calibration,
-        # and what weighs most does not.
-        heaviest = max(price.weight for price in prices)
-        highest = max(prices, key=lambda price: (price.q, price.weight))
-        sats = [price.sats for price in prices if price.sats is not None]
-        # Sold only where all are: it may be one that work alone buys.
-        dearest_sats = max(sats) if len(sats) == len(prices) else None
-        dearest = Price(DEAREST, highest.q, heaviest, pricing=highest.pricing, sats=dearest_sats)
-        object.__setattr__(self, "is_sold", bool(sats))
+        dearest = dearest_of(prices)
+        object.__setattr__(self, "is_sold", any(price.sats is not None for price in prices))
         object.__setattr__(self, "dearest", dearest)
-        any_q = max(price.q for price in prices if price.weight <= self.default.weight)
+        light = [price for price in prices if price.weight <= self.default.weight]
+        any_q = max(price.q for price in light if price.takes_work or price is self.default)
         any_call = Price(self.default.name, any_q, self.default.weight)
         object.__setattr__(self, "any_call", any_call)
         paths = frozenset(_folded(path.encode()) for path in self.mcp_paths)
@@ -356,26 +300,6 @@ class Policy:
 
 RESERVED: Final = frozenset({DEAREST, *(one.entry for one in Unpriced)})
 """Names that no price may have: what decisions call calls that no row is about."""
-
-
-def relative_weight(q: int, *, default: Price) -> int:
-    """The work of ``q`` in units of the default price's, rounded up, 1 to 65535.
-
-    >>> [relative_weight(bits * 1024, default=DEFAULT_PRICE) for bits in (1, 16, 20)]
-    [1, 1, 16]
-    """
-    ratio = difficulty.expected_hashes(q) / difficulty.expected_hashes(default.q)
-    return min(max(math.ceil(ratio), 1), MAX_WEIGHT)
-
-
-def priced(name: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Price:
-    """A price of ``bits`` of work (1 to 44), weighed against the default price.
-
-    Raises:
-        InvalidInputError: bits out of range.
-    """
-    q = difficulty.from_bits(bits)
-    return Price(name, q, relative_weight(q, default=default), pricing=default.pricing)
 
 
 def entry(match: str, *, bits: float, default: Price = DEFAULT_PRICE) -> Entry:

@@ -211,6 +211,7 @@ def test_an_offer_of_work_says_all_that_a_caller_needs() -> None:
     call = CALL._replace(mcp=SEARCH, accepts=Accepts(puzzles=16))
     dear = replace(HEAVY, q=14 * 1024)
     offer = asyncio.run(RAIL.offer(call, dear, now_ms=NOW_MS, epoch=EPOCH))
+    assert offer is not None
     issued = RAIL.challenge(call.resource, dear, puzzles=16, now_ms=NOW_MS, epoch=EPOCH)
     proof = f"challenge={issued.text},nonce=<nonce>"
     assert (offer.rail, issued.weight, issued.lifetime_s, issued.id) == ("work", 16, 100, TOKEN)
@@ -233,6 +234,7 @@ def test_an_offer_of_work_says_all_that_a_caller_needs() -> None:
 
 def test_an_offer_for_a_call_over_http_does_not_speak_of_mcp() -> None:
     offer = asyncio.run(RAIL.offer(CALL, EASY, now_ms=NOW_MS, epoch=EPOCH))
+    assert offer is not None
     assert "send_mcp" not in offer.body
     assert "pass" not in offer.body
 

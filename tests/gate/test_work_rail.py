@@ -205,6 +205,7 @@ def test_a_caller_that_can_do_more_gets_sub_puzzles_and_the_exact_price() -> Non
     price = Price("odd", 17 * 1024 + 300)
     call = Call(method="GET", path=b"/x", client="local", headers=(), accepts=Accepts(puzzles=64))
     offer = asyncio.run(RAIL.offer(call, price, now_ms=NOW_MS, epoch=EPOCH))
+    assert offer is not None
     text = offer.body["challenge"]
     assert isinstance(text, str)
     offered = wire.decode_challenge(text)

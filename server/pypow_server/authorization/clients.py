@@ -126,7 +126,7 @@ def _unsupported(said: Mapping[str, Any]) -> OAuthError | None:
     if not isinstance(grants, list) or "authorization_code" not in grants:
         return OAuthError(
             "invalid_client_metadata",
-            "expected grant_types with authorization_code; client_credentials needs no registration",
+            "expected grant_types with authorization_code; the others need no registration",
         )
     return None
 

@@ -95,9 +95,11 @@ class Purchases:
             paid = await self._paid(secret, asked, now_ms=now_ms)
             return paid if isinstance(paid, Problem) else paid.expires_at_ms
         price = price_asked(secret.resource, self.redemption.policy, asked.client)
+        if isinstance(price, Problem):
+            return price
         proof = _proof(secret.text)
-        if isinstance(price, Problem) or isinstance(proof, Problem):
-            return price if isinstance(price, Problem) else proof
+        if isinstance(proof, Problem):
+            return proof
         metered = self.redemption.policy.is_metered
         found = self.redemption.rail.exchange(
             proof, secret.resource, price, now_ms=now_ms, metered=metered

@@ -48,6 +48,8 @@ _UNNAMED: Final = (
     'that call as "resource"'
 )
 
+_NOT_FOR_WORK: Final = "expected a payment or a login: work buys no call of this kind"
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -152,8 +154,10 @@ class WorkRail:
 
     async def offer(
         self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None = None
-    ) -> Offer:
+    ) -> Offer | None:
         """A fresh challenge for exactly this call, and how to solve it and send the proof."""
+        if not price.takes_work:
+            return None
         surcharge, free_in_s = 0, None
         if quote is not None:
             surcharge = quote.overdraft
@@ -217,6 +221,9 @@ class WorkRail:
             terms = wire.decode_challenge(proof.challenge or "")
         except WireError as error:
             return Refuse(problems.malformed_proof(str(error)))
+        is_priced = resource is not None or terms.resource == ANY_RESOURCE
+        if is_priced and not price.takes_work:
+            return Refuse(problems.wrong_resource(_NOT_FOR_WORK))
         if metered and resource is None and terms.resource != ANY_RESOURCE:
             return Refuse(problems.bad_request(_UNNAMED))
         if resource is None:
@@ -226,7 +233,6 @@ class WorkRail:
         checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
-        is_priced = resource is not None or terms.resource == ANY_RESOURCE
         sold = self.sell(price, now_ms=now_ms, used=0) if is_priced else None
         if sold is not None:
             return Exchange(_claim(terms), sold, _paid(terms, price), terms.q, is_priced)
@@ -245,6 +251,8 @@ class WorkRail:
         return Exchange(_claim(terms), bought, paid, terms.q, is_priced)
 
     def _judge_proof(self, proof: Proof, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        if not price.takes_work:
+            return Refuse(problems.wrong_resource(_NOT_FOR_WORK))
         expected = self._expected(proof, call.resource, price, now_ms=now_ms)
         checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
@@ -311,6 +319,8 @@ class WorkRail:
         if given.resource == self._entry_digest(key, price):
             # Calls of the entry were bought, so they are owed though its price has risen since.
             return passes.check_terms(given, now_ms=now_ms, resource=given.resource)
+        if not price.takes_work:  # a pass of work that is good for calls of any row
+            return Refusal(Reason.WRONG_RESOURCE, _NOT_FOR_WORK)
         asked = self._digest(key, call.resource)
         return passes.check_terms(given, now_ms=now_ms, resource=asked, weight=price.weight)
 
