@@ -195,6 +195,12 @@ LAWS = [
         )
     ),
     Law(
+        "the verifier of DPoP knows no gate, no web and no clock",
+        binds=r"pypow_server/identity/dpop/.*",
+        forbids=rf"{WEB}|time|datetime|os|secrets|random|pypow_server\.(?!identity|stores)\w+",
+        breach=("pypow_server/identity/dpop/verifying.py", "from pypow_server.gate import Gate"),
+    ),
+    Law(
         "stores and rails know no web framework",
         binds=r"pypow_server/(stores|rails|gate|checkout|policy|passes|call|mcp_message).*",
         forbids=r"fastapi|starlette|uvicorn|aiohttp|pydantic|mcp",
