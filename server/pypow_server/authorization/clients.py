@@ -7,18 +7,15 @@ Nothing is stored for whoever registers, so nothing is to be filled up.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
-
-from pypow_server.address import Address
 
 from .oauth_error import OAuthError
+from .redirects import MAX_URI, is_redirect, is_same
 from .sealing import Seals
 
 LIFETIME_MS: Final = 365 * 24 * 3_600_000
 """How long a registration is good for; whoever comes back later registers again."""
 
 MAX_REDIRECTS: Final = 5
-_MAX_URI: Final = 512
 _MAX_NAME: Final = 80
 _PURPOSE: Final = "client"
 _GRANTS: Final = ("authorization_code",)
@@ -40,7 +37,7 @@ class Client:
 
     def may_be_sent_to(self, uri: str) -> bool:
         """Whether a code may go to this URI: one of its own, on this machine at any port."""
-        return any(uri == known or _same_but_for_port(uri, known) for known in self.redirects)
+        return any(is_same(uri, known) for known in self.redirects)
 
 
 class Clients:
@@ -84,25 +81,6 @@ class Clients:
         return Client(client_id, said["name"], tuple(said["redirects"]))
 
 
-def is_redirect(uri: str) -> bool:
-    """Whether codes may ever be sent to a URI: https, or this machine (RFC 8252 section 7.3)."""
-    if (
-        len(uri) > _MAX_URI
-        or not uri.isascii()
-        or not uri.isprintable()
-        or set(uri) & set(' "<>\\^`{|}')
-    ):
-        return False
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port
-    except ValueError:
-        return False
-    if "#" in uri or "@" in parts.netloc or not parts.hostname:
-        return False
-    return parts.scheme == "https" or _is_here(parts)
-
-
 def _redirects(said: Mapping[str, Any]) -> list[str] | OAuthError:
     found = said.get("redirect_uris")
     if not isinstance(found, list) or not 0 < len(found) <= MAX_REDIRECTS:
@@ -113,7 +91,7 @@ def _redirects(said: Mapping[str, Any]) -> list[str] | OAuthError:
         return OAuthError(
             "invalid_redirect_uri",
             f"expected https URIs, or http ones of this machine such as http://127.0.0.1/callback, "
-            f"without fragment, of at most {_MAX_URI} characters",
+            f"without fragment, of at most {MAX_URI} characters",
         )
     return found
 
@@ -129,18 +107,3 @@ def _unsupported(said: Mapping[str, Any]) -> OAuthError | None:
             "expected grant_types with authorization_code; the others need no registration",
         )
     return None
-
-
-def _same_but_for_port(uri: str, known: str) -> bool:
-    if not is_redirect(uri):
-        return False
-    given, other = urlsplit(uri), urlsplit(known)
-    return (
-        _is_here(given)
-        and given.hostname == other.hostname
-        and given._replace(netloc="") == other._replace(netloc="")
-    )
-
-
-def _is_here(parts: SplitResult) -> bool:
-    return parts.scheme == "http" and Address(parts.hostname or "", 0).is_loopback

@@ -10,6 +10,9 @@ from pypow_server.address import Address
 
 AUTHORIZE: Final = "/oauth/authorize"
 JWKS: Final = "/oauth/jwks"
+SCRIPT: Final = "/oauth/authorize.js"
+WORKER: Final = "/oauth/solve.js"
+STYLE: Final = "/oauth/authorize.css"
 REGISTER: Final = "/oauth/register"
 TOKEN: Final = "/oauth/token"  # noqa: S105 - a path
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
