@@ -6,6 +6,7 @@ Imports under ``if TYPE_CHECKING:`` name a type and load nothing; they are left 
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -356,3 +357,9 @@ def test_every_module_is_named_for_one_idea_and_has_room_for_no_second() -> None
     found = modules()
     assert {Path(path).stem for path in found} & SAY_NOTHING == set()
     assert {path for path, source in found.items() if source.count("\n") > MAX_LINES} == set()
+
+
+def test_what_is_shipped_is_every_folder_with_modules() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    shipped = project["tool"]["setuptools"]["packages"]
+    assert sorted(shipped) == sorted({".".join(Path(path).parent.parts) for path in modules()})
