@@ -37,6 +37,8 @@ class Problem:
         detail: what was expected, what came, what to do.
         retry_after_s: seconds after which the same request may succeed as it is, if it can.
         rpc_code: the code in a JSON-RPC error; the HTTP status where none is given.
+        authenticate: challenges of RFC 9110 section 11.6.1 that go before those of the offers;
+            whoever gets one reads HTTP.
         decision: random, one for each refusal; the log line carries the same.
     """
 
@@ -46,6 +48,7 @@ class Problem:
     detail: str
     retry_after_s: int | None = None
     rpc_code: int | None = None
+    authenticate: tuple[str, ...] = ()
     decision: str = field(default_factory=decision_id, compare=False)
 
     @property
@@ -129,6 +132,28 @@ def malformed_payment(detail: str) -> Problem:
 def unknown_authorization(detail: str) -> Problem:
     """An Authorization that nothing here reads; no invoice, so that no client pays in a loop."""
     return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
+
+
+def login_required(detail: str) -> Problem:
+    """The call needs a login, and came without one."""
+    return Problem("login-required", "A login is required", 401, detail)
+
+
+def invalid_token(detail: str) -> Problem:
+    """An access token that is expired, revoked, meant for somebody else, or no token at all."""
+    return Problem("invalid-token", "The access token is not good", 401, detail)
+
+
+def insufficient_scope(detail: str) -> Problem:
+    """An access token that does not permit this call."""
+    return Problem("insufficient-scope", "The access token does not permit this", 403, detail)
+
+
+def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
+    """Nobody can tell whether the access token is good."""
+    return Problem(
+        "issuer-unavailable", "The issuer cannot be asked", 503, detail, retry_after_s=retry_after_s
+    )
 
 
 def malformed_proof(detail: str) -> Problem:

@@ -16,7 +16,7 @@ from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.holders import Holders
 from pypow_server.policy import Policy, Price
-from pypow_server.rails import Rail
+from pypow_server.rails import LoginRail, Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
@@ -163,6 +163,7 @@ class Bench:
         body_limit: int = 4096,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
+        login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         turns: Turns | None = None,
     ) -> None:
@@ -182,6 +183,7 @@ class Bench:
             body_limit=body_limit,
             limiter=limiter,
             holders=holders,
+            login=login,
             turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )

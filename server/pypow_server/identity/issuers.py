@@ -174,7 +174,10 @@ def _require_url(what: str, text: str) -> None:
     except ValueError:
         host = ""
     if not host or "#" in text or url.user is not None or not url.absolute:
-        raise IssuerError(f"expected a URL as {what}, got {shown(text)}", fix="write it whole")
+        raise IssuerError(
+            f"expected a URL without user and fragment as {what}, got another",
+            fix="write it whole",
+        )
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise IssuerError(
             f"{what}, {text}, is not asked over https, so that anybody on the way could be it",
