@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .authorization import opening
 from .calibration.calibrating import Calibrating
 from .calibration.calibration_figures import CalibrationFigures
 from .calibration.samples import Samples
@@ -31,10 +32,13 @@ from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
+from .meter import Meter
 from .policy import Entry, Policy
+from .price import Price
 from .rails import Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
+from .redemption import Redemption
 from .resource import raw_path
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
@@ -43,6 +47,9 @@ from .shop import Shop
 from .stores import Store
 from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
+
+if TYPE_CHECKING:
+    from .authorization.assembly import Issuing
 
 _LOG: Final = logging.getLogger("pypow_server.gate")
 _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
@@ -63,6 +70,8 @@ class _Rules:
     rails: _Rails
     api: FastAPI
     holders: Holders | None
+    keys: Keyring
+    issuing: "Issuing | None"
 
 
 class App:
@@ -94,6 +103,7 @@ class App:
             prices: rows that stand before those of the settings.
         """
         self._prices = tuple(prices)
+        self._api_paths = _API_PATHS | opening.paths(settings)
         self.telemetry = _telemetry(settings, keys)
         self._store = self.telemetry.store(store)
         self._revoked = RevokedPasses(store.revocations, clock=wall_clock_ms)
@@ -108,7 +118,7 @@ class App:
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
         self._rules = self._rules_of(
-            settings, self._rails(settings, keys), self._holders(settings, keys)
+            settings, self._rails(settings, keys), self._holders(settings, keys), keys
         )
         self._follow()
         self.telemetry.activity.crowd = self._conditions.crowd
@@ -148,7 +158,7 @@ class App:
             await serve_lifespan(
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
-        elif scope["type"] == "http" and _is_api(scope):
+        elif scope["type"] == "http" and _is_api(scope, self._api_paths):
             await self._api(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
@@ -161,7 +171,10 @@ class App:
         """
         keys = keyfile.load(settings.key_file)
         self._shop.require_same(settings)
-        rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
+        opening.require_same(self._rules.settings, settings)
+        rules = self._rules_of(
+            settings, self._rails(settings, keys), self._holders(settings, keys), keys
+        )
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
         self._follow()
@@ -170,7 +183,7 @@ class App:
     def _moved(self) -> None:
         """Serve requests that begin from now on at the prices to which calibration has moved."""
         rules = self._rules
-        self._decide_by(self._rules_of(rules.settings, rules.rails, rules.holders))
+        self._decide_by(self._rules_of(rules.settings, rules.rails, rules.holders, rules.keys))
 
     def _decide_by(self, rules: _Rules) -> None:
         recorders = self._recorders(rules.settings)
@@ -216,6 +229,10 @@ class App:
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
+        gate = self._decider_of(settings)
+        return opening.carrying(gate, settings, lambda: self._rules.issuing, wall_clock_ms)
+
+    def _decider_of(self, settings: Settings) -> ASGIApp:
         if settings.forward_auth is None:
             return self.gate
         return ForwardAuth(
@@ -256,7 +273,9 @@ class App:
             told=self.telemetry.metrics.standing_token,
         )
 
-    def _rules_of(self, settings: Settings, rails: _Rails, holders: Holders | None) -> _Rules:
+    def _rules_of(
+        self, settings: Settings, rails: _Rails, holders: Holders | None, keys: Keyring
+    ) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
         api = create_api(
@@ -269,14 +288,35 @@ class App:
             recorders=self._recorders(settings),
             holders=holders,
             secure_cookies=_is_https(settings),
-            # There is no gate before its rules.
-            meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+            meter_then=self._meter_then,
             selling=settings.rows.selling,
         )
-        return _Rules(settings, policy, rails, api, holders)
+        issuing = opening.issuing_of(
+            settings,
+            keys,
+            Redemption(
+                rails[0],
+                policy,
+                self._store.ledger,
+                self._store.credits,
+                self._conditions,
+                holders,
+                self._meter_then,
+            ),
+            rails,
+            limiter=self._store.limiter,
+            recorders=self._recorders(settings),
+            clock=wall_clock_ms,
+        )
+        return _Rules(settings, policy, rails, api, holders, keys, issuing)
+
+    def _meter_then(self, price: Price, issued_at_ms: int) -> Meter | None:
+        # There is no gate before its rules.
+        return self.gate.meter_then(price, issued_at_ms)
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._rules.api(scope, receive, send)
+        app = opening.app_at(scope, self._rules.issuing) or self._rules.api
+        await app(scope, receive, send)
 
     def start(self) -> None:
         """Begin what goes on beside requests; in the event loop that serves them."""
@@ -334,7 +374,7 @@ def _is_https(settings: Settings) -> bool:
     return settings.url.startswith("https:")
 
 
-def _is_api(scope: Scope) -> bool:
+def _is_api(scope: Scope, paths: frozenset[bytes]) -> bool:
     # As the gate does, by the raw path: what servers may read in two ways is not ours to answer.
     # The gate answers OPTIONS for every path.
-    return raw_path(scope) in _API_PATHS and scope["method"] != "OPTIONS"
+    return raw_path(scope) in paths and scope["method"] != "OPTIONS"

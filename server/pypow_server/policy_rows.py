@@ -59,6 +59,7 @@ class Rows:
             None where prices said as times stay what they are.
         default_sats: the default price in satoshis; None where it is asked in work only.
         selling: how calls are sold for sats; None where none are.
+        gives_tokens: whether the gate is an authorization server of its own.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -73,6 +74,7 @@ class Rows:
     calibrate_ms: int | None = None
     default_sats: int | None = None
     selling: Selling | None = None
+    gives_tokens: bool = False
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.

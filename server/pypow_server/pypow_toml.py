@@ -196,6 +196,7 @@ class _Reading:
             timed_q=default_q if document.default.work is not None else None,
             default_sats=self._sats(("default",), document.default),
             selling=self.selling,
+            gives_tokens=bool(document.oauth.server),
         )
         return FileSettings(self._texts(), rows, default_q)
 

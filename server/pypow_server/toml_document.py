@@ -160,6 +160,14 @@ class L402Table(_Table):
     max_sats: int | None = _said("No call costs more, whatever is used.")
 
 
+class OAuthTable(_Table):
+    """How callers get in with OAuth."""
+
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
+
+
 class KeysTable(_Table):
     """The secrets that challenges and passes are signed with."""
 
@@ -201,6 +209,7 @@ class Document(_Table):
     price: list[PriceTable] = []
     pricing: PricingTable = PricingTable()
     l402: L402Table = L402Table()
+    oauth: OAuthTable = OAuthTable()
     allow: list[AccessTable] = []
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()

@@ -81,7 +81,7 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
         "gate.pass_authorization",
     }  # fmt: skip
     assert Document.model_fields.keys() == tables | {
-        "default", "price", "allow", "deny", "pricing", "l402",
+        "default", "price", "allow", "deny", "pricing", "l402", "oauth",
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ class Issuing:
     """What a gate with an authorization server has besides.
 
     Attributes:
-        app: answers at its `server.PATHS`.
+        app: answers at its `place.PATHS`.
         tokens: judges those that come back.
     """
 

@@ -9,7 +9,7 @@ client and its redirect URI are known to be good, nobody is sent anywhere (RFC 6
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
-from pypow_server.api_decisions import Asked, asked_in
+from pypow_server.api_decisions import asked_in
 from pypow_server.problems import Problem
 from pypow_server.reply import Reply, json_reply
 from pypow_server.scope import Receive, Scope

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from pypow import difficulty
 from pypow_server.reply import Header, Reply
 
 from .codes import Wanted
@@ -56,7 +57,7 @@ def _work(earning: Earning) -> str:
         challenge=escape(earning.challenge.text),
         target=published["target"],
         expires=published["expires_at"],
-        bits=published["bits"],
+        bits=difficulty.bits(earning.challenge.q),
         solve=escape(earning.solve),
     )
 

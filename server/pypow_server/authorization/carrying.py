@@ -6,7 +6,7 @@ rails, and none of them reaches the upstream.
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pypow.auth_params import quoted
 from pypow_server import problems
@@ -15,7 +15,8 @@ from pypow_server.reply import Reply
 from pypow_server.resource import raw_path
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 
-from .tokens import Tokens
+if TYPE_CHECKING:
+    from .assembly import Issuing
 
 _BEARER: Final = b"bearer "
 
@@ -24,17 +25,17 @@ class Carrying:
     """Stands before a gate."""
 
     def __init__(
-        self, gate: ASGIApp, *, tokens: Callable[[], Tokens], clock: Callable[[], int]
+        self, gate: ASGIApp, *, issuing: Callable[[], "Issuing | None"], clock: Callable[[], int]
     ) -> None:
         """Take tokens for ``gate``.
 
         Args:
             gate: judges what is in them.
-            tokens: of the keys that are in force.
+            issuing: the authorization server in force.
             clock: Unix milliseconds.
         """
         self._gate = gate
-        self._tokens = tokens
+        self._issuing = issuing
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,10 +55,10 @@ class Carrying:
             if name.lower() != b"authorization" or value[: len(_BEARER)].lower() != _BEARER:
                 continue
             token = value[len(_BEARER) :].strip(b" \t").decode("latin-1")
-            tokens = self._tokens()
-            if not tokens.is_ours(token):
+            issuing = self._issuing()
+            if issuing is None or not issuing.tokens.is_ours(token):
                 continue
-            found = tokens.credential(
+            found = issuing.tokens.credential(
                 token, path=raw_path(scope).decode("latin-1"), now_ms=self._clock()
             )
             if isinstance(found, BadToken):

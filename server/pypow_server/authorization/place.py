@@ -17,6 +17,11 @@ REGISTER: Final = "/oauth/register"
 TOKEN: Final = "/oauth/token"  # noqa: S105 - a path
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
+PATHS: Final = frozenset(
+    path.encode() for path in (AUTHORIZE, JWKS, REGISTER, SCRIPT, STYLE, TOKEN, WELL_KNOWN, WORKER)
+)
+"""What an authorization server answers."""
+
 MAX_RESOURCE: Final = 512
 
 

@@ -27,11 +27,6 @@ from .token_endpoint import TokenEndpoint
 
 Answer: TypeAlias = Callable[[Scope, Receive], Awaitable[Reply]]
 
-PATHS: Final = frozenset(
-    path.encode() for path in (AUTHORIZE, JWKS, REGISTER, SCRIPT, STYLE, TOKEN, WELL_KNOWN, WORKER)
-)
-"""What it answers, in a gate that has one."""
-
 _LOG: Final = logging.getLogger("pypow_server.authorization")
 _KEPT: Final[tuple[Header, ...]] = (
     (b"cache-control", b"public, max-age=300"),
@@ -41,7 +36,7 @@ _KEPT: Final[tuple[Header, ...]] = (
 
 
 class AuthorizationServer:
-    """Answers whoever asks at one of `PATHS`."""
+    """Answers whoever asks at one of `place.PATHS`."""
 
     def __init__(
         self,
@@ -125,7 +120,7 @@ class AuthorizationServer:
             "temporarily_unavailable", asked.problem.detail, 429, retry_after_s=wait_s
         ).reply()
 
-    async def _register(self, scope: Scope, receive: Receive) -> Reply:
+    async def _register(self, _scope: Scope, receive: Receive) -> Reply:
         """Dynamic registration (RFC 7591 section 3). Stores nothing, and so costs nothing."""
         body = await read_body(receive)
         if isinstance(body, OAuthError):

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys that sign access tokens: derived from the gate's secrets, and so rotated with them."""
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
-from joserfc.jws import JWSRegistry
-
 from pypow.challenge import Key, Keyring, hkdf_sha256
 from pypow.errors import InvalidInputError
 from pypow.strict_json import loads
+from pypow_server.fixable import FixableError
 from pypow_server.reply import json_text
+
+try:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from joserfc import jws
+    from joserfc.errors import JoseError
+    from joserfc.jwk import ECKey
+    from joserfc.jws import JWSRegistry
+except ModuleNotFoundError as error:
+    raise FixableError(
+        "tokens need the joserfc package", fix="pip install 'pypow-engine[oauth]'"
+    ) from error
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"
@@ -92,6 +99,4 @@ def _header(token: str) -> dict[str, Any] | None:
 
 
 def _decoded(text: str) -> bytes:
-    from base64 import urlsafe_b64decode
-
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
