@@ -27,21 +27,16 @@ from .api_models import (
     VerifyQuery,
 )
 from .call import PASS_COOKIE
-from .crowd.conditions import Conditions
 from .decision import Recorder
-from .holders import Holders
-from .meter import Meter
 from .passes import Pass
-from .policy import Policy, Price
 from .problems import Problem
 from .redemption import Redemption
 from .reply import Reply, json_reply
 from .resource import Resource
 from .selling import Selling
-from .stores import Credits, Ledger
 
 if TYPE_CHECKING:
-    from .rails.work import WorkRail
+    pass
 
 CHALLENGE_PATH: Final = "/api/challenge"
 VERIFY_PATH: Final = "/api/verify"
@@ -67,36 +62,23 @@ class RefusedError(Exception):
 
 
 def create_api(
+    redemption: Redemption,
     *,
-    rail: "WorkRail",
-    policy: Policy,
-    ledger: Ledger,
     clock: Callable[[], int],
-    credit: Credits | None = None,
-    conditions: Conditions | None = None,
     recorders: Sequence[Recorder] = (),
-    holders: Holders | None = None,
     secure_cookies: bool = False,
-    meter_then: Callable[[Price, int], Meter | None] = lambda price, _issued_at_ms: price.meter,
     selling: Selling | None = None,
 ) -> FastAPI:
     """The API as an app that answers `CHALLENGE_PATH` and `VERIFY_PATH`.
 
     Args:
-        rail: issues challenges and judges proofs.
-        policy: what calls cost.
-        ledger: where a redeemed proof is spent.
+        redemption: gives challenges out and takes proofs.
         clock: Unix milliseconds.
-        credit: the ledger's; without them prices are the same whatever callers use.
-        conditions: how crowded it is; None where that counts for nothing.
         recorders: are told of every redemption and refusal.
-        holders: reads standing tokens and gives them out; None where there are none.
         secure_cookies: whether callers come by https, and cookies may travel by nothing else.
-        meter_then: by what a challenge of a price, issued then (Unix ms), is charged.
         selling: how calls are sold for sats; None where none are.
     """
-    conditions = conditions or Conditions()
-    redemption = Redemption(rail, policy, ledger, credit, conditions, holders, meter_then)
+    policy, holders = redemption.policy, redemption.holders
     api = FastAPI(title="pypow gate", docs_url=None, redoc_url=None, openapi_url=None)
     api.add_middleware(Deciding, policy=policy, clock=clock, recorders=recorders, holders=holders)
 

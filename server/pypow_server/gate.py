@@ -34,6 +34,7 @@ from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
+from .stores.payments import Payments
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -66,6 +67,7 @@ class Gate:
         limiter: Limiter | None = None,
         holders: Holders | None = None,
         login: LoginRail | None = None,
+        payments: Payments | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
@@ -85,6 +87,7 @@ class Gate:
             limiter: counts calls that cost nothing; without one none is held back.
             holders: reads standing tokens and gives them out; None where there are none.
             login: says who calls, for prices that have scopes; None where no issuer is trusted.
+            payments: the ledger's; None where nobody remembers what was sold.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
@@ -92,7 +95,9 @@ class Gate:
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails), holders=holders, login=login)
-        self._checkout = Checkout(ledger, credit, conditions or Conditions(), turns or Turns())
+        self._checkout = Checkout(
+            ledger, credit, conditions or Conditions(), turns or Turns(), payments
+        )
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -139,6 +144,7 @@ class Gate:
             limiter=self._limiter,
             holders=rulebook.holders,
             login=rulebook.login,
+            payments=self._checkout.payments,
             recorders=self._recorders,
             clock=self._clock,
         )

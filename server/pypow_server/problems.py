@@ -129,6 +129,11 @@ def malformed_payment(detail: str) -> Problem:
     return Problem("malformed-payment", "The payment is malformed", 401, detail)
 
 
+def not_settled(detail: str) -> Problem:
+    """The wallet has not seen the payment. No offer goes with it: nobody is to pay twice."""
+    return Problem("not-settled", "The payment has not settled", 409, detail, retry_after_s=2)
+
+
 def unknown_authorization(detail: str) -> Problem:
     """An Authorization that nothing here reads; no invoice, so that no client pays in a loop."""
     return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
@@ -153,6 +158,15 @@ def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
     """Nobody can tell whether the access token is good."""
     return Problem(
         "issuer-unavailable", "The issuer cannot be asked", 503, detail, retry_after_s=retry_after_s
+    )
+
+
+def invalid_dpop_proof(
+    detail: str, *, challenge: str = 'DPoP error="invalid_dpop_proof"'
+) -> Problem:
+    """The proof of a key is not good, or was used before (RFC 9449 section 7.1)."""
+    return Problem(
+        "invalid-dpop-proof", "The DPoP proof is not good", 401, detail, authenticate=(challenge,)
     )
 
 
@@ -258,6 +272,17 @@ def store_unavailable(detail: str) -> Problem:
 def busy(detail: str, *, retry_after_s: int = 1) -> Problem:
     """Too much is being read, or waits for its turn, already; nothing was spent."""
     return Problem("busy", "The gate is busy", 503, detail, retry_after_s=retry_after_s)
+
+
+def wallet_unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The wallet cannot tell whether a payment has come; nothing was spent."""
+    return Problem(
+        "wallet-unavailable",
+        "The wallet is not available",
+        503,
+        detail,
+        retry_after_s=retry_after_s,
+    )
 
 
 def too_large(detail: str) -> Problem:

@@ -3,7 +3,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pypow import wire
@@ -55,6 +55,10 @@ class Redeemed(NamedTuple):
     thanks: tuple[Header, ...] = ()
 
 
+def _as_it_is_now(price: Price, _issued_at_ms: int) -> Meter | None:
+    return price.meter
+
+
 @dataclass(frozen=True, slots=True)
 class Redemption:
     """Gives challenges out, and sells passes for their proofs.
@@ -72,10 +76,10 @@ class Redemption:
     rail: "WorkRail"
     policy: Policy
     ledger: Ledger
-    credit: Credits | None
-    conditions: Conditions
-    holders: Holders | None
-    meter_then: Callable[[Price, int], Meter | None]
+    credit: Credits | None = None
+    conditions: Conditions = field(default_factory=Conditions)
+    holders: Holders | None = None
+    meter_then: Callable[[Price, int], Meter | None] = _as_it_is_now
 
     async def challenge(
         self, resource: Resource | None, asked: Asked, *, puzzles: int | None, now_ms: int

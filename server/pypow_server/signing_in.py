@@ -97,7 +97,7 @@ def offer(hearing: "Hearing", price: Price) -> Offer | None:
 
 def _also(paid: Admit, login: Admit) -> Admit:
     """A payment by somebody who is known by a login."""
-    return paid._replace(principal=login.principal)
+    return paid._replace(principal=login.principal, guard=login.guard or paid.guard)
 
 
 def _account_of(principal: str) -> Holder:

@@ -163,7 +163,11 @@ class L402Table(_Table):
     invoice_bits: float | None = _said("The work for an invoice beyond that, in bits, 4 to 32.")
     expires: str | None = _said('How long an invoice can be paid: "10m".')
     grace: str | None = _said('How long after that a payment is honoured: "1h".')
+    keep_sales: str | None = _said('How long it is remembered what was sold: "400d".')
     max_sats: int | None = _said("No call costs more, whatever is used.")
+    strict: bool | None = _said(
+        "true asks the wallet whether a payment has come before it admits the first time."
+    )
 
 
 class IssuerTable(_Table):
@@ -185,6 +189,9 @@ class IssuerTable(_Table):
     client_id: str | None = _said("Who asks it.")
     client_secret_file: str | None = _said("Holds the secret of who asks.")
     client_secret_env: str | None = _said("Names the variable that holds it.")
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = (
+        _said("How that is proven; a private key, as PEM or JWK, is a secret too.")
+    )
 
 
 class OAuthTable(_Table):

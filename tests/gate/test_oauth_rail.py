@@ -2,10 +2,14 @@
 """Logins: whom a token lets in, what it is worth beside other prices, and what everybody hears."""
 
 import asyncio
+import hashlib
 from dataclasses import replace
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
+from pypow.base64_text import encode_url
 from pypow_server import problems
 from pypow_server.decision import Outcome
 from pypow_server.policy import Entry, Policy, Price
@@ -14,7 +18,8 @@ from pypow_server.problems import Problem
 from pypow_server.rails.oauth import subject_id
 from pypow_server.stores import Quota
 from support.asgi_client import Answer
-from support.gated import EASY, Bench, document, offers, solution
+from support.challenges import NOW_MS
+from support.gated import EASY, Bench, document, offers, solution, solved
 from support.logins import (
     ALL_OF,
     ANY_OF,
@@ -30,6 +35,7 @@ from support.logins import (
     UNTOLD,
     Desk,
     bearer,
+    identity,
     login_rail,
 )
 from support.selling import SATS, Stall, authorized
@@ -363,3 +369,75 @@ async def _call_of(desk: Desk) -> str:
 
     _, tokens = take_tokens(bearer(GOOD), b"")
     return repr(tokens)
+
+
+def proof_of(
+    key: ECKey, token: str = BOUND, url: str = "https://gate.example/x", jti: str = "1"
+) -> tuple[bytes, bytes]:
+    """The header by which the holder of a key signs a request."""
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    digest = hashlib.sha256(token.encode()).digest()
+    claims = {
+        "jti": jti, "htm": "GET", "htu": url, "iat": NOW_MS // 1000, "ath": encode_url(digest),
+    }  # fmt: skip
+    return b"dpop", jwt.encode(header, claims, key).encode()
+
+
+def bound_desk(price: Price) -> tuple[Desk, ECKey]:
+    """A gate, and the key that `BOUND` is bound to."""
+    key = ECKey.generate_key("P-256")
+    desk = Desk(price)
+    desk.issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
+    return desk, key
+
+
+@pytest.mark.parametrize("price", [ONLY, ANY_OF, replace(ONLY, free=Quota(5, 60_000))])
+def test_a_token_of_a_key_is_good_for_its_holder_once_for_each_proof(price: Price) -> None:
+    desk, key = bound_desk(price)
+    headers = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    assert desk.send("GET", headers=headers).status == 200
+    again = desk.send("GET", headers=headers)
+    assert (again.status, problem(again)) == (401, "invalid-dpop-proof")
+    fresh = [*bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=fresh).status == 200
+    assert desk.app.reached == 2
+
+
+def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
+    desk, key = bound_desk(replace(ALL_OF, free=Quota(2, 60_000)))
+    first = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    statuses = [desk.send("GET", headers=first).status for _ in range(5)]
+    assert statuses == [200, 401, 401, 401, 401]
+    second = [*bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=second).status == 200
+    refused = desk.send("GET", headers=[*bearer(BOUND, "DPoP"), proof_of(key, jti="3")])
+    paid = solution(solved(offers(refused)[0]))
+    replayed = desk.send("GET", headers=[*second, *paid])
+    assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
+    good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
+    assert desk.send("GET", headers=good).status == 200
+
+
+def test_a_bound_token_is_worth_nothing_without_a_proof_of_its_key() -> None:
+    desk, key = bound_desk(ONLY)
+    other = ECKey.generate_key("P-256")
+    for headers, name in (
+        ([*bearer(BOUND, "DPoP")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), (b"dpop", b"junk")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), proof_of(key), proof_of(key, jti="2")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), proof_of(key, GOOD)], "invalid-dpop-proof"),
+        (
+            [*bearer(BOUND, "DPoP"), proof_of(key, url="http://gate.example/x")],
+            "invalid-dpop-proof",
+        ),
+        ([*bearer(BOUND, "DPoP"), proof_of(other)], "invalid-token"),
+        ([*bearer(BOUND), proof_of(key)], "invalid-token"),
+        ([*bearer(GOOD, "DPoP"), proof_of(key, GOOD)], "invalid-token"),
+    ):
+        answer = desk.send("GET", headers=headers)
+        assert (answer.status, problem(answer)) == (401, name)
+        schemes = [line.split(b" ")[0] for line in answer.values(b"www-authenticate")]
+        assert schemes == [b"Bearer", b"DPoP"]
+        lines = b" ".join(answer.values(b"www-authenticate"))
+        assert lines.count(b"resource_metadata=") == 2
+    assert (desk.app.reached, desk.ledger.spends) == (0, 0)

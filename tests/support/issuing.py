@@ -14,6 +14,7 @@ from pypow_server.app import App, create_app
 from pypow_server.policy import PassTerms
 from pypow_server.policy_rows import Rows
 from pypow_server.settings import Settings
+from pypow_server.token_sales import TokenSales
 from support.asgi_client import Answer, call
 from support.gated import RecordingApp, document, solved
 
@@ -30,7 +31,8 @@ class Desk:
 
     def __init__(self, state_dir: Path, **changes: Any) -> None:
         self.upstream = RecordingApp()
-        rows = {"gives_tokens": True, "default_sells": PassTerms(3, 300), **changes.pop("rows", {})}
+        usual = {"token_sales": TokenSales(), "default_sells": PassTerms(3, 300)}
+        rows: dict[str, Any] = {**usual, **changes.pop("rows", {})}
         said: dict[str, Any] = {
             "state_dir": state_dir,
             "store": "memory:",

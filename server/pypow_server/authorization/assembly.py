@@ -4,7 +4,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pypow.challenge import Keyring
 from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
 from pypow_server.rails import Rail
@@ -40,7 +39,6 @@ class Issuing:
 
 def issuing(
     place: Place,
-    keyring: Keyring,
     redemption: Redemption,
     *,
     payments: Rail | None,
@@ -52,13 +50,13 @@ def issuing(
 
     Args:
         place: where it is.
-        keyring: the deployment's secrets.
         redemption: where proofs are spent.
         payments: judges payments; None where nothing is sold for sats.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
     """
+    keyring = redemption.rail.keyring
     keys, seals = SigningKeys(keyring), Seals(keyring)
     tokens, clients, codes = Tokens(place, keys, seals), Clients(seals), Codes(seals)
     purchases = Purchases(redemption, payments)

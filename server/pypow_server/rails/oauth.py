@@ -9,17 +9,19 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
+from urllib.parse import urlsplit
 
 from pypow.auth_params import quoted
 from pypow_server import problems
 from pypow_server.call import Call
-from pypow_server.identity import BadToken, Identity, TokenJudge, Unavailable
+from pypow_server.identity import BadToken, Identity, TokenJudge, Unavailable, dpop
+from pypow_server.identity.dpop import DpopError, DpopFault, Proven
 from pypow_server.price import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import json_text
 from pypow_server.token_fields import Tokens
 
-from . import LOGIN, Absent, Admit, Offer, Refuse, Verdict
+from . import LOGIN, Absent, Admit, Claim, Offer, Refuse, Verdict
 
 MAX_TOKEN: Final = 8192
 """Characters of the longest access token that is looked at."""
@@ -47,6 +49,7 @@ class OAuthRail:
         judge: TokenJudge,
         *,
         resource: str,
+        public_url: str,
         metadata_url: str,
         issuers: Sequence[str],
         denial: Denial = nobody,
@@ -56,12 +59,15 @@ class OAuthRail:
         Args:
             judge: finds out what tokens are worth.
             resource: what they must be for (RFC 8707).
+            public_url: of the gate; proofs of keys are for URLs of its origin.
             metadata_url: where that is told (RFC 9728).
             issuers: who may have made them.
             denial: why a subject or a token with this id is refused; None for no reason.
         """
         self._judge = judge
         self._resource = resource
+        url = urlsplit(public_url)
+        self._origin = f"{url.scheme}://{url.netloc}"
         self._metadata_url = metadata_url
         self._issuers = tuple(issuers)
         self._denial = denial
@@ -82,7 +88,7 @@ class OAuthRail:
                 unavailable = problems.issuer_unavailable
                 return Refuse(unavailable(found.detail, retry_after_s=found.retry_after_s))
             case Identity():
-                return await self._admit(found, tokens, price)
+                return await self._admit(found, call, tokens, price, now_ms)
             case _:
                 assert_never(found)
 
@@ -104,9 +110,15 @@ class OAuthRail:
         """The ``WWW-Authenticate`` line of a call that came without a token."""
         return self._line(scope=_scope(price))
 
-    async def _admit(self, found: Identity, tokens: Tokens, price: Price) -> Verdict:
-        if (tokens.scheme == "DPoP") != (found.key_thumbprint is not None):
-            return self._refused("expected a token that is bound to a key behind DPoP", price)
+    async def _admit(
+        self, found: Identity, call: Call, tokens: Tokens, price: Price, now_ms: int
+    ) -> Verdict:
+        guard = None
+        if tokens.scheme == "DPoP" or found.key_thumbprint is not None:
+            proven = self._proven(found, call, tokens, now_ms)
+            if isinstance(proven, DpopFault):
+                return self._unproven(proven, price)
+            guard = Claim(proven.spend_key, None, proven.expires_at_ms)
         subject = subject_id(found.issuer, found.subject)
         named = [subject]
         if found.token_id:
@@ -121,7 +133,30 @@ class OAuthRail:
             problem = problems.insufficient_scope(f"expected a token with scope {_scope(price)}")
             line = self._line(error="insufficient_scope", scope=_scope(price))
             return Refuse(replace(problem, authenticate=(line,)))
-        return Admit(f"{LOGIN}:{subject.hex()}", None)
+        return Admit(f"{LOGIN}:{subject.hex()}", None, guard=guard)
+
+    def _proven(
+        self, found: Identity, call: Call, tokens: Tokens, now_ms: int
+    ) -> Proven | DpopFault:
+        """Whether the holder of the token's key sent this request."""
+        bound_to = found.key_thumbprint
+        return dpop.scheme_fault(tokens.scheme, bound_to) or dpop.verify(
+            call.values(b"dpop"),
+            method="GET" if call.method == "WEBSOCKET" else call.method,
+            url=self._origin + call.path.decode("latin-1"),
+            now_ms=now_ms,
+            access_token=tokens.token,
+            bound_to=bound_to,
+        )
+
+    def _unproven(self, fault: DpopFault, price: Price) -> Refuse:
+        said = {"scope": _scope(price), "resource_metadata": self._metadata_url}
+        line = dpop.challenge(dpop.DEFAULT_RULES.algorithms, fault, **said)
+        if fault.error is DpopError.INVALID_TOKEN:
+            problem = self._refused(fault.detail, price).problem
+            return Refuse(replace(problem, authenticate=(*problem.authenticate, line)))
+        problem = problems.invalid_dpop_proof(fault.detail)
+        return Refuse(replace(problem, authenticate=(self.challenge(price), line)))
 
     def _refused(self, detail: str, price: Price) -> Refuse:
         problem = problems.invalid_token(detail)
