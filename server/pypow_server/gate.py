@@ -66,8 +66,8 @@ class Gate:
         turns: Turns | None = None,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
-        login: LoginRail | None = None,
         payments: Payments | None = None,
+        login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
@@ -86,8 +86,8 @@ class Gate:
             turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
             holders: reads standing tokens and gives them out; None where there are none.
-            login: says who calls, for prices that have scopes; None where no issuer is trusted.
             payments: the ledger's; None where nobody remembers what was sold.
+            login: says who calls, for prices that have scopes; None where no issuer is trusted.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
@@ -143,8 +143,8 @@ class Gate:
             turns=self._checkout.turns,
             limiter=self._limiter,
             holders=rulebook.holders,
-            login=rulebook.login,
             payments=self._checkout.payments,
+            login=rulebook.login,
             recorders=self._recorders,
             clock=self._clock,
         )
