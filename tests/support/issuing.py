@@ -5,7 +5,8 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,7 +17,9 @@ from pypow_server.policy_rows import Rows
 from pypow_server.settings import Settings
 from pypow_server.token_sales import TokenSales
 from support.asgi_client import Answer, call
+from support.gate_process import GateProcess, gate_process
 from support.gated import RecordingApp, document, solved
+from support.waiting import free_port
 
 ISSUER = "https://gate.example"
 HERE = "http://127.0.0.1:3030/callback"
@@ -143,3 +146,36 @@ class Desk:
 def told(location: str) -> dict[str, str]:
     """The parameters that a client is sent back with."""
     return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+@contextmanager
+def issuing_process(home: Path, upstream: str, prices: str = "") -> Iterator[GateProcess]:
+    """`pypow gate` with an authorization server, where OAuth's clients are asked for a token first.
+
+    Args:
+        home: holds its files.
+        upstream: URL of the guarded server.
+        prices: more of its file.
+    """
+    port = free_port()
+    file = home / "pypow.toml"
+    file.write_text(
+        f"""
+[gate]
+public_url = "http://127.0.0.1:{port}"
+entry = "oauth"
+[oauth]
+server = true
+{prices or DEFAULT_PRICE}
+""",
+        encoding="utf-8",
+    )
+    options = ("--config", str(file), "--listen", f"127.0.0.1:{port}", "--store", "memory:")
+    with gate_process(home, upstream, *options) as gate:
+        yield gate
+
+
+DEFAULT_PRICE = """[default]
+bits = 8
+pass = "3 calls / 5m"
+"""
