@@ -200,6 +200,9 @@ class OAuthTable(_Table):
     issuer: list[IssuerTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
 
 
 class KeysTable(_Table):
