@@ -149,7 +149,7 @@ class L402Rail:
         memo = "".join(c for c in f"{self._host}: {price.name}" if " " <= c <= "~")[:_MAX_MEMO]
         stamp = None if call.paying is None else call.paying.stamp
         found = await self._invoices.offer(
-            Wanted(client, sold.form, sold.sats, memo),
+            Wanted(client, (*sold.form, call.mcp is None), sold.sats, memo),
             self._selling,
             functools.partial(self._compose, call, price, sold),
             work=Stamp(self._stamps, stamp, client=client, bought=bought, now_ms=now_ms),
@@ -159,7 +159,7 @@ class L402Rail:
             return None
         if found is Without.WORK:
             made = self._stamps.challenge(client=client, bought=bought, now_ms=now_ms, epoch=epoch)
-            return l402_offer.for_work(made, sats=sold.sats)
+            return l402_offer.for_work(made, sats=sold.sats, in_mcp=call.mcp is not None)
         return found
 
     async def _admit(self, found: Bought, price: Price, now_ms: int) -> Verdict:
@@ -198,6 +198,7 @@ class L402Rail:
             path=call.path.decode("ascii") if is_narrow else "",
             tool=_tool(call) if sells is None else "",
             random=self._random(32),
+            in_mcp=call.mcp is not None,
         )
 
     def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
