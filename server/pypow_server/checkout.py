@@ -21,8 +21,9 @@ from .meter import Meter
 from .policy import Price
 from .problems import Problem
 from .rails import Absent, Admit, Claim, Refuse
-from .settlement import redeem, settle, store_unavailable
+from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
+from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -38,16 +39,23 @@ class Checkout:
             no priced call is free.
         conditions: the climate that calls are charged under, and who counts them.
         turns: of the upstream.
+        payments: the ledger's; without them nobody remembers what was sold.
     """
 
     def __init__(
-        self, ledger: Ledger, credit: Credits | None, conditions: Conditions, turns: Turns
+        self,
+        ledger: Ledger,
+        credit: Credits | None,
+        conditions: Conditions,
+        turns: Turns,
+        payments: Payments | None = None,
     ) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
         self.conditions = conditions
         self.turns = turns
+        self.payments = payments
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -96,7 +104,7 @@ class Checkout:
         """Let the call in by the first that is not spent: a used-up pass voids no payment."""
         for rail, judged in standing:
             hearing.rail, problem = rail, None
-            if judged.spend is not None or self.turns.capacity is not None:
+            if judged.spend or judged.guard or self.turns.capacity is not None:
                 problem = await self._let_in(hearing, call, price, judged)
             if problem is None or problem.status != 402:
                 break
@@ -108,7 +116,7 @@ class Checkout:
         """Spend, when it is the call's turn."""
         claim, charge = judged.spend, self._charge(hearing, call, price, judged)
         if not self._has_turns(hearing):
-            return await self._spend(hearing, claim, charge)
+            return await self._spend(hearing, judged, charge)
         own = charge
         if own is None and price.meter is not None:
             own = price.meter.charge(
@@ -127,7 +135,7 @@ class Checkout:
         )
         if problem is not None:
             return problem
-        return await self._using(price, self._spend(hearing, claim, charge))
+        return await self._using(price, self._spend(hearing, judged, charge))
 
     def _has_turns(self, hearing: Hearing) -> bool:
         return self.turns.capacity is not None and not hearing.is_observed
@@ -160,13 +168,22 @@ class Checkout:
         )
 
     async def _spend(
-        self, hearing: Hearing, claim: Claim | None, charge: Charge | None
+        self, hearing: Hearing, judged: Admit, charge: Charge | None
     ) -> Problem | None:
+        if judged.guard is not None:
+            problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
+            if problem is not None:
+                return problem
+        claim = judged.spend
         if claim is None:
             return None
-        if charge is None or self.credit is None:
+        found: Charged | Problem | None
+        if claim.sale is not None and self.payments is not None:
+            found = await take(self.payments, claim, claim.sale, charge, now_ms=hearing.now_ms)
+        elif charge is None or self.credit is None:
             return await settle(self.ledger, claim, now_ms=hearing.now_ms)
-        found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
+        else:
+            found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
         if not isinstance(found, Charged):
             return found
         hearing.charge, hearing.newcomer = charge, found is Charged.FIRST

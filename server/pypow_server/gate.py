@@ -34,6 +34,7 @@ from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
+from .stores.payments import Payments
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -65,6 +66,7 @@ class Gate:
         turns: Turns | None = None,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
+        payments: Payments | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
@@ -83,6 +85,7 @@ class Gate:
             turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
             holders: reads standing tokens and gives them out; None where there are none.
+            payments: the ledger's; None where nobody remembers what was sold.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
@@ -90,7 +93,9 @@ class Gate:
         """
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails), holders=holders)
-        self._checkout = Checkout(ledger, credit, conditions or Conditions(), turns or Turns())
+        self._checkout = Checkout(
+            ledger, credit, conditions or Conditions(), turns or Turns(), payments
+        )
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -135,6 +140,7 @@ class Gate:
             turns=self._checkout.turns,
             limiter=self._limiter,
             holders=rulebook.holders,
+            payments=self._checkout.payments,
             recorders=self._recorders,
             clock=self._clock,
         )

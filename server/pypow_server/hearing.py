@@ -155,7 +155,7 @@ class Hearing:
             return carriers.answer_fault(self.fault)
         if self.call is None:
             return problem.reply()
-        return carriers.select(self.call)(self.call, problem, self.offers)
+        return carriers.select(self.call, problem)(self.call, problem, self.offers)
 
     def decision(self, identity: str, problem: Problem | None, *, seconds: float) -> Decision:
         """What was decided, for those who count and record."""

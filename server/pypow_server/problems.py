@@ -37,6 +37,8 @@ class Problem:
         detail: what was expected, what came, what to do.
         retry_after_s: seconds after which the same request may succeed as it is, if it can.
         rpc_code: the code in a JSON-RPC error; the HTTP status where none is given.
+        authenticate: challenges of RFC 9110 section 11.6.1 that go before those of the offers;
+            whoever gets one reads HTTP.
         decision: random, one for each refusal; the log line carries the same.
     """
 
@@ -46,6 +48,7 @@ class Problem:
     detail: str
     retry_after_s: int | None = None
     rpc_code: int | None = None
+    authenticate: tuple[str, ...] = ()
     decision: str = field(default_factory=decision_id, compare=False)
 
     @property
@@ -134,6 +137,15 @@ def not_settled(detail: str) -> Problem:
 def unknown_authorization(detail: str) -> Problem:
     """An Authorization that nothing here reads; no invoice, so that no client pays in a loop."""
     return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
+
+
+def invalid_dpop_proof(
+    detail: str, *, challenge: str = 'DPoP error="invalid_dpop_proof"'
+) -> Problem:
+    """The proof of a key is not good, or was used before (RFC 9449 section 7.1)."""
+    return Problem(
+        "invalid-dpop-proof", "The DPoP proof is not good", 401, detail, authenticate=(challenge,)
+    )
 
 
 def malformed_proof(detail: str) -> Problem:

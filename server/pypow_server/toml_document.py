@@ -157,6 +157,7 @@ class L402Table(_Table):
     invoice_bits: float | None = _said("The work for an invoice beyond that, in bits, 4 to 32.")
     expires: str | None = _said('How long an invoice can be paid: "10m".')
     grace: str | None = _said('How long after that a payment is honoured: "1h".')
+    keep_sales: str | None = _said('How long it is remembered what was sold: "400d".')
     max_sats: int | None = _said("No call costs more, whatever is used.")
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."

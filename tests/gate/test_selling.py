@@ -40,7 +40,8 @@ def test_every_key_of_the_table_is_read() -> None:
         '[gate]\npass_authorization = ["Bearer"]\n'
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
-        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nmax_sats = 77\nstrict = true\n'
+        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "30d"\n'
+        'max_sats = 77\nstrict = true\n'
     )
     assert said.rows.selling == Selling(
         wallet="lnd:https://node:8080",
@@ -51,6 +52,7 @@ def test_every_key_of_the_table_is_read() -> None:
         stamp_q=12 * 1024,
         expiry_s=300,
         grace_s=120,
+        keep_sales_s=30 * 24 * 3600,
         max_sats=77,
         strict=True,
         foreign_schemes=frozenset({"bearer"}),

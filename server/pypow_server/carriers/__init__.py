@@ -20,9 +20,10 @@ Carrier: TypeAlias = Callable[[Call, Problem, Sequence[Offer]], Reply]
 answer_fault = mcp_error.answer
 
 
-def select(call: Call) -> Carrier:
-    """The carrier for this caller."""
-    if call.mcp is None or call.reads_http:
+def select(call: Call, problem: Problem) -> Carrier:
+    """The carrier for this caller, who hears this."""
+    # A login begins with an HTTP 401 or 403, and with nothing else.
+    if call.mcp is None or call.reads_http or problem.authenticate:
         return http_402.carry
     if call.mcp.method == "tools/call":
         return mcp_tool_result.carry

@@ -14,13 +14,13 @@ from pypow_server.reply import Header, Reply, json_reply
 
 from .mcp_error import beside, error_document
 
-_SCHEMES = ("L402", "Payment", "Bearer", "PoW")
+_SCHEMES = ("L402", "Payment", "Bearer", "DPoP", "PoW")
 """The order of the challenges: some clients pay again and again when L402 is not the first."""
 
 
 def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     """The refusal at the problem's own status."""
-    headers = _challenges(offers)
+    headers = _challenges(problem, offers)
     if call.mcp is None:
         return problem.reply(
             offers=[offer.json for offer in offers], beside=beside(offers), headers=headers
@@ -32,12 +32,18 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     )
 
 
-def _challenges(offers: Sequence[Offer]) -> list[Header]:
-    lines = [line for offer in offers for line in offer.www_authenticate]
+def _challenges(problem: Problem, offers: Sequence[Offer]) -> list[Header]:
+    said = {_scheme(line) for line in problem.authenticate}
+    offered = (line for offer in offers for line in offer.www_authenticate)
+    lines = [*problem.authenticate, *(line for line in offered if _scheme(line) not in said)]
     if len(lines) > 1:
         lines.sort(key=_rank)
     return [(b"www-authenticate", line.encode("ascii")) for line in lines]
 
 
 def _rank(line: str) -> int:
-    return _SCHEMES.index(line.partition(" ")[0])
+    return _SCHEMES.index(_scheme(line))
+
+
+def _scheme(line: str) -> str:
+    return line.partition(" ")[0]

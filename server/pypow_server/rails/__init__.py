@@ -11,6 +11,7 @@ from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 
 
 class Claim(NamedTuple):
@@ -22,12 +23,14 @@ class Claim(NamedTuple):
             ledger.
         expires_at_ms: Unix milliseconds.
         limit: how many uses the key has in all.
+        sale: what was paid for them; None for what cost no money.
     """
 
     key: bytes
     epoch: int | None
     expires_at_ms: int
     limit: int = 1
+    sale: Sale | None = None
 
 
 class Paid(NamedTuple):
@@ -57,6 +60,8 @@ class Admit(NamedTuple):
         paid: None for what was charged when it was bought.
         receipt: headers that the caller gets beside the answer.
         goes_first: whether it was bought with money, and so waits in a lane of its own.
+        guard: what the gate must win before ``spend``: the proof of a key, which counts once; None
+            for none. It is not given back.
     """
 
     principal: str
@@ -67,6 +72,7 @@ class Admit(NamedTuple):
     paid: Paid | None = None
     receipt: tuple[Header, ...] = ()
     goes_first: bool = False
+    guard: Claim | None = None
 
     def __repr__(self) -> str:
         """Without the pass: it is a secret."""

@@ -29,6 +29,7 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 from pypow_server.selling import Selling
 from pypow_server.settled import Settled
 
@@ -57,6 +58,9 @@ _STAMP_LIFETIME_S: Final = 120
 _MAX_MEMO: Final = 80
 _LONGEST_REMEMBERED: Final = 256
 _ABSENT: Final = Absent()
+
+PAYMENT: Final = "payment"
+"""How a sale is called that was shown by the `Payment` scheme."""
 
 
 class Grant(Protocol):
@@ -178,9 +182,11 @@ class L402Rail:
             # A part of what was bought must not open the whole.
             if found.is_whole:
                 granted = self._grant(price, found.key, identity=identity, expires_at_ms=ends_ms)
+        scheme = RAIL if found.challenge_id is None else PAYMENT
+        sale = Sale(found.payment_hash, sold.sats, price.name, sold.uses or 0, scheme, now_ms)
         return Admit(
             found.principal,
-            Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses),
+            Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses, sale),
             None if granted is None else granted.text,
             paid=Paid(_MOST_OVERDRAFT, now_ms),
             receipt=_receipt(found, now_ms),
