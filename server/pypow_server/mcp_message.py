@@ -8,6 +8,7 @@ must agree with it before any price is named.
 
 import base64
 import enum
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Set
@@ -104,6 +105,17 @@ class McpMessage:
     body: bytes
     traceparent: str | None = None
     paying: tuple[tuple[str, object], ...] = field(default=(), repr=False)
+
+    def arguments_digest(self) -> bytes:
+        """SHA-256 of what is asked, however it is written: of ``params`` but for ``_meta``.
+
+        Reads the body again: whoever asks for it has a reason to.
+        """
+        params = json.loads(self.body).get("params")
+        if isinstance(params, dict):
+            params = {key: value for key, value in params.items() if key != "_meta"}
+        text = json.dumps(params, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).digest()
 
     @property
     def is_shortened(self) -> bool:

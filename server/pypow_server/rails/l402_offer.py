@@ -30,6 +30,7 @@ def with_invoice(
     tool: str,
     random: bytes,
     in_mcp: bool,
+    beside_logins: bool,
 ) -> Offer:
     """One invoice, offered in both schemes.
 
@@ -42,6 +43,7 @@ def with_invoice(
         tool: the MCP tool that is called, or "".
         random: 10 fresh random bytes or more.
         in_mcp: whether the caller speaks MCP.
+        beside_logins: whether ``Authorization`` belongs to others.
     """
     terms = sold.terms(
         audience=host + path if len(path) <= _TOO_LONG else host,
@@ -60,6 +62,7 @@ def with_invoice(
         intent=payment_lightning.INTENT,
         expires_at_ms=invoice.expires_at_ms,
         opaque=sold.opaque(key),
+        header=payment_wire.CREDENTIAL_HEADER if beside_logins else None,
     )
     sats = sold.sats
     said = {
@@ -88,7 +91,7 @@ def with_invoice(
         "payment_hash": invoice.payment_hash.hex(),
         "expires_at": invoice.expires_at_ms // 1000,
         "valid_until": sold.until_s,
-        "send": f"Authorization: {credential}",
+        "send": f"{payment.header or 'Authorization'}: {credential}",
         "payment": {**payment.to_json(), "request": request},
     }
     if in_mcp:
