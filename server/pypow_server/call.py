@@ -25,6 +25,7 @@ from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
 from .scope import Scope
+from .token_fields import Tokens
 
 NO_ROUTING = RoutingHeaders()
 
@@ -104,6 +105,7 @@ class Call(NamedTuple):
         mcp: the message in the body, on an MCP path.
         standing: the standing tokens found in headers and cookies; they admit nobody.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
+        tokens: what was sent to sign in with; likewise.
     """
 
     method: str
@@ -119,6 +121,7 @@ class Call(NamedTuple):
     mcp: McpMessage | None = None
     standing: tuple[Presented, ...] = ()
     paying: Paying | None = None
+    tokens: Tokens | None = None
 
     @property
     def canonical(self) -> bool:

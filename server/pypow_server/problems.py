@@ -139,6 +139,28 @@ def unknown_authorization(detail: str) -> Problem:
     return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
 
 
+def login_required(detail: str) -> Problem:
+    """The call needs a login, and came without one."""
+    return Problem("login-required", "A login is required", 401, detail)
+
+
+def invalid_token(detail: str) -> Problem:
+    """An access token that is expired, revoked, meant for somebody else, or no token at all."""
+    return Problem("invalid-token", "The access token is not good", 401, detail)
+
+
+def insufficient_scope(detail: str) -> Problem:
+    """An access token that does not permit this call."""
+    return Problem("insufficient-scope", "The access token does not permit this", 403, detail)
+
+
+def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
+    """Nobody can tell whether the access token is good."""
+    return Problem(
+        "issuer-unavailable", "The issuer cannot be asked", 503, detail, retry_after_s=retry_after_s
+    )
+
+
 def invalid_dpop_proof(
     detail: str, *, challenge: str = 'DPoP error="invalid_dpop_proof"'
 ) -> Problem:
@@ -245,6 +267,17 @@ def early(detail: str, *, retry_after_s: int = 1) -> Problem:
 def store_unavailable(detail: str) -> Problem:
     """The ledger cannot tell whether the credential is spent; nothing is admitted."""
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)
+
+
+def in_progress(detail: str, *, retry_after_s: int = 2) -> Problem:
+    """The same paid request is being answered, or was until a moment ago; the payment is kept."""
+    return Problem(
+        "in-progress",
+        "The same request may still be answered",
+        503,
+        detail,
+        retry_after_s=retry_after_s,
+    )
 
 
 def busy(detail: str, *, retry_after_s: int = 1) -> Problem:

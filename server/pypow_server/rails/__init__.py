@@ -4,7 +4,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from pypow.pricing import Quote
 from pypow_server.call import Call
@@ -165,4 +165,24 @@ class Rail(Protocol):
             epoch: the ledger's.
             quote: what it costs this caller; None where that is the same.
         """
+        ...
+
+
+LOGIN: Final = "oauth"
+"""What offers and logs call the rail by which callers sign in."""
+
+
+class LoginRail(Protocol):
+    """The rail that says who calls. It is judged before the others, where a price has scopes."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        """As `Rail.judge`."""
+        ...
+
+    def offer(self, price: Price) -> Offer:
+        """Where to get a token for calls of this price."""
+        ...
+
+    def challenge(self, price: Price) -> str:
+        """The ``WWW-Authenticate`` line of a call that came without a token."""
         ...
