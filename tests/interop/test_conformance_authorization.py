@@ -3,7 +3,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -42,7 +42,7 @@ def suite(url: str, *said: str, results: Path) -> Iterator[IO[str]]:
             process.kill()
 
 
-def verdicts(results: Path) -> Mapping[str, str]:
+def verdicts(results: Path) -> dict[str, str]:
     """What the suite thinks of each thing that it looked at."""
     checks: list[dict[str, Any]] = [
         check for file in results.rglob("checks.json") for check in json.loads(file.read_text())
