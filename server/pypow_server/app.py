@@ -42,6 +42,7 @@ from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .shop import Shop
+from .sold.routes import sold_routes
 from .stores import Store
 from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
@@ -145,6 +146,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            beside=(sold_routes(self._store.sales, clock=wall_clock_ms),),
             remark=self._shop.remark,
         )
 

@@ -265,7 +265,7 @@ class RedisRecords:
             case ListRevoked():
                 return frozenset(reply)
             case FindSales():
-                return [_sale(*each) for each in zip(reply[::2], reply[1::2], strict=True)]
+                return [sale_of(*each) for each in zip(reply[::2], reply[1::2], strict=True)]
             case Look():
                 record, now_ms = reply
                 return record, int(now_ms)
@@ -302,7 +302,8 @@ def _text(sale: Sale, attempt: Attempt) -> bytes:
     return f"{request} {figures} {sale.price}".encode()
 
 
-def _sale(text: bytes, spent: int) -> Sale:
+def sale_of(text: bytes, spent: int) -> Sale:
+    """A sale, as `scripts.SOLD` answers it."""
     at_ms, payment_hash, sats, uses, scheme, price = text.decode().split(" ", 5)
     figures = (bytes.fromhex(payment_hash), int(sats), price, int(uses), scheme, int(at_ms))
     return Sale(*figures, spent)

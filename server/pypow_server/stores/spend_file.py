@@ -283,8 +283,8 @@ class SpendFile:
 
 
 def _only_read(operations: Sequence[LedgerOperation]) -> bool:
-    """Whether these are refusals alone, or callers about to wait: nothing to write."""
+    """Whether these are refusals alone, callers about to wait, or readers: nothing to write."""
     return bool(operations) and all(
-        isinstance(each, FindRank) or (isinstance(each, Ask) and not each.take)
+        isinstance(each, FindRank | FindSales) or (isinstance(each, Ask) and not each.take)
         for each in operations
     )
