@@ -196,6 +196,21 @@ LAWS = [
         )
     ),
     Law(
+        "who calls is found out without the gate, and asked over HTTP through one module",
+        binds=r"pypow_server/identity/.*",
+        spares=r"pypow_server/identity/fetching\.py",
+        forbids=r"aiohttp|asyncio\.streams|fastapi|h11|http|httptools|httpx2?|requests|socket|ssl"
+        r"|starlette|uvicorn|pypow_server\.(?!identity|fixable|fresh|stores)\w+",
+        breach=("pypow_server/identity/jwks.py", "import aiohttp"),
+    ),
+    Law(
+        "tokens are held against signatures by one module",
+        binds=r"pypow_server/identity/\w+\.py",
+        spares=r"pypow_server/identity/signatures\.py",
+        forbids=r"joserfc|cryptography|jwt",
+        breach=("pypow_server/identity/judging.py", "from joserfc import jwt"),
+    ),
+    Law(
         "the verifier of DPoP knows no gate, no web and no clock",
         binds=r"pypow_server/identity/dpop/.*",
         forbids=rf"{WEB}|time|datetime|os|secrets|random|pypow_server\.(?!identity|stores)\w+",

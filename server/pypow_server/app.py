@@ -32,6 +32,7 @@ from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .old_sales import OldSales
+from .paid_calls import PaidCalls
 from .policy import Entry, Policy
 from .rails import Rail
 from .rails.l402 import L402Rail
@@ -109,6 +110,7 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
         )
@@ -218,7 +220,7 @@ class App:
             turns=self.turns,
             limiter=self._store.limiter,
             holders=self._rules.holders,
-            payments=self._store.payments,
+            paid_calls=self._paid_calls,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -307,6 +309,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._paid_calls.aclose()
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._store.limiter.aclose()
