@@ -26,7 +26,7 @@ _COUNTED: Final = (
 
 
 class SqliteBooks:
-    """The books of a file. Between two pages nothing is held: slow readers are in nobody's way."""
+    """The books of a file. Between two pages nothing of it is held: no slow reader is in the way."""
 
     def __init__(self, rest: str) -> None:
         """Open it.
