@@ -110,6 +110,8 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        if self._shop.invoices is not None:
+            self.telemetry.sales(self._store.sales)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
