@@ -18,6 +18,7 @@ from .policy import Entry, PassTerms, Price, relative_weight
 from .price import WORK, Ways
 from .selling import Selling
 from .stores import Quota
+from .token_sales import TokenSales
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Rows:
         selling: how calls are sold for sats; None where none are.
         default_ways: by which rails calls of the default price are let in.
         logins: how callers sign in; None where nobody can.
+        token_sales: how access tokens are given out here; None where none are.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -81,6 +83,7 @@ class Rows:
     selling: Selling | None = None
     default_ways: Ways = WORK
     logins: Logins | None = None
+    token_sales: TokenSales | None = None
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.

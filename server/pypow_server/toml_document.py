@@ -168,6 +168,9 @@ class L402Table(_Table):
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."
     )
+    bind: Literal["call", "body"] | None = _said(
+        '"body": a payment for one MCP call is for its arguments only.'
+    )
 
 
 class IssuerTable(_Table):
@@ -189,6 +192,9 @@ class IssuerTable(_Table):
     client_id: str | None = _said("Who asks it.")
     client_secret_file: str | None = _said("Holds the secret of who asks.")
     client_secret_env: str | None = _said("Names the variable that holds it.")
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = (
+        _said("How that is proven; a private key, as PEM or JWK, is a secret too.")
+    )
 
 
 class OAuthTable(_Table):
@@ -197,6 +203,9 @@ class OAuthTable(_Table):
     issuer: list[IssuerTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
 
 
 class KeysTable(_Table):
