@@ -33,7 +33,8 @@ def logins_of(
             without an issuer.
     """
     if not issuers:
-        if asks_first or table.model_dump(exclude_none=True, exclude={"issuer"}):
+        asks_others = asks_first and not table.server
+        if asks_others or table.model_dump(exclude_none=True, exclude={"issuer", "server"}):
             raise InvalidInputError(NO_ISSUER)
         return None
     urls = [issuer.url for issuer in issuers]

@@ -18,6 +18,7 @@ from .policy import Entry, PassTerms, Price, relative_weight
 from .price import WORK, Ways
 from .selling import Selling
 from .stores import Quota
+from .token_sales import TokenSales
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Rows:
         default_login_free: what a subject has free of what no row is about; None for the same.
         default_ways: by which rails calls of the default price are let in.
         logins: how callers sign in; None where nobody can.
+        token_sales: how access tokens are given out here; None where none are.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -85,6 +87,7 @@ class Rows:
     default_ways: Ways = WORK
     default_login_free: Quota | None = None
     logins: Logins | None = None
+    token_sales: TokenSales | None = None
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.

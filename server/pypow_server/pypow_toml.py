@@ -27,6 +27,7 @@ from .policy_rows import NO_ROWS, PriceRow, Rows
 from .price import Ways
 from .selling import Selling
 from .stores import Quota
+from .token_sales import TokenSales
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
 
@@ -203,6 +204,7 @@ class _Reading:
             selling=self.selling,
             default_ways=self._ways(("default",), document.default),
             logins=self.logins,
+            token_sales=self.token_sales,
         )
         return FileSettings(self._texts(), rows, default_q)
 
@@ -262,6 +264,13 @@ class _Reading:
                 "whose tokens they are; oauth.forward_token = true passes them on"
             )
         return self._read(_ENTRY if asks_first and not issuers else ("oauth",), read, issuers)
+
+    @property
+    def token_sales(self) -> TokenSales | None:
+        """How access tokens are given out here; None where none are."""
+        if not self.document.oauth.server:
+            return None
+        return TokenSales(asks_first=self.document.gate.entry == "oauth")
 
     def _ways(self, place: Place, table: PricedTable) -> Ways:
         has_work = any(said is not None for said in (table.work, table.bits, table.hashes))

@@ -171,6 +171,9 @@ class L402Table(_Table):
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."
     )
+    bind: Literal["call", "body"] | None = _said(
+        '"body": a payment for one MCP call is for its arguments only.'
+    )
 
 
 class IssuerTable(_Table):
@@ -203,6 +206,9 @@ class OAuthTable(_Table):
     issuer: list[IssuerTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
 
 
 class KeysTable(_Table):
