@@ -117,6 +117,13 @@ LAWS = [
         breach=("pypow/lightning/lnd.py", "import aiohttp"),
     ),
     Law(
+        "the doctor of those who sell asks over HTTP through one module, and knows no server",
+        binds=r"pypow/l402_doctor/.*",
+        spares=r"pypow/l402_doctor/asking\.py",
+        forbids=rf"{WEB}|pypow_server|pypow\.(cli|client)|time|os",
+        breach=("pypow/l402_doctor/clients.py", "import aiohttp"),
+    ),
+    Law(
         "only wallets behind Nostr relays know their library",
         binds=r".*",
         spares=r"pypow/lightning/nwc\.py",
@@ -153,7 +160,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate|simulate)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|l402_ledger|passes|calibrate|simulate)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),
@@ -194,6 +201,21 @@ LAWS = [
             ("stores", "rails|carriers|fronts"),
             ("fronts", "rails|carriers|stores"),
         )
+    ),
+    Law(
+        "who calls is found out without the gate, and asked over HTTP through one module",
+        binds=r"pypow_server/identity/.*",
+        spares=r"pypow_server/identity/fetching\.py",
+        forbids=r"aiohttp|asyncio\.streams|fastapi|h11|http|httptools|httpx2?|requests|socket|ssl"
+        r"|starlette|uvicorn|pypow_server\.(?!identity|fixable|fresh|stores)\w+",
+        breach=("pypow_server/identity/jwks.py", "import aiohttp"),
+    ),
+    Law(
+        "tokens are held against signatures by one module",
+        binds=r"pypow_server/identity/\w+\.py",
+        spares=r"pypow_server/identity/signatures\.py",
+        forbids=r"joserfc|cryptography|jwt",
+        breach=("pypow_server/identity/judging.py", "from joserfc import jwt"),
     ),
     Law(
         "the verifier of DPoP knows no gate, no web and no clock",

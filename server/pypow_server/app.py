@@ -34,6 +34,7 @@ from .holders import Holders
 from .lifespan import serve_lifespan
 from .login_desk import LoginDesk
 from .old_sales import OldSales
+from .paid_calls import PaidCalls
 from .policy import Entry, Policy
 from .rails import LoginRail, Rail
 from .rails.l402 import L402Rail
@@ -45,6 +46,7 @@ from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .shop import Shop
+from .sold.routes import sold_routes
 from .stores import Store
 from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
@@ -118,6 +120,7 @@ class App:
         self._login = self._login_rail(settings)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._api = self.telemetry.gate(self._answer_api)
+        self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
         )
@@ -152,6 +155,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            beside=(sold_routes(self._store.sales, clock=wall_clock_ms),),
             remark=self._shop.remark,
         )
 
@@ -237,8 +241,8 @@ class App:
             turns=self.turns,
             limiter=self._store.limiter,
             holders=self._rules.holders,
+            paid_calls=self._paid_calls,
             login=self._login,
-            payments=self._store.payments,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -351,9 +355,11 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._paid_calls.aclose()
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
+        await self._tokens.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
