@@ -17,6 +17,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .authorization.opening import TokenDesk
 from .calibration.calibrating import Calibrating
 from .calibration.calibration_figures import CalibrationFigures
 from .calibration.samples import Samples
@@ -38,6 +39,7 @@ from .policy import Entry, Policy
 from .rails import LoginRail, Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
+from .redemption import Redemption
 from .resource import raw_path
 from .resource_metadata import metadata_url
 from .revoked import RevokedPasses
@@ -114,8 +116,11 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        if self._shop.invoices is not None:
+            self.telemetry.sales(self._store.sales)
         self._desk = LoginDesk(settings)
         self._login = self._login_rail(settings)
+        self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -133,7 +138,7 @@ class App:
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
-        self._entrance = self.telemetry.gate(self._entrance_of(settings))
+        self._entrance = self.telemetry.gate(self._tokens.carrying(self._entrance_of(settings)))
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -182,6 +187,7 @@ class App:
         keys = keyfile.load(settings.key_file)
         self._shop.require_same(settings)
         self._desk.require_same(settings)
+        self._tokens.require_same(settings)
         rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
@@ -261,7 +267,7 @@ class App:
         )
         selling, invoices = settings.rows.selling, self._shop.invoices
         if selling is None or invoices is None:
-            return (work,)
+            return (work, *self._tokens.rails())
         l402 = L402Rail(
             keys,
             selling,
@@ -271,7 +277,8 @@ class App:
             settled=self._shop.settled if selling.strict else None,
             denial=self._revoked.denial,
         )
-        return (work, l402)
+        others: tuple[Rail, ...] = (l402, *self._tokens.rails())
+        return (work, *others)
 
     def _login_rail(self, settings: Settings) -> LoginRail | None:
         logins, judge, resource = settings.rows.logins, self._desk.judge, settings.resource
@@ -303,22 +310,27 @@ class App:
     def _rules_of(self, settings: Settings, rails: _Rails, holders: Holders | None) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
-        api = create_api(
-            rail=rails[0],
-            policy=policy,
-            ledger=self._store.ledger,
-            clock=wall_clock_ms,
-            credit=self._store.credits,
-            conditions=self._conditions,
-            recorders=self._recorders(settings),
-            holders=holders,
-            secure_cookies=_is_https(settings),
+        redemption = Redemption(
+            rails[0],
+            policy,
+            self._store.ledger,
+            self._store.credits,
+            self._conditions,
+            holders,
             # There is no gate before its rules.
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+        )
+        recorders = self._recorders(settings)
+        api = create_api(
+            redemption,
+            clock=wall_clock_ms,
+            recorders=recorders,
+            secure_cookies=_is_https(settings),
             selling=settings.rows.selling,
         )
         own = dict.fromkeys(_API_PATHS, self._api)
         own.update(self._desk.documents(settings, policy))
+        own.update(self._tokens.answers(settings, redemption, rails, recorders))
         return _Rules(settings, policy, rails, api, holders, own)
 
     def _keep_sales_s(self) -> int | None:
@@ -349,6 +361,7 @@ class App:
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
+        await self._tokens.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
