@@ -118,7 +118,7 @@ class App:
         self.telemetry.metrics.show(self._shop)
         if self._shop.invoices is not None:
             self.telemetry.sales(self._store.sales)
-        self._desk = LoginDesk(settings)
+        self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._login = self._login_rail(settings)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._api = self.telemetry.gate(self._answer_api)
