@@ -22,7 +22,7 @@ from support.command import Command
 from support.counting_upstream import counting_upstream
 from support.gate_process import gate_process
 from support.redis_stores import fresh_address
-from support.sales_contract import sale
+from support.sales_contract import fresh, sale
 from support.selling import l402_credential, payment_credential
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -101,6 +101,7 @@ def test_what_was_sold_is_what_was_paid_and_served_though_a_gate_was_killed(
             other = bought(f"{second.url}/bundle/a", l402_credential)
             assert statuses(f"{second.url}/bundle/a", other, 1) == [200]
             beside = told()
+            figures = httpx2.get(f"{second.admin_url}/metrics").text
             page = httpx2.get(f"{second.admin_url}/sales.json").json()
             html = httpx2.get(f"{second.admin_url}/sales").text
             second.stop()
@@ -126,6 +127,8 @@ def test_what_was_sold_is_what_was_paid_and_served_though_a_gate_was_killed(
     for member in ("total", "groups", "schemes"):
         assert page[member] == afterwards[member] == beside[member]
     assert "GET /bundle/*" in html
+    assert "# TYPE pypow_sats_total counter" in figures
+    assert "pypow_wallet_failures 0.0" in figures
     preimages = [single["Authorization"].rpartition(":")[2] for single in (*singles, other)]
     assert not any(preimage in html + str(beside) for preimage in preimages)
 
@@ -143,6 +146,7 @@ def ledger_of(tmp_path: Path, *sales: Any) -> Path:
                 now_ms=NOW_MS,
                 limit=sold.uses or 9,
                 sale=sold,
+                attempt=fresh(),
                 charge=None,
             )
         await ledger.aclose()
