@@ -212,7 +212,7 @@ class L402Rail:
             tool=_tool(call) if sells is None else "",
             random=self._random(32),
             in_mcp=call.mcp is not None,
-            beside_logins=bool(self._selling.foreign_schemes),
+            beside_logins=bool(self._selling.foreign_schemes or price.scopes),
         )
 
     async def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
