@@ -361,6 +361,7 @@ class App:
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
+        await self._tokens.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
