@@ -58,7 +58,7 @@ def test_a_kit_whose_tokens_have_no_signature_is_found_out(
 ) -> None:
     fails, warns, lost = looked_at(capsys, "l402kit")
     assert fails == {"forgery", "macaroon", "caching", "pay loop"}
-    assert warns == {"body", "flood"}
+    assert warns == {"body", "flood", "pay loop"}
     assert lost == {"Go lnget"}
 
 
@@ -67,5 +67,5 @@ def test_a_kit_that_its_own_client_cannot_pay_is_found_out(
 ) -> None:
     fails, warns, lost = looked_at(capsys, "lightning-toll")
     assert fails == {"spelling", "macaroon", "caching", "pay loop"}
-    assert warns == {"body", "flood", "replay"}
+    assert warns == {"body", "flood", "pay loop", "replay"}
     assert "PyPI lightning-toll" in lost
