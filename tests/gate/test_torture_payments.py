@@ -156,7 +156,7 @@ async def kill_sellers(
             gate = parent.start(upstream, *options, hosts[0], twin=twin)
             for _ in range(kills):
                 purse = Purse()
-                async with callers([gate.url], books, count=CALLERS, earn=purse.buy):
+                async with callers([gate.url], books, count=CALLERS, earn=purse.buy, hear_out=True):
                     await books.until_admitted(random.randint(1, MOST_BEFORE_A_KILL))
                     # Not always as an answer comes in: anywhere in the life of the next calls.
                     await asyncio.sleep(random.uniform(0, LONGEST_CALL_S))
