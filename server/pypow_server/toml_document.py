@@ -168,6 +168,9 @@ class L402Table(_Table):
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."
     )
+    bind: Literal["call", "body"] | None = _said(
+        '"body": a payment for one MCP call is for its arguments only.'
+    )
 
 
 class IssuerTable(_Table):
