@@ -116,6 +116,8 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        if self._shop.invoices is not None:
+            self.telemetry.sales(self._store.sales)
         self._desk = LoginDesk(settings)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._login = self._login_rail(settings)

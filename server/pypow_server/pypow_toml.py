@@ -193,7 +193,8 @@ class _Reading:
             prices=tuple(self._price(index, table) for index, table in enumerate(document.price)),
             allowed=tuple(self._access("allow", *row) for row in enumerate(document.allow)),
             denied=tuple(self._access("deny", *row) for row in enumerate(document.deny)),
-            default_free=self._quota(("default",), document.default),
+            default_free=self._quota(("default", "free"), document.default.free),
+            default_login_free=self._quota(("default", "login_free"), document.default.login_free),
             default_sells=self._pass(("default",), document.default),
             profile=self.profile,
             max_p99_ms=self.max_p99_ms,
@@ -230,9 +231,11 @@ class _Reading:
             raise InvalidInputError(
                 f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
             )
-        free = self._quota(place, table)
-        if free is not None:
-            self._read((*place, "free"), lambda quota: self.pricing.constants(quota, q), free)
+        free = self._quota((*place, "free"), table.free)
+        login_free = self._quota((*place, "login_free"), table.login_free)
+        for key, quota in (("free", free), ("login_free", login_free)):
+            if quota is not None:
+                self._read((*place, key), lambda one: self.pricing.constants(one, q), quota)
         return PriceRow(
             match.text,
             q,
@@ -242,6 +245,7 @@ class _Reading:
             timed=table.work is not None,
             sats=self._sats(place, table),
             ways=ways,
+            login_free=login_free,
         )
 
     @property
@@ -334,10 +338,8 @@ class _Reading:
             getattr(table, said[0]),
         )
 
-    def _quota(self, place: Place, table: PricedTable) -> Quota | None:
-        if table.free is None:
-            return None
-        return self._read((*place, "free"), setting_texts.quota, table.free)
+    def _quota(self, place: Place, said: str | None) -> Quota | None:
+        return None if said is None else self._read(place, setting_texts.quota, said)
 
     def _pass(self, place: Place, table: PricedTable) -> PassTerms | None:
         if table.sells is None:

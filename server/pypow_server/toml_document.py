@@ -99,6 +99,9 @@ class PricedTable(_Table):
     require: list[Literal["oauth", "work", "l402"]] | None = _said(
         'Rails that are needed in any case: ["oauth", "l402"]; without it, one of them is enough.'
     )
+    login_free: str | None = _said(
+        'Calls that each holder of such a token has free: "600/60s"; as many as free says.'
+    )
     free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
     sells: str | None = Field(
         default=None,
