@@ -36,12 +36,11 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails import LoginRail, Rail
+from .rails import Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
 from .redemption import Redemption
 from .resource import raw_path
-from .resource_metadata import metadata_url
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
@@ -115,12 +114,10 @@ class App:
         self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
-        self.telemetry.metrics.show(self._shop)
-        if self._shop.invoices is not None:
-            self.telemetry.sales(self._store.sales)
+        self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = self._login_rail(settings)
+        self._login = self._tokens.login(settings, self._desk.judge, self._revoked.denial)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -279,22 +276,6 @@ class App:
         )
         others: tuple[Rail, ...] = (l402, *self._tokens.rails())
         return (work, *others)
-
-    def _login_rail(self, settings: Settings) -> LoginRail | None:
-        judge, resource = self._tokens.judging(self._desk.judge), settings.resource
-        if judge is None or resource is None:
-            return None
-        # Whoever takes no tokens needs none of what reading them does.
-        from .rails.oauth import OAuthRail
-
-        return OAuthRail(
-            judge,
-            resource=resource,
-            public_url=settings.url,
-            metadata_url=metadata_url(resource),
-            issuers=self._tokens.issuers(settings),
-            denial=self._revoked.denial,
-        )
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
