@@ -135,7 +135,7 @@ class App:
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
-        self._entrance = self.telemetry.gate(self._tokens.carrying(self._entrance_of(settings)))
+        self._entrance = self.telemetry.gate(self._entrance_of(settings))
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -246,11 +246,12 @@ class App:
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
+        gate = self._tokens.carrying(self.gate)
         if settings.forward_auth is None:
-            return self.gate
+            return gate
         return ForwardAuth(
-            unseen=self._unseen,
-            named=self.gate if settings.mcp_headers == "checked" else None,
+            unseen=self._tokens.carrying(self._unseen),
+            named=gate if settings.mcp_headers == "checked" else None,
             policy=lambda: self._rules.policy,
             dialect=DIALECTS[settings.forward_auth],
             failure=problem_of,
