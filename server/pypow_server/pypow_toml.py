@@ -30,6 +30,7 @@ from .stores import Quota
 from .token_sales import TokenSales
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
+from .workloads_toml import workload_of
 
 MAX_FILE_OCTETS: Final = 1024 * 1024
 
@@ -268,13 +269,25 @@ class _Reading:
     @property
     def token_sales(self) -> TokenSales | None:
         """How access tokens are given out here; None where none are."""
-        if not self.document.oauth.server:
+        said = self.document.oauth
+        if not said.server:
+            for key in ("client_documents", "workload"):
+                if getattr(said, key):
+                    raise InvalidInputError(
+                        f"{self._at(('oauth', key))}: expected oauth.server = true beside it, "
+                        "which gives out the tokens that this is about"
+                    )
             return None
-        return TokenSales(asks_first=self.document.gate.entry == "oauth")
+        asks_first = self.document.gate.entry == "oauth"
+        workloads = tuple(
+            self._read(("oauth", "workload", index), workload_of, table)
+            for index, table in enumerate(said.workload)
+        )
+        return TokenSales(asks_first, bool(said.client_documents), workloads)
 
     def _ways(self, place: Place, table: PricedTable) -> Ways:
         has_work = any(said is not None for said in (table.work, table.bits, table.hashes))
-        has_issuer = bool(self.document.oauth.issuer)
+        has_issuer = bool(self.document.oauth.issuer or self.document.oauth.workload)
         read = functools.partial(ways_of, has_work=has_work, has_issuer=has_issuer)
         return self._read((*place, "scope" if table.require is None else "require"), read, table)
 
