@@ -20,7 +20,7 @@ from .accepts import Accepts, read_accepts
 from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
-from .payment_fields import Paying
+from .payment_fields import Paying, with_message
 from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
@@ -154,14 +154,20 @@ class Call(NamedTuple):
         """
         return (
             self.accepts is not None
-            or self.paying is not None
+            or (self.paying is not None and self.paying.in_header)
             or any(one.form not in (Form.PASS, Form.COOKIE) for one in self.presented)
         )
+
+    def with_message(self, message: McpMessage) -> "Call":
+        """The call, with what its body says."""
+        if not message.paying:
+            return self._replace(mcp=message)
+        return self._replace(mcp=message, paying=with_message(self.paying, message.paying))
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
         headers: Iterable[Header] = self.headers
-        if self.mcp is not None and self.mcp.proof:
+        if self.mcp is not None and self.mcp.is_shortened:
             headers = (
                 *(h for h in headers if h[0] not in (b"content-length", b"transfer-encoding")),
                 (b"content-length", b"%d" % len(self.mcp.body)),

@@ -33,7 +33,10 @@ def logins_of(
             without an issuer.
     """
     if not issuers:
-        if asks_first or table.model_dump(exclude_none=True, exclude={"issuer"}):
+        asks_others = asks_first and not table.server
+        if asks_others or table.model_dump(
+            exclude_none=True, exclude={"issuer", "server", "client_documents"}
+        ):
             raise InvalidInputError(NO_ISSUER)
         return None
     urls = [issuer.url for issuer in issuers]
@@ -69,8 +72,9 @@ def issuer_of(table: IssuerTable) -> TrustedIssuer:
         client_id=table.client_id,
         secret_file=None if table.client_secret_file is None else Path(table.client_secret_file),
         secret_env=table.client_secret_env,
+        method=table.client_auth or "client_secret_basic",
     )
-    asks = [given.endpoint, given.client_id, given.secret_file, given.secret_env]
+    asks = [given.endpoint, given.client_id, given.secret_file, given.secret_env, table.client_auth]
     if given.kind == "jwt" and any(one is not None for one in asks):
         raise InvalidInputError(
             'expected kind = "introspection" beside what says how to ask; tokens are read here'
@@ -117,6 +121,8 @@ def ways_of(table: PricedTable, *, has_work: bool, has_issuer: bool) -> Ways:
     # Sats alone have always been another way to pay what a price is in work.
     takes_work = has_work or not (scopes or "l402" in needed)
     is_sold = takes_work or table.sats is not None
+    if table.login_free is not None and not scopes:
+        raise InvalidInputError("expected scope beside login_free: who signs in, has it free")
     if table.sells is not None and not is_sold:
         raise InvalidInputError("expected work or sats beside pass: a login alone buys none")
     return Ways(scopes, login="oauth" in needed or not is_sold, takes_work=takes_work)

@@ -99,6 +99,9 @@ class PricedTable(_Table):
     require: list[Literal["oauth", "work", "l402"]] | None = _said(
         'Rails that are needed in any case: ["oauth", "l402"]; without it, one of them is enough.'
     )
+    login_free: str | None = _said(
+        'Calls that each holder of such a token has free: "600/60s"; as many as free says.'
+    )
     free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
     sells: str | None = Field(
         default=None,
@@ -168,6 +171,9 @@ class L402Table(_Table):
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."
     )
+    bind: Literal["call", "body"] | None = _said(
+        '"body": a payment for one MCP call is for its arguments only.'
+    )
 
 
 class IssuerTable(_Table):
@@ -189,6 +195,9 @@ class IssuerTable(_Table):
     client_id: str | None = _said("Who asks it.")
     client_secret_file: str | None = _said("Holds the secret of who asks.")
     client_secret_env: str | None = _said("Names the variable that holds it.")
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = (
+        _said("How that is proven; a private key, as PEM or JWK, is a secret too.")
+    )
 
 
 class OAuthTable(_Table):
@@ -197,6 +206,12 @@ class OAuthTable(_Table):
     issuer: list[IssuerTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
+    client_documents: bool | None = _said(
+        "With server: true lets clients name the https URL of a document about them."
+    )
 
 
 class KeysTable(_Table):
