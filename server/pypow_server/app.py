@@ -115,17 +115,15 @@ class App:
         self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
-        self.telemetry.metrics.show(self._shop)
-        if self._shop.invoices is not None:
-            self.telemetry.sales(self._store.sales)
+        self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings)
-        self._login = self._login_rail(settings)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
+        self._login = self._login_rail(settings)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales,
-            selling=lambda: self._rules.settings.rows.selling,
+            lambda: self._rules.settings.rows.selling,
             clock=wall_clock_ms,
         )
         self._rules = self._rules_of(
@@ -283,8 +281,8 @@ class App:
         return (work, *others)
 
     def _login_rail(self, settings: Settings) -> LoginRail | None:
-        logins, judge, resource = settings.rows.logins, self._desk.judge, settings.resource
-        if logins is None or judge is None or resource is None:
+        judge, resource = self._tokens.judging(self._desk.judge), settings.resource
+        if judge is None or resource is None:
             return None
         # Whoever takes no tokens needs none of what reading them does.
         from .rails.oauth import OAuthRail
@@ -294,7 +292,7 @@ class App:
             resource=resource,
             public_url=settings.url,
             metadata_url=metadata_url(resource),
-            issuers=[issuer.url for issuer in logins.issuers],
+            issuers=self._tokens.issuers(settings),
             denial=self._revoked.denial,
         )
 

@@ -22,8 +22,8 @@ class OldSales:
     def __init__(
         self,
         sales: Sales,
-        *,
         selling: Callable[[], Selling | None],
+        *,
         clock: Callable[[], int],
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
