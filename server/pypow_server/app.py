@@ -115,13 +115,15 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
-        self._desk = LoginDesk(settings)
+        self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._login = self._tokens.login(settings, self._desk.judge, self._revoked.denial)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
-            self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
+            self._store.sales,
+            lambda: self._rules.settings.rows.selling,
+            clock=wall_clock_ms,
         )
         self._rules = self._rules_of(
             settings, self._rails(settings, keys), self._holders(settings, keys)
@@ -314,10 +316,6 @@ class App:
         own.update(self._desk.documents(settings, policy))
         own.update(self._tokens.answers(settings, redemption, rails, recorders))
         return _Rules(settings, policy, rails, api, holders, own)
-
-    def _keep_sales_s(self) -> int | None:
-        selling = self._rules.settings.rows.selling
-        return None if selling is None else selling.keep_sales_s
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)
