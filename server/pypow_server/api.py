@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
+from pypow.base64_text import encode_url
 from pypow.pricing import Beyond, Quote
 from pypow.tariff import Climate
 
@@ -33,14 +34,14 @@ from .crowd.conditions import Conditions
 from .decision import Recorder
 from .holders import Holders
 from .meter import Meter
-from .passes import Pass
+from .passes import UNBOUND, Pass
 from .policy import FREE, Policy, Price, Unpriced
 from .problems import Problem
 from .rails import Refuse
 from .reply import Header, Reply, json_reply
 from .resource import Resource
 from .selling import Selling
-from .settlement import redeem, settle, store_unavailable
+from .settlement import guard, redeem, settle, store_unavailable
 from .stores import Charged, Credits, Ledger
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def create_api(
         published = issued.published()
         if selling is not None and resource is not None and price.sats is not None:
             published["sats"] = selling.asked(price.sats, quote)
-        return _response(json_reply(200, published))
+        return _response(json_reply(200, published, headers=_nonce(rail, now_ms)))
 
     @api.post(
         VERIFY_PATH,
@@ -148,10 +149,10 @@ def create_api(
         exchange = rail.exchange(proof, resource, price, now_ms=now_ms, metered=policy.is_metered)
         if isinstance(exchange, Refuse):
             raise RefusedError(exchange.problem)
+        bought, thanks = await _bind(rail, ledger, exchange.bought, request, query, now_ms=now_ms)
         paid = exchange.paid
         meter = meter_then(price, paid.issued_at_ms)
         problem: Problem | None
-        thanks: tuple[Header, ...] = ()
         if meter is None or credit is None:
             problem = await settle(ledger, exchange.spend, now_ms=now_ms)
         else:
@@ -167,7 +168,7 @@ def create_api(
             if found is Charged.FIRST and conditions.rules is not None:
                 conditions.admitted(0, newcomer=True)  # its calls weigh when they are made
             if problem is None and holders is not None:
-                thanks = holders.thanks(
+                thanks += holders.thanks(
                     asked.bearer,
                     client=asked.client,
                     now_ms=now_ms,
@@ -176,7 +177,7 @@ def create_api(
                 )
         if problem is not None:
             raise RefusedError(problem)
-        response = _sold(exchange.bought, query, now_ms=now_ms, secure=secure_cookies)
+        response = _sold(bought, query, now_ms=now_ms, secure=secure_cookies)
         response.raw_headers.extend(thanks)
         asked.rail, asked.q = rail.name, exchange.q
         asked.solve_ms = max(0, now_ms - paid.issued_at_ms)
@@ -287,9 +288,46 @@ def _read_resource(said: object) -> Resource | None:
     return Resource.parse(said)
 
 
+def _nonce(rail: "WorkRail", now_ms: int) -> tuple[Header, ...]:
+    """What callers need before they redeem a proof for a pass that is bound to their key."""
+    return () if rail.binding is None else rail.binding.receipt(now_ms)
+
+
+async def _bind(
+    rail: "WorkRail",
+    ledger: Ledger,
+    sold: Pass,
+    request: Request,
+    query: VerifyQuery,
+    *,
+    now_ms: int,
+) -> tuple[Pass, tuple[Header, ...]]:
+    """The pass for whoever proves a key, bound to it; and headers for the answer."""
+    proofs = [value for name, value in request.headers.raw if name == b"dpop"]
+    if rail.binding is None:
+        return sold, ()
+    if proofs and query.cookie is not None:
+        raise RefusedError(
+            problems.bad_request("expected no DPoP with cookie=1: a cookie proves no key")
+        )
+    found = rail.binding.bound_at("POST", VERIFY_PATH.encode(), proofs, sold, now_ms=now_ms)
+    if isinstance(found, Problem):
+        raise RefusedError(found)
+    if found.guard is not None:
+        replayed = await guard(ledger, found.guard, now_ms=now_ms)
+        if replayed is not None:
+            raise RefusedError(replayed)
+    return found.bought, found.receipt
+
+
 def _sold(bought: Pass, query: VerifyQuery, *, now_ms: int, secure: bool) -> Response:
     """The pass, in the body or as a cookie."""
-    document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
+    document: dict[str, object] = {
+        "calls": bought.calls,
+        "expires_at": bought.expires_at_ms // 1000,
+    }
+    if bought.thumbprint != UNBOUND:
+        document["thumbprint"] = encode_url(bought.thumbprint)
     if query.cookie is None:
         return _response(json_reply(200, {"pass": bought.text, **document}))
     response = _response(json_reply(200, document))
@@ -331,4 +369,5 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, problem: Problem) -> Response:
     asked_in(request.scope).problem = problem
-    return _response(problem.reply())
+    challenges = [(b"www-authenticate", line.encode("ascii")) for line in problem.authenticate]
+    return _response(problem.reply(headers=challenges))

@@ -17,6 +17,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
+from .bound_passes import key_binding
 from .calibration.calibrating import Calibrating
 from .calibration.calibration_figures import CalibrationFigures
 from .calibration.samples import Samples
@@ -229,8 +230,13 @@ class App:
     def _rails(self, settings: Settings, keys: Keyring) -> _Rails:
         """The ways to earn admission; work is the first, and always one."""
         host = urlsplit(settings.url).netloc
+        binding = key_binding(settings, keys)
         work = WorkRail(
-            keys, public_host=host, lifetime_s=settings.lifetime_s, denial=self._revoked.denial
+            keys,
+            public_host=host,
+            lifetime_s=settings.lifetime_s,
+            denial=self._revoked.denial,
+            binding=binding,
         )
         selling, invoices = settings.rows.selling, self._shop.invoices
         if selling is None or invoices is None:
@@ -242,6 +248,7 @@ class App:
             public_host=host,
             grant=work.grant,
             denial=self._revoked.denial,
+            binding=binding,
         )
         return (work, l402)
 

@@ -65,12 +65,14 @@ class Form(enum.Enum):
     SOLUTION_HEADER = "X-PoW-Solution"
     AUTHORIZATION = "Authorization: PoW"
     PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
+    BOUND_PASS = "Authorization: DPoP"  # noqa: S105 - a header's name
     COOKIE = "Cookie: pypow_pass"
     STANDING = "X-PoW-Standing"
     STANDING_COOKIE = "Cookie: pypow_standing"
     META = '_meta["io.pypow/proof"]'
 
 
+_PASS_SCHEMES = {b"bearer": Form.PASS, b"dpop": Form.BOUND_PASS}
 _COOKIES = {PASS_COOKIE.encode(): Form.COOKIE, STANDING_COOKIE.encode(): Form.STANDING_COOKIE}
 
 
@@ -104,6 +106,7 @@ class Call(NamedTuple):
         mcp: the message in the body, on an MCP path.
         standing: the standing tokens found in headers and cookies; they admit nobody.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
+        by_key: whether a pass came as one that is bound to a key.
     """
 
     method: str
@@ -119,6 +122,7 @@ class Call(NamedTuple):
     mcp: McpMessage | None = None
     standing: tuple[Presented, ...] = ()
     paying: Paying | None = None
+    by_key: bool = False
 
     @property
     def canonical(self) -> bool:
@@ -152,12 +156,16 @@ class Call(NamedTuple):
         return (
             self.accepts is not None
             or self.paying is not None
-            or any(one.form not in (Form.PASS, Form.COOKIE) for one in self.presented)
+            or any(
+                one.form not in (Form.PASS, Form.BOUND_PASS, Form.COOKIE) for one in self.presented
+            )
         )
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
         headers: Iterable[Header] = self.headers
+        if self.by_key:  # and so the proof is ours too
+            headers = tuple(h for h in headers if h[0] != b"dpop")
         if self.mcp is not None and self.mcp.proof:
             headers = (
                 *(h for h in headers if h[0] not in (b"content-length", b"transfer-encoding")),
@@ -213,6 +221,7 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         scan.routing,
         scan.content_length,
         standing=scan.standing,
+        by_key=scan.by_key,
     )
 
 
@@ -290,6 +299,7 @@ class _Scan:
     authorizations: tuple[bytes, ...] = ()
     routing: RoutingHeaders = NO_ROUTING
     content_length: int | None = None
+    by_key = False
 
     def __init__(self) -> None:
         self.kept: list[Header] = []
@@ -343,6 +353,7 @@ class _Scan:
             self.kept.append((b"authorization", value))
         else:
             self.presented += (found,)
+            self.by_key = self.by_key or found.form is Form.BOUND_PASS
 
     def _take_cookies(self, value: bytes) -> None:
         foreign = []
@@ -374,8 +385,9 @@ def _credential(authorization: bytes) -> Presented | None:
     rest = rest.strip(b" \t")
     if scheme.lower() == b"pow":
         return Presented(Form.AUTHORIZATION, rest)
-    if scheme.lower() == b"bearer" and rest.startswith(_PASS_PREFIX):
-        return Presented(Form.PASS, rest)
+    form = _PASS_SCHEMES.get(scheme.lower())
+    if form is not None and rest.startswith(_PASS_PREFIX):
+        return Presented(form, rest)
     return None
 
 

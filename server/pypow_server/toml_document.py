@@ -56,6 +56,9 @@ class GateTable(_Table):
     mcp_headers: Literal["unchecked", "checked"] | None = _said(
         "With forward_auth: checked, where the upstream holds MCP's headers against the body."
     )
+    bound_passes: Literal["off", "on", "nonces"] | None = _said(
+        "Whether passes may be bound to their buyers' keys; nonces: proofs of keys need one."
+    )
     free_limit: str | None = _said(
         'Calls that cost nothing, for each network: "600/60s", or "none".'
     )
