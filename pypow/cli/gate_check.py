@@ -98,11 +98,13 @@ def _shown_sold(explained: "Explanation") -> list[str]:
     free = "no invoice"
     if sold.invoices is not None:
         free = f"{sold.invoices[0]} invoices in {duration(sold.invoices[1] / 1000)}"
+    asked = ["the wallet is asked before a payment admits the first time"] if sold.strict else []
     return [
         f"sats are paid over Lightning ({sold.network}) to {sold.wallet}; an invoice can be paid "
         f"for {duration(sold.expiry_s)} and is honoured for {duration(sold.grace_s)} more",
         f"each network gets {free} without work, and past that one for {sold.invoice_bits:g} bits; "
         f"sats rise with use as the work does, to {sold.max_sats} at most",
+        *asked,
     ]
 
 

@@ -48,11 +48,16 @@ class Abilities:
         may_choose_preimage: `Wallet.create_invoice` takes the preimage.
         can_pay: `Wallet.pay` pays.
         can_limit_fees: `Wallet.pay` takes a limit, and holds it.
+        knows_payments: `Wallet.state` tells of every invoice that was made, after a restart too.
+        tells_what_was_paid: `Standing.amount_msat` is what the payer paid; others tell what is left
+            of it.
     """
 
     may_choose_preimage: bool
     can_pay: bool
     can_limit_fees: bool
+    knows_payments: bool = True
+    tells_what_was_paid: bool = True
 
 
 class Reason(enum.StrEnum):

@@ -39,7 +39,9 @@ class DevelopmentWallet:
         clock_s: Unix seconds.
     """
 
-    abilities = Abilities(may_choose_preimage=False, can_pay=True, can_limit_fees=True)
+    abilities = Abilities(
+        may_choose_preimage=False, can_pay=True, can_limit_fees=True, knows_payments=False
+    )
 
     def __init__(
         self, network: Network = Network.REGTEST, clock_s: Callable[[], float] = time.time

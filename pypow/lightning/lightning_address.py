@@ -39,7 +39,9 @@ class LightningAddressWallet:
         InvalidInputError: no Lightning Address.
     """
 
-    abilities = Abilities(may_choose_preimage=False, can_pay=False, can_limit_fees=False)
+    abilities = Abilities(
+        may_choose_preimage=False, can_pay=False, can_limit_fees=False, knows_payments=False
+    )
 
     def __init__(
         self, address: str, exchange: Exchange, clock_s: Callable[[], float] = time.time

@@ -22,7 +22,9 @@ class PhoenixdWallet:
         exchange: its HTTP interface; its headers have the password.
     """
 
-    abilities = Abilities(may_choose_preimage=False, can_pay=True, can_limit_fees=True)
+    abilities = Abilities(
+        may_choose_preimage=False, can_pay=True, can_limit_fees=True, tells_what_was_paid=False
+    )
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange

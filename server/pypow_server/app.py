@@ -32,6 +32,7 @@ from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
+from .old_sales import OldSales
 from .policy import Entry, Policy
 from .rails import Rail
 from .rails.l402 import L402Rail
@@ -108,6 +109,9 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        self._old_sales = OldSales(
+            self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
+        )
         self._rules = self._rules_of(
             settings, self._rails(settings, keys), self._holders(settings, keys)
         )
@@ -213,6 +217,7 @@ class App:
             turns=self.turns,
             limiter=self._store.limiter,
             holders=self._rules.holders,
+            payments=self._store.payments,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -247,6 +252,7 @@ class App:
             invoices,
             public_host=host,
             grant=work.grant,
+            settled=self._shop.settled if selling.strict else None,
             denial=self._revoked.denial,
             binding=binding,
         )
@@ -282,6 +288,10 @@ class App:
         )
         return _Rules(settings, policy, rails, api, holders)
 
+    def _keep_sales_s(self) -> int | None:
+        selling = self._rules.settings.rows.selling
+        return None if selling is None else selling.keep_sales_s
+
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)
 
@@ -290,6 +300,7 @@ class App:
         self._revoked.start()
         self._conditions.start()
         self._calibrating.start()
+        self._old_sales.start()
 
     def drain(self) -> None:
         """The gate is to stop: who waits for a turn is sent to another one."""
@@ -301,6 +312,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._old_sales.aclose()
         await self._shop.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()

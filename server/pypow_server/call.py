@@ -25,6 +25,7 @@ from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
 from .scope import Scope
+from .token_fields import Tokens
 
 NO_ROUTING = RoutingHeaders()
 
@@ -36,7 +37,6 @@ FIELD_LIMIT = 512
 
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 512
 """Octets of a field name whose kind is remembered, and how many are: callers think of many."""
-
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
 STANDING_COOKIE = "pypow_standing"
@@ -107,6 +107,7 @@ class Call(NamedTuple):
         standing: the standing tokens found in headers and cookies; they admit nobody.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
         by_key: whether a pass came as one that is bound to a key.
+        tokens: what was sent to sign in with; likewise.
     """
 
     method: str
@@ -123,6 +124,7 @@ class Call(NamedTuple):
     standing: tuple[Presented, ...] = ()
     paying: Paying | None = None
     by_key: bool = False
+    tokens: Tokens | None = None
 
     @property
     def canonical(self) -> bool:

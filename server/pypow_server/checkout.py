@@ -11,7 +11,7 @@ from typing import TypeVar, assert_never
 
 from pypow.pricing import Beyond, Offered
 
-from . import charging, problems
+from . import charging, problems, signing_in
 from .call import Call
 from .crowd import waiting
 from .crowd.conditions import Conditions
@@ -20,9 +20,10 @@ from .hearing import Hearing
 from .meter import Meter
 from .policy import Price
 from .problems import Problem
-from .rails import Absent, Admit, Claim, Refuse
-from .settlement import guard, redeem, settle, store_unavailable
+from .rails import LOGIN, Absent, Admit, Claim, Refuse
+from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
+from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -38,16 +39,23 @@ class Checkout:
             no priced call is free.
         conditions: the climate that calls are charged under, and who counts them.
         turns: of the upstream.
+        payments: the ledger's; without them nobody remembers what was sold.
     """
 
     def __init__(
-        self, ledger: Ledger, credit: Credits | None, conditions: Conditions, turns: Turns
+        self,
+        ledger: Ledger,
+        credit: Credits | None,
+        conditions: Conditions,
+        turns: Turns,
+        payments: Payments | None = None,
     ) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
         self.conditions = conditions
         self.turns = turns
+        self.payments = payments
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -56,63 +64,83 @@ class Checkout:
             hearing.bearer = holders.bearer(
                 call.standing, client=call.client, now_ms=hearing.now_ms
             )
+        refused = await signing_in.sign_in(hearing, call, price) if price.scopes else None
         standing = await self._judge(hearing, call, price)
+        if price.scopes:
+            standing = signing_in.with_login(hearing, price, standing, refused)
         judged: Admit | None = None
         if isinstance(standing, list):
-            judged, problem = await self._let_in_by_one(hearing, call, price, standing)
+            judged, problem = await self._let_in_by_one(hearing, price, standing)
             if problem is None:
                 hearing.admission = judged
                 self._count(hearing, price, judged)
                 if hearing.charge is not None:
-                    self._thank(hearing, call, judged)
+                    self._thank(hearing, judged)
                 return None
             if judged.spend is not None and problem.status in (429, 503):
                 self.conditions.sent_back(judged.spend.key, judged.solve_ms)
         else:
             problem = standing or _nothing_came(price)
-        if problem.status not in (401, 402, 429):
+        if problem.status not in (401, 402, 429) and not problem.authenticate:
             return problem
-        if price.meter is not None and self.credit is not None:
-            take_free = price.free is not None and judged is None
-            found = await (self._free if take_free else self._quote)(
-                self.credit, price.meter, hearing, call, price
-            )
-            if isinstance(found, Charged):
-                hearing.newcomer = found is Charged.FIRST
-                self._count(hearing, price)
-                self._thank(hearing, call, None)
-                return None
-            if isinstance(found, Problem):
-                return found
-            if isinstance(found, Beyond):
-                hearing.quote = found.quote
-                return charging.overdrawn(found) if problem.status == 402 else problem
-            hearing.quote = found
-        return problem if hearing.is_observed else await self._offer(hearing, call, price, problem)
+        owed = await self._owed(hearing, price, problem, take_free=judged is None)
+        if owed is not problem or hearing.is_observed:
+            return owed
+        return await self._offer(hearing, call, price, problem)
+
+    async def _owed(
+        self, hearing: Hearing, price: Price, problem: Problem, *, take_free: bool
+    ) -> Problem | None:
+        """None for a call that was free, and is charged; the problem itself where work helps."""
+        if price.meter is None or self.credit is None:
+            return problem
+        take_free = take_free and price.free is not None and not problem.authenticate
+        login = hearing.login
+        if take_free and login is not None and login.guard is not None:
+            replayed = await guard(self.ledger, login.guard, now_ms=hearing.now_ms)
+            if replayed is not None:
+                return replayed
+        found = await (self._free if take_free else self._quote)(
+            self.credit, price.meter, hearing, price
+        )
+        if isinstance(found, Charged):
+            hearing.newcomer = found is Charged.FIRST
+            if login is not None:
+                hearing.admission, hearing.rail = login, LOGIN
+            self._count(hearing, price)
+            self._thank(hearing, None)
+            return None
+        if isinstance(found, Problem):
+            return found
+        if login is not None and not price.is_sold:
+            return signing_in.used_up(found, hearing)
+        if isinstance(found, Beyond):
+            hearing.quote = found.quote
+            return charging.overdrawn(found) if problem.status == 402 else problem
+        hearing.quote = found
+        return problem
 
     async def _let_in_by_one(
-        self, hearing: Hearing, call: Call, price: Price, standing: list[tuple[str, Admit]]
+        self, hearing: Hearing, price: Price, standing: list[tuple[str, Admit]]
     ) -> tuple[Admit, Problem | None]:
         """Let the call in by the first that is not spent: a used-up pass voids no payment."""
         for rail, judged in standing:
             hearing.rail, problem = rail, None
             if judged.spend or judged.guard or self.turns.capacity is not None:
-                problem = await self._let_in(hearing, call, price, judged)
+                problem = await self._let_in(hearing, price, judged)
             if problem is None or problem.status != 402:
                 break
         return judged, problem
 
-    async def _let_in(
-        self, hearing: Hearing, call: Call, price: Price, judged: Admit
-    ) -> Problem | None:
+    async def _let_in(self, hearing: Hearing, price: Price, judged: Admit) -> Problem | None:
         """Spend, when it is the call's turn."""
-        claim, charge = judged.spend, self._charge(hearing, call, price, judged)
+        claim, charge = judged.spend, self._charge(hearing, price, judged)
         if not self._has_turns(hearing):
             return await self._spend(hearing, judged, charge)
         own = charge
         if own is None and price.meter is not None:
             own = price.meter.charge(
-                call.client, climate=self.conditions.climate, holder=hearing.holder
+                hearing.charged, climate=self.conditions.climate, holder=hearing.holder
             )
         problem = await waiting.turn(
             self.turns,
@@ -143,7 +171,7 @@ class Checkout:
             if not admitted:
                 self.turns.give_back(price.weight)
 
-    def _charge(self, hearing: Hearing, call: Call, price: Price, judged: Admit) -> Charge | None:
+    def _charge(self, hearing: Hearing, price: Price, judged: Admit) -> Charge | None:
         """What is charged with the spend; None for nothing."""
         paid = judged.paid
         if paid is None or price.meter is None or self.credit is None:
@@ -152,7 +180,7 @@ class Checkout:
         if meter is None:
             return None
         return meter.charge(
-            call.client,
+            hearing.charged,
             calls=paid.calls,
             overdraft=paid.overdraft,
             climate=self.conditions.climate,
@@ -169,22 +197,28 @@ class Checkout:
         claim = judged.spend
         if claim is None:
             return None
-        if charge is None or self.credit is None:
+        found: Charged | Problem | None
+        if claim.sale is not None and self.payments is not None:
+            found = await take(self.payments, claim, claim.sale, charge, now_ms=hearing.now_ms)
+        elif charge is None or self.credit is None:
             return await settle(self.ledger, claim, now_ms=hearing.now_ms)
-        found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
+        else:
+            found = await redeem(self.credit, claim, charge, now_ms=hearing.now_ms)
         if not isinstance(found, Charged):
             return found
         hearing.charge, hearing.newcomer = charge, found is Charged.FIRST
         return None
 
     async def _free(
-        self, credit: Credits, meter: Meter, hearing: Hearing, call: Call, price: Price
+        self, credit: Credits, meter: Meter, hearing: Hearing, price: Price
     ) -> Charged | Offered | Problem:
         """As `_quote`, of a call that may be free; a problem when it would be, and has no turn."""
-        taking = partial(self._quote, credit, meter, hearing, call, price)
+        taking = partial(self._quote, credit, meter, hearing, price)
         if not self._has_turns(hearing):
             return await taking(take_free=True)
-        charge = meter.charge(call.client, climate=self.conditions.climate, holder=hearing.holder)
+        charge = meter.charge(
+            hearing.charged, climate=self.conditions.climate, holder=hearing.holder
+        )
         owes = _nothing_came(price)
         problem = await waiting.turn(
             self.turns,
@@ -205,7 +239,6 @@ class Checkout:
         credit: Credits,
         meter: Meter,
         hearing: Hearing,
-        call: Call,
         price: Price,
         *,
         take_free: bool = False,
@@ -216,7 +249,7 @@ class Checkout:
             return await ask(
                 credit,
                 meter,
-                call.client,
+                hearing.charged,
                 now_ms=hearing.now_ms,
                 climate=self.conditions.climate,
                 holder=hearing.holder,
@@ -234,14 +267,14 @@ class Checkout:
             delay_ms, key = admit.solve_ms, admit.spend.key
         conditions.admitted(price.weight, newcomer=hearing.newcomer, delay_ms=delay_ms, key=key)
 
-    def _thank(self, hearing: Hearing, call: Call, paid: Admit | None) -> None:
+    def _thank(self, hearing: Hearing, paid: Admit | None) -> None:
         """Let a caller who was charged have the standing token that this call earned."""
         holder, holders = hearing.holder, hearing.rulebook.holders
         if paid is not None and holder is not None:
             hearing.admission = paid._replace(principal=holder.account.decode("ascii"))
-        if holders is not None:
+        if holders is not None and hearing.login is None:
             hearing.thanks = holders.thanks(
-                hearing.bearer, client=call.client, now_ms=hearing.now_ms, paid=paid is not None
+                hearing.bearer, client=hearing.client, now_ms=hearing.now_ms, paid=paid is not None
             )
 
     async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
@@ -261,6 +294,7 @@ class Checkout:
             await rail.offer(call, price, now_ms=hearing.now_ms, epoch=epoch, quote=hearing.quote)
             for rail in hearing.rulebook.rails
         ]
+        asked.append(signing_in.offer(hearing, price))
         hearing.offers = [offer for offer in asked if offer is not None]
         return problem
 

@@ -115,6 +115,7 @@ class Sold:
         invoices: what each network gets of them without work, and in how many milliseconds; None
             for none.
         invoice_bits: of the work for one beyond that.
+        strict: whether the wallet is asked before a payment admits the first time.
     """
 
     wallet: str
@@ -124,6 +125,7 @@ class Sold:
     max_sats: int
     invoices: tuple[int, int] | None
     invoice_bits: float
+    strict: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,7 @@ def _sold(settings: Settings) -> Sold | None:
         selling.max_sats,
         _quota(selling.free_invoices),
         difficulty.bits(selling.stamp_q),
+        selling.strict,
     )
 
 

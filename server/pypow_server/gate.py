@@ -28,12 +28,13 @@ from .mcp_message import Fault
 from .meter import Meter
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Admit, Claim, Rail
+from .rails import Admit, Claim, LoginRail, Rail
 from .reply import Header, Reply
 from .request_body import MessageReader, Rewindable, replay
 from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
 from .settlement import release
 from .stores import Charge, Credits, Ledger, Limiter
+from .stores.payments import Payments
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -65,6 +66,8 @@ class Gate:
         turns: Turns | None = None,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
+        payments: Payments | None = None,
+        login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
         body_limit: int = BODY_LIMIT,
@@ -83,14 +86,18 @@ class Gate:
             turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
             holders: reads standing tokens and gives them out; None where there are none.
+            payments: the ledger's; None where nobody remembers what was sold.
+            login: says who calls, for prices that have scopes; None where no issuer is trusted.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
             body_limit: the most octets of an MCP message.
             body_deadline_s: how long an MCP message may take to come in.
         """
         self._app = app
-        self._rulebook = Rulebook(policy, tuple(rails), holders=holders)
-        self._checkout = Checkout(ledger, credit, conditions or Conditions(), turns or Turns())
+        self._rulebook = Rulebook(policy, tuple(rails), holders=holders, login=login)
+        self._checkout = Checkout(
+            ledger, credit, conditions or Conditions(), turns or Turns(), payments
+        )
         self._limiter = limiter
         self._recorders = tuple(recorders)
         self._clock = clock
@@ -102,13 +109,14 @@ class Gate:
         policy: Policy,
         rails: Sequence[Rail],
         holders: Holders | None = None,
+        login: LoginRail | None = None,
         recorders: Sequence[Recorder] | None = None,
     ) -> None:
         """Judge requests that begin from now on by these, and tell these; None for who is told."""
         if recorders is not None:
             self._recorders = tuple(recorders)
         self._rulebook = self._rulebook.followed_by(
-            policy, tuple(rails), now_ms=self._clock(), holders=holders
+            policy, tuple(rails), now_ms=self._clock(), holders=holders, login=login
         )
 
     @property
@@ -135,6 +143,8 @@ class Gate:
             turns=self._checkout.turns,
             limiter=self._limiter,
             holders=rulebook.holders,
+            payments=self._checkout.payments,
+            login=rulebook.login,
             recorders=self._recorders,
             clock=self._clock,
         )
@@ -203,13 +213,13 @@ class Gate:
     async def _decide(self, hearing: Hearing) -> Problem | None:
         """What keeps this request from the app; None for nothing."""
         policy = hearing.rulebook.policy
-        if policy.is_sold:
-            hearing.take_payments()
+        if policy.takes_fields:
+            hearing.take_fields()
         call = read_call(hearing.scope, policy.trusted)
         if isinstance(call, Problem):
             return call
-        if hearing.paying is not None:
-            call = call._replace(paying=hearing.paying)
+        if hearing.paying is not None or hearing.tokens is not None:
+            call = call._replace(paying=hearing.paying, tokens=hearing.tokens)
         hearing.call = call
         if not policy.is_named(call):
             return problems.misdirected(problems.NOT_NAMED)

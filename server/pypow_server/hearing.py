@@ -18,11 +18,12 @@ from .meter import Meter
 from .payment_fields import Paying, take_payments
 from .policy import UNPRICED, Policy, Price
 from .problems import Problem
-from .rails import Admit, Offer, Rail
+from .rails import Admit, LoginRail, Offer, Rail
 from .reply import Header, Reply
 from .scope import Receive, Scope
 from .stores import Charge
 from .stores.holder import Holder
+from .token_fields import Tokens, take_tokens
 
 _MOST_FORMER: Final = 64
 
@@ -37,12 +38,14 @@ class Rulebook:
         former: policies of which challenges may still be out, the latest first, and until when
             (Unix milliseconds) each was in force.
         holders: reads standing tokens and gives them out; None where there are none.
+        login: says who calls; None where no issuer is trusted.
     """
 
     policy: Policy
     rails: tuple[Rail, ...]
     former: tuple[tuple[int, Policy], ...] = ()
     holders: Holders | None = None
+    login: LoginRail | None = None
 
     def followed_by(
         self,
@@ -51,11 +54,12 @@ class Rulebook:
         *,
         now_ms: int,
         holders: Holders | None = None,
+        login: LoginRail | None = None,
     ) -> "Rulebook":
         """The rulebook that comes after this one."""
         out_ms = now_ms - 1000 * MAX_LIFETIME_S
         former = [(now_ms, self.policy), *(one for one in self.former if one[0] > out_ms)]
-        return Rulebook(policy, rails, tuple(former[:_MOST_FORMER]), holders)
+        return Rulebook(policy, rails, tuple(former[:_MOST_FORMER]), holders, login)
 
     def meter(self, price: Price, *, issued_at_ms: int) -> Meter | None:
         """By what a challenge of this price is charged: by the policy under which it was issued.
@@ -98,6 +102,9 @@ class Hearing:
         bearer: what the caller is worth by its standing tokens; None where that was not asked.
         thanks: the headers by which the caller gets such a token.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
+        tokens: what was sent to sign in with; likewise.
+        login: what the token that came is good for; None where none came that is good.
+        subject: whose token that is.
     """
 
     scope: Scope = field(repr=False)
@@ -120,15 +127,24 @@ class Hearing:
     bearer: Bearer | None = None
     thanks: tuple[Header, ...] = ()
     paying: Paying | None = field(default=None, repr=False)
+    tokens: Tokens | None = field(default=None, repr=False)
+    login: Admit | None = None
+    subject: Holder | None = None
 
-    def take_payments(self) -> None:
-        """Look for payments, which neither the app nor the log may see."""
-        kept, self.paying = take_payments(self.scope["headers"])
-        self.scope = {**self.scope, "headers": kept}
+    def take_fields(self) -> None:
+        """Look for payments and access tokens, which neither the app nor the log may see."""
+        policy, headers = self.rulebook.policy, self.scope["headers"]
+        if policy.is_sold:
+            headers, self.paying = take_payments(headers)
+        if policy.takes_tokens:
+            headers, self.tokens = take_tokens(headers, self.scope.get("query_string", b""))
+        self.scope = {**self.scope, "headers": headers}
 
     @property
     def holder(self) -> Holder | None:
         """Whom priced calls are charged to; None for the caller's networks."""
+        if self.subject is not None:
+            return self.subject
         return None if self.bearer is None else self.bearer.holder
 
     @property
@@ -137,17 +153,26 @@ class Hearing:
         return self.rulebook.policy.observe or (self.price is not None and self.price.observe)
 
     @property
+    def charged(self) -> str:
+        """The network that priced calls are charged to as well; empty for none."""
+        return "" if self.subject is not None else self.client
+
+    @property
     def client(self) -> str:
         """The caller's network; a dash until the head is read."""
         return "-" if self.call is None else self.call.client
 
     def scope_for_app(self) -> Scope:
         """The scope as the app gets it."""
-        if self.call is None:
-            return without_ours(self.scope)
         admission = self.admission
         principal = None if admission is None else admission.principal
-        return self.call.scope_for_app(self.scope, principal=principal)
+        if self.call is None:
+            passed = without_ours(self.scope)
+        else:
+            passed = self.call.scope_for_app(self.scope, principal=principal)
+        if self.tokens is not None and self.rulebook.policy.forwards_tokens:
+            passed["headers"] = [*passed["headers"], *self.tokens.fields]
+        return passed
 
     def refusal(self, problem: Problem) -> Reply:
         """The problem in the envelope that fits this caller."""

@@ -5,6 +5,7 @@ It is bound to the caller's network and to the call. Which were used, each gate 
 itself, in bounded memory: whoever makes it forget has done more work than that gains.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Final
 
@@ -67,29 +68,59 @@ class Stamps:
         octets = issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
         return wire.challenge_of_octets(octets)
 
-    def take(self, sent: bytes, *, client: str, bought: str, now_ms: int) -> bool:
-        """Whether this is a proof for such an invoice that was not used here before; now it was."""
+    def take(self, sent: bytes, *, client: str, bought: str, now_ms: int) -> bytes | None:
+        """The id of a proof for such an invoice that was not used here before; now it was.
+
+        None for anything else.
+        """
         try:
             proof = wire.proof_from_header(sent.decode("ascii"))
             key_id, epoch = wire.key_and_epoch(proof.challenge or "")
         except (WireError, UnicodeDecodeError):
-            return False
+            return None
         key = self._keyring.find(key_id) or self._keyring.signing
         expected = Expected(now_ms, epoch, self._resource(key, client, bought))
         checked = challenge.check(proof, self._keyring, expected)
         # One that is for any call was made for calls: it is spent in the ledger, and not here.
         if isinstance(checked, Refusal) or checked.challenge.resource == wire.ANY_RESOURCE:
-            return False
+            return None
         if checked.challenge.id in self._used:
-            return False
+            return None
         if len(self._used) >= _MOST_USED:
             del self._used[next(iter(self._used))]
         self._used[checked.challenge.id] = None
-        return True
+        return checked.challenge.id
+
+    def give_back(self, identity: bytes) -> None:
+        """Let a proof be used again that bought nothing."""
+        self._used.pop(identity, None)
 
     def _resource(self, key: Key, client: str, bought: str) -> bytes:
         parts = (_PURPOSE, client.encode(), bought.encode())
         return challenge.scope_digest(key.resource_mac, self._host, *parts)
+
+
+class Stamp:
+    """The work that one request brought for an invoice, if any."""
+
+    def __init__(
+        self, stamps: Stamps, sent: bytes | None, *, client: str, bought: str, now_ms: int
+    ) -> None:
+        """Nothing is looked at yet; the arguments are those of `Stamps.take`."""
+        self._stamps = stamps
+        self._sent = sent
+        self._take = functools.partial(stamps.take, client=client, bought=bought, now_ms=now_ms)
+        self._used: bytes | None = None
+
+    def take(self) -> bool:
+        """As `Work.take`."""
+        self._used = None if self._sent is None else self._take(self._sent)
+        return self._used is not None
+
+    def give_back(self) -> None:
+        """As `Work.give_back`."""
+        if self._used is not None:
+            self._stamps.give_back(self._used)
 
 
 def asked(stamp: Challenge) -> dict[str, object]:

@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from pypow.lightning import Invoice, State, Wallet, WalletError
 
@@ -24,7 +24,7 @@ _LOG: Final = logging.getLogger("pypow_server.invoices")
 _T = TypeVar("_T")
 
 MOST_KEPT: Final = 4096
-"""Offers that may be made again."""
+"""Offers that may be made again; and networks for which one was counted and not made."""
 
 AT_ONCE: Final = 16
 """Requests to the wallet at a time; callers beyond it are offered other rails only."""
@@ -55,6 +55,18 @@ class Wanted(NamedTuple):
     bought: Hashable
     sats: int
     memo: str
+
+
+class Work(Protocol):
+    """What a caller did for an invoice, if anything."""
+
+    def take(self) -> bool:
+        """Whether there is work that was not used before; now it was."""
+        ...
+
+    def give_back(self) -> None:
+        """It bought nothing, and may be used again."""
+        ...
 
 
 class Without(enum.Enum):
@@ -107,6 +119,7 @@ class Invoices:
         self._deadline_s = deadline_s
         self._kept: OrderedDict[tuple[str, Hashable, int], _Kept] = OrderedDict()
         self._wanted_by: dict[bytes, tuple[str, Hashable, int]] = {}
+        self._unused: OrderedDict[str, int] = OrderedDict()
         self._asking = 0
 
     async def offer(
@@ -115,7 +128,7 @@ class Invoices:
         selling: Selling,
         compose: Callable[[Invoice], Offer],
         *,
-        has_worked: Callable[[], bool],
+        work: Work,
         now_ms: int,
     ) -> Offer | Without:
         """An offer with an invoice, or why there is none.
@@ -124,12 +137,19 @@ class Invoices:
             wanted: what for.
             selling: what the operator decided.
             compose: makes the offer of an invoice, once: one invoice is offered in one way.
-            has_worked: whether the caller brought work for it; asked once.
+            work: what the caller did for it.
             now_ms: Unix milliseconds.
         """
-        if has_worked() or await self._is_free(wanted.client, selling, now_ms):
+        has_worked = work.take()
+        if has_worked or await self._is_free(wanted.client, selling, now_ms):
             found = await self._make(wanted, selling, compose, now_ms)
-            return Without.WALLET if found is None else found
+            if found is not None:
+                return found
+            if has_worked:
+                work.give_back()
+            else:
+                self._keep_unused(wanted.client)
+            return Without.WALLET
         kept = await self._again(wanted, now_ms)
         if kept is None:
             self.figures.held_back += 1
@@ -147,9 +167,25 @@ class Invoices:
         own, all_ = selling.free_invoices, selling.all_invoices
         if own is None or all_ is None:
             return False
-        return await self._take(f"invoices {client}", own, now_ms) and await self._take(
-            "all invoices", all_, now_ms
-        )
+        if not (self._has_unused(client) or await self._take(f"invoices {client}", own, now_ms)):
+            return False
+        if await self._take("all invoices", all_, now_ms):
+            return True
+        self._keep_unused(client)
+        return False
+
+    def _has_unused(self, client: str) -> bool:
+        """Whether a network has one left that was counted and never made; now it has not."""
+        left = self._unused.pop(client, 0)
+        if left > 1:
+            self._unused[client] = left - 1
+        return left > 0
+
+    def _keep_unused(self, client: str) -> None:
+        """An invoice was counted for a network, and not made: no limiter takes that back."""
+        self._unused[client] = self._unused.pop(client, 0) + 1
+        if len(self._unused) > MOST_KEPT:
+            self._unused.popitem(last=False)
 
     async def _take(self, key: str, quota: Quota, now_ms: int) -> bool:
         try:

@@ -124,17 +124,20 @@ class Meter:
         """What so many calls charge a caller and the networks around it.
 
         Args:
-            client: the caller's own network, as `client_network` has it.
+            client: the caller's own network, as `client_network` has it; empty where no network
+                pays, but the holder alone.
             calls: how many.
             overdraft: what was paid for besides, in 1/8 bit.
             climate: of the moment.
-            holder: of the standing token that counts; None where there is none.
+            holder: who is known by a standing token or a login; None for nobody.
         """
         tariff = self.tariff if climate is CALM else self._under(climate)
         keys, shares = _accounts(self.pool, client)
         weight = min(MAX_WEIGHT, calls * self.weight)
         if holder is None:
             return Charge(keys, shares, weight, tariff, overdraft)
+        if not client:
+            return Charge((self.pool + holder.account,), (), weight, tariff, overdraft, holder)
         keys, shares = (self.pool + holder.account, *keys), (1, *shares)
         return Charge(keys, shares, weight, tariff, overdraft, holder)
 

@@ -129,12 +129,16 @@ class Policy:
             one: no page of another site can be made to send it.
         observe: decide, and let everything through.
         trusted: proxies whose word on the client's address is taken.
+        takes_tokens: whether access tokens of other issuers are looked for.
+        forwards_tokens: whether they travel on to the upstream.
+        asks_login_first: whether whoever brings nothing is asked for a login where one helps.
         dearest: what an ambiguous path or URI costs, whatever it reaches: the highest price on the
             list, and none of what its row gives away. Its passes and free calls are for its own
             calls.
         any_call: what a challenge asks that is for any call of the default price's weight: as
             much as the hardest of them.
         is_sold: whether anything can be bought for sats, so that payments are looked for.
+        takes_fields: whether any field is looked for besides proofs and passes.
     """
 
     default: Price = DEFAULT_PRICE
@@ -146,9 +150,13 @@ class Policy:
     hosts: frozenset[str] | None = None
     observe: bool = False
     trusted: TrustedProxies = NOBODY
+    takes_tokens: bool = False
+    forwards_tokens: bool = False
+    asks_login_first: bool = False
     dearest: Price = field(init=False, compare=False)
     any_call: Price = field(init=False, compare=False)
     is_sold: bool = field(init=False, compare=False)
+    takes_fields: bool = field(init=False, compare=False)
     _named: dict[str, Price] = field(init=False, repr=False, compare=False)
     _mcp_paths: frozenset[bytes] = field(init=False, repr=False, compare=False)
     _http_price: Callable[[str, bytes], tuple[Price | None, Price | None]] = field(
@@ -160,6 +168,7 @@ class Policy:
         prices = (self.default, *listed)
         dearest = dearest_of(prices)
         object.__setattr__(self, "is_sold", any(price.sats is not None for price in prices))
+        object.__setattr__(self, "takes_fields", self.is_sold or self.takes_tokens)
         object.__setattr__(self, "dearest", dearest)
         light = [price for price in prices if price.weight <= self.default.weight]
         any_q = max(price.q for price in light if price.takes_work or price is self.default)

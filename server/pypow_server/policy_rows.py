@@ -12,8 +12,10 @@ from pypow.solve_times import PUZZLES, quantile
 from pypow.steering import Calibration
 
 from .access import Access
+from .logins import Logins
 from .meter import STATIC, Pricing
 from .policy import Entry, PassTerms, Price, relative_weight
+from .price import WORK, Ways
 from .selling import Selling
 from .stores import Quota
 
@@ -30,6 +32,7 @@ class PriceRow:
         observe: decide, and let every call through.
         timed: whether the price was said as a time, and follows the callers' speed.
         sats: the same price in satoshis; None where it is asked in work only.
+        ways: by which rails its calls are let in.
     """
 
     match: str
@@ -39,6 +42,7 @@ class PriceRow:
     observe: bool = False
     timed: bool = False
     sats: int | None = None
+    ways: Ways = WORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Rows:
             None where prices said as times stay what they are.
         default_sats: the default price in satoshis; None where it is asked in work only.
         selling: how calls are sold for sats; None where none are.
+        default_ways: by which rails calls of the default price are let in.
+        logins: how callers sign in; None where nobody can.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -73,6 +79,8 @@ class Rows:
     calibrate_ms: int | None = None
     default_sats: int | None = None
     selling: Selling | None = None
+    default_ways: Ways = WORK
+    logins: Logins | None = None
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.
@@ -118,6 +126,9 @@ class Rows:
             sells=self.default_sells,
             pricing=self.pricing,
             sats=self.default_sats,
+            scopes=self.default_ways.scopes,
+            login=self.default_ways.login,
+            takes_work=self.default_ways.takes_work,
         )
 
     def entries(self, default: Price, *, offset_q: int = 0) -> tuple[Entry, ...]:
@@ -140,6 +151,9 @@ class Rows:
             observe=row.observe,
             pricing=default.pricing,
             sats=row.sats,
+            scopes=row.ways.scopes,
+            login=row.ways.login,
+            takes_work=row.ways.takes_work,
         )
 
     def _moved(self, q: int, offset_q: int) -> int:

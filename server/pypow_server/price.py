@@ -47,6 +47,24 @@ class PassTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Ways:
+    """By which rails calls of a price are let in.
+
+    Attributes:
+        scopes: what a token must permit to be of use; empty where none is.
+        login: whether one is needed in any case.
+        takes_work: whether work pays.
+    """
+
+    scopes: frozenset[str] = frozenset()
+    login: bool = False
+    takes_work: bool = True
+
+
+WORK: Final = Ways()
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """What a call costs.
 

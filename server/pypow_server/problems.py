@@ -131,9 +131,36 @@ def malformed_payment(detail: str) -> Problem:
     return Problem("malformed-payment", "The payment is malformed", 401, detail)
 
 
+def not_settled(detail: str) -> Problem:
+    """The wallet has not seen the payment. No offer goes with it: nobody is to pay twice."""
+    return Problem("not-settled", "The payment has not settled", 409, detail, retry_after_s=2)
+
+
 def unknown_authorization(detail: str) -> Problem:
     """An Authorization that nothing here reads; no invoice, so that no client pays in a loop."""
     return Problem("unknown-authorization", "The Authorization is of no known scheme", 401, detail)
+
+
+def login_required(detail: str) -> Problem:
+    """The call needs a login, and came without one."""
+    return Problem("login-required", "A login is required", 401, detail)
+
+
+def invalid_token(detail: str) -> Problem:
+    """An access token that is expired, revoked, meant for somebody else, or no token at all."""
+    return Problem("invalid-token", "The access token is not good", 401, detail)
+
+
+def insufficient_scope(detail: str) -> Problem:
+    """An access token that does not permit this call."""
+    return Problem("insufficient-scope", "The access token does not permit this", 403, detail)
+
+
+def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
+    """Nobody can tell whether the access token is good."""
+    return Problem(
+        "issuer-unavailable", "The issuer cannot be asked", 503, detail, retry_after_s=retry_after_s
+    )
 
 
 def invalid_dpop_proof(detail: str) -> Problem:
@@ -254,6 +281,17 @@ def store_unavailable(detail: str) -> Problem:
 def busy(detail: str, *, retry_after_s: int = 1) -> Problem:
     """Too much is being read, or waits for its turn, already; nothing was spent."""
     return Problem("busy", "The gate is busy", 503, detail, retry_after_s=retry_after_s)
+
+
+def wallet_unavailable(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """The wallet cannot tell whether a payment has come; nothing was spent."""
+    return Problem(
+        "wallet-unavailable",
+        "The wallet is not available",
+        503,
+        detail,
+        retry_after_s=retry_after_s,
+    )
 
 
 def too_large(detail: str) -> Problem:

@@ -18,10 +18,13 @@ from pypow.profiles import DEFAULT_DEVICE, Device, device_of
 
 from . import setting_texts
 from .access import Access
+from .logins import Logins
 from .match import Match
 from .meter import STATIC, Pricing
+from .oauth_toml import issuer_of, logins_of, ways_of
 from .policy import DEFAULT_PRICE, MAX_SATS, RESERVED, PassTerms
 from .policy_rows import NO_ROWS, PriceRow, Rows
+from .price import Ways
 from .selling import Selling
 from .stores import Quota
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
@@ -30,6 +33,7 @@ from .toml_place import where
 MAX_FILE_OCTETS: Final = 1024 * 1024
 
 _SCHEMES: Final = ("gate", "pass_authorization")
+_ENTRY: Final = ("gate", "entry")
 _NO_WALLET: Final = (
     'expected [l402] wallet beside it, such as "lnd:https://HOST:8080"; without one nothing is '
     "sold for sats"
@@ -196,6 +200,8 @@ class _Reading:
             timed_q=default_q if document.default.work is not None else None,
             default_sats=self._sats(("default",), document.default),
             selling=self.selling,
+            default_ways=self._ways(("default",), document.default),
+            logins=self.logins,
         )
         return FileSettings(self._texts(), rows, default_q)
 
@@ -204,7 +210,7 @@ class _Reading:
         for table in ("gate", "store", "work", "keys", "trust", "limits", "log"):
             said = getattr(self.document, table).model_dump(exclude_none=True)
             for key, value in said.items():
-                if (table, key) == _SCHEMES:
+                if (table, key) in (_SCHEMES, _ENTRY):
                     continue
                 written = ",".join(value) or "none" if isinstance(value, list) else str(value)
                 found[f"{table}.{key}"] = (written, self._at((table, key)))
@@ -213,7 +219,10 @@ class _Reading:
     def _price(self, index: int, table: PriceTable) -> PriceRow:
         place: Place = ("price", index)
         match = self._read((*place, "match"), _named, table.match)
+        ways = self._ways(place, table)
         q = self._q(place, table)
+        if q is None and not ways.takes_work:
+            q = DEFAULT_PRICE.q  # nobody pays it; it says what free calls are reckoned by
         if q is None:
             raise InvalidInputError(
                 f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
@@ -229,7 +238,32 @@ class _Reading:
             observe=table.mode == "observe",
             timed=table.work is not None,
             sats=self._sats(place, table),
+            ways=ways,
         )
+
+    @property
+    def logins(self) -> Logins | None:
+        """How callers sign in; None where nobody can."""
+        table, entry = self.document.oauth, self.document.gate.entry
+        issuers = tuple(
+            self._read(("oauth", "issuer", index), issuer_of, issuer)
+            for index, issuer in enumerate(table.issuer)
+        )
+        asks_first = entry == "oauth"
+        read = functools.partial(logins_of, table, asks_first=asks_first)
+        schemes = {scheme.lower() for scheme in self.document.gate.pass_authorization or ()}
+        if issuers and schemes & {"bearer", "dpop"}:
+            raise InvalidInputError(
+                f"{self._at(_SCHEMES)}: expected no Bearer and no DPoP beside [[oauth.issuer]], "
+                "whose tokens they are; oauth.forward_token = true passes them on"
+            )
+        return self._read(_ENTRY if asks_first and not issuers else ("oauth",), read, issuers)
+
+    def _ways(self, place: Place, table: PricedTable) -> Ways:
+        has_work = any(said is not None for said in (table.work, table.bits, table.hashes))
+        has_issuer = bool(self.document.oauth.issuer)
+        read = functools.partial(ways_of, has_work=has_work, has_issuer=has_issuer)
+        return self._read((*place, "scope" if table.require is None else "require"), read, table)
 
     @property
     def selling(self) -> Selling | None:

@@ -13,6 +13,7 @@ from .stores import Quota
 DEVELOPMENT: Final = "development:"
 DEFAULT_NETWORK: Final = "mainnet"
 FREE_INVOICES: Final = Quota(10, 60_000)
+KEEP_SALES_S: Final = 400 * 24 * 3600
 ALL_INVOICES: Final = Quota(300, 60_000)
 
 
@@ -29,7 +30,9 @@ class Selling:
         stamp_q: the work for an invoice beyond that, in 1/1024 bit.
         expiry_s: how long an invoice can be paid, in seconds.
         grace_s: how long after that a payment is honoured, in seconds.
+        keep_sales_s: how long it is remembered what was sold, in seconds.
         max_sats: no call costs more, whatever is used.
+        strict: whether the wallet is asked before a payment admits the first time.
         foreign_schemes: of ``Authorization``, in lower case, that belong to the upstream.
     """
 
@@ -41,7 +44,9 @@ class Selling:
     stamp_q: int = 16 * difficulty.STEPS_PER_BIT
     expiry_s: int = 600
     grace_s: int = 3600
+    keep_sales_s: int = KEEP_SALES_S
     max_sats: int = 100_000
+    strict: bool = False
     foreign_schemes: frozenset[str] = frozenset()
 
     @property

@@ -332,6 +332,8 @@ SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "invoice_bits": ("stamp_q", _stamp_q),
     "expires": ("expiry_s", _within(120, 24 * 3600)),
     "grace": ("grace_s", _within(60, 30 * 24 * 3600)),
+    "keep_sales": ("keep_sales_s", _within(24 * 3600, 4000 * 24 * 3600)),
     "max_sats": ("max_sats", between(1, MAX_SATS, "sats")),
+    "strict": ("strict", bool),
 }
 """Keys of ``[l402]``: what each is of a `Selling`, and how it is read."""

@@ -230,6 +230,7 @@ class Settings:
         _labelled("bits", self.rows.require_quick, self.bits)
         self.rows.entries(self.rows.default(self.bits))  # each price says what it cannot be
         _labelled("work.calibrate", self.rows.calibration, self.bits)
+        _labelled("oauth", lambda _: self.resource, None)
 
     @classmethod
     def from_env(
@@ -275,6 +276,12 @@ class Settings:
         return (self.public_url or self.listen.url).rstrip("/")
 
     @property
+    def resource(self) -> str | None:
+        """What access tokens must be for; None where nobody can sign in."""
+        logins = self.rows.logins
+        return None if logins is None else logins.resource_at(self.public_url, self.mcp_paths)
+
+    @property
     def store_url(self) -> str:
         """The URL of the ledger."""
         return self.store or f"sqlite:{self.state_dir / 'ledger.db'}"
@@ -296,6 +303,7 @@ class Settings:
 
     def policy_moved(self, offset_q: int) -> Policy:
         """The same with prices said as times moved by so many 1/1024 bits."""
+        logins = self.rows.logins
         any_host = self.hosts is None or "*" in self.hosts
         return Policy(
             default=self.rows.default(self.bits, offset_q=offset_q),
@@ -307,6 +315,9 @@ class Settings:
             hosts=None if any_host else frozenset(name.lower() for name in self.hosts or ()),
             observe=self.mode == "observe",
             trusted=TrustedProxies.parse(self.trusted_proxies, self.client_header),
+            takes_tokens=logins is not None,
+            forwards_tokens=logins is not None and logins.forwards_tokens,
+            asks_login_first=logins is not None and logins.asks_first,
         )
 
     @property

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import assert_never
 
+from pypow_server.sale import Sale
+
 from . import charging, problems
 from .problems import Problem
 from .rails import Claim
 from .stores import Charge, Charged, Credits, Early, Ledger, Spend
+from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -64,6 +67,32 @@ async def redeem(
     if isinstance(spent, Early):
         return charging.early(spent)
     return spent if isinstance(spent, Charged) else _refusal(spent)
+
+
+async def take(
+    payments: Payments, claim: Claim, sale: Sale, charge: Charge | None, *, now_ms: int
+) -> Charged | Problem | None:
+    """Spend what was paid for, record the sale and charge the call, or what is wrong.
+
+    As `redeem` with a charge, and as `settle` without one.
+    """
+    try:
+        spent = await payments.take(
+            claim.key,
+            expires_at_ms=claim.expires_at_ms,
+            now_ms=now_ms,
+            limit=claim.limit,
+            sale=sale,
+            charge=charge,
+        )
+    except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
+        _LOG.exception("the ledger failed in a spend")
+        return store_unavailable()
+    if isinstance(spent, Early):
+        return charging.early(spent)
+    if isinstance(spent, Charged):
+        return spent
+    return None if spent is Spend.WON else _refusal(spent)
 
 
 def _refusal(spent: Spend) -> Problem:

@@ -16,6 +16,7 @@ from .address import Address
 from .invoices import WALLET_TIMEOUT_S, Invoices
 from .selling import Selling
 from .settings import Settings
+from .settled import Settled
 from .stores import Limiter
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Shop(Collector):
 
     Attributes:
         invoices: None where nothing is sold.
+        settled: asks for payments; None likewise.
     """
 
     def __init__(self, settings: Settings, limiter: Limiter) -> None:
@@ -44,6 +46,7 @@ class Shop(Collector):
         self._opened = _where(settings.rows.selling)
         self._wallet = wallet_of(settings)
         self.invoices = None if self._wallet is None else Invoices(self._wallet, limiter)
+        self.settled = None if self._wallet is None else Settled(self._wallet)
 
     def require_same(self, settings: Settings) -> None:
         """Refuse settings with another wallet.
@@ -53,8 +56,9 @@ class Shop(Collector):
         """
         if _where(settings.rows.selling) != self._opened:
             raise InvalidInputError("l402.wallet: another wallet takes a restart")
-        if settings.rows.selling is not None:
+        if settings.rows.selling is not None and self._wallet is not None:
             _require_sense(settings, settings.rows.selling)
+            _require_answers(settings.rows.selling, self._wallet)
 
     def remark(self) -> str | None:
         """How the wallet has been doing, in words; None where nothing is sold. Asks nobody."""
@@ -104,11 +108,13 @@ def wallet_of(settings: Settings) -> "GuardedWallet | None":
 
     network = Network.REGTEST if selling.is_development else Network(selling.network)
     try:
-        return open_wallet(
+        wallet = open_wallet(
             selling.wallet, network=network, environment=os.environ, timeout_s=WALLET_TIMEOUT_S
         )
     except PowError as error:
         raise InvalidInputError(f"l402.wallet: {error}") from None
+    _require_answers(selling, wallet)
+    return wallet
 
 
 def _where(selling: Selling | None) -> tuple[str, str] | None:
@@ -129,4 +135,12 @@ def _require_sense(settings: Settings, selling: Selling) -> None:
             f"expected a wallet with money for the public URL {settings.url}, got development:, "
             "whose invoices anybody can settle for nothing; say another l402.wallet, or "
             "l402.public_development = true where that is meant"
+        )
+
+
+def _require_answers(selling: Selling, wallet: "GuardedWallet") -> None:
+    if selling.strict and not wallet.abilities.knows_payments:
+        raise InvalidInputError(
+            "l402.strict: expected a wallet that knows its payments after a restart, got "
+            f"{selling.wallet.partition(':')[0]}:; leave strict out, or take another wallet"
         )

@@ -16,7 +16,7 @@ from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
 from .stores import Store
-from .stores.watched import WatchedCredits, WatchedLedger, Watcher
+from .stores.watched import WatchedCredits, WatchedLedger, WatchedPayments, Watcher
 from .tracing import Tracing
 from .view.activity import Activity
 
@@ -92,6 +92,7 @@ class Telemetry:
             inner,
             ledger=WatchedLedger(inner.ledger, watchers),
             credits=WatchedCredits(inner.credits, watchers),
+            payments=WatchedPayments(inner.payments, watchers),
         )
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:

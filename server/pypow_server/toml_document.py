@@ -13,9 +13,6 @@ from .stores import without_secrets
 Place: TypeAlias = tuple[str | int, ...]
 """Where something stands: table, number in its list, key."""
 
-_NOT_YET: Final = {"scope": "oauth", "entry": "oauth"}
-"""Keys of rails that there will be, by the rail; none of them may silently do nothing."""
-
 _EXPECTED: Final = {
     "string_type": "a text in quotes",
     "float_type": "a number",
@@ -64,6 +61,9 @@ class GateTable(_Table):
     )
     state_dir: str | None = _said("Holds keys, and the ledger by default.")
     drain: str | None = _said("How long calls in flight may take at the end.")
+    entry: Literal["offers", "oauth"] | None = _said(
+        "With [[oauth.issuer]]: oauth asks for a login first (401) where one helps."
+    )
     pass_authorization: list[str] | None = _said(
         'With [l402]: schemes of Authorization that belong to the upstream: ["Bearer"].'
     )
@@ -96,6 +96,12 @@ class PricedTable(_Table):
     bits: float | None = _said("Work in bits, 1 to 44.")
     hashes: int | None = _said("Work in hashes.")
     sats: int | None = _said("The same price in satoshis, for who would rather pay; see [l402].")
+    scope: str | None = _said(
+        'Scopes that let the holder of an access token in: "tools:search"; see [oauth].'
+    )
+    require: list[Literal["oauth", "work", "l402"]] | None = _said(
+        'Rails that are needed in any case: ["oauth", "l402"]; without it, one of them is enough.'
+    )
     free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
     sells: str | None = Field(
         default=None,
@@ -160,7 +166,40 @@ class L402Table(_Table):
     invoice_bits: float | None = _said("The work for an invoice beyond that, in bits, 4 to 32.")
     expires: str | None = _said('How long an invoice can be paid: "10m".')
     grace: str | None = _said('How long after that a payment is honoured: "1h".')
+    keep_sales: str | None = _said('How long it is remembered what was sold: "400d".')
     max_sats: int | None = _said("No call costs more, whatever is used.")
+    strict: bool | None = _said(
+        "true asks the wallet whether a payment has come before it admits the first time."
+    )
+
+
+class IssuerTable(_Table):
+    """An issuer whose access tokens are taken."""
+
+    issuer: str = Field(description="As its tokens and its metadata say it, to the letter.")
+    audience: str | list[str] | None = _said("What its tokens name as aud; oauth.resource.")
+    kind: Literal["jwt", "introspection"] | None = _said(
+        "jwt reads its tokens here; introspection asks it about each."
+    )
+    algorithms: list[str] | None = _said('What its tokens may be signed by: ["ES256"].')
+    jwks_uri: str | None = _said("Where its keys are; its metadata tells.")
+    accept_untyped: bool | None = _said(
+        "true takes JWTs that do not say that they are access tokens (typ)."
+    )
+    skew: str | None = _said('How far its clock may be from ours: "60s".')
+    private_network: bool | None = _said("true lets its hosts be in a private network.")
+    introspection_endpoint: str | None = _said("Where it is asked; its metadata tells.")
+    client_id: str | None = _said("Who asks it.")
+    client_secret_file: str | None = _said("Holds the secret of who asks.")
+    client_secret_env: str | None = _said("Names the variable that holds it.")
+
+
+class OAuthTable(_Table):
+    """How callers sign in."""
+
+    issuer: list[IssuerTable] = []
+    resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
+    forward_token: bool | None = _said("true passes access tokens on to the upstream.")
 
 
 class KeysTable(_Table):
@@ -204,6 +243,7 @@ class Document(_Table):
     price: list[PriceTable] = []
     pricing: PricingTable = PricingTable()
     l402: L402Table = L402Table()
+    oauth: OAuthTable = OAuthTable()
     allow: list[AccessTable] = []
     deny: list[AccessTable] = []
     keys: KeysTable = KeysTable()
@@ -238,8 +278,6 @@ def complaint(error: ValidationError) -> tuple[Place, str]:
 
 def _unknown(place: Place) -> str:
     name = str(place[-1])
-    if name in _NOT_YET:
-        return f"this version has no {_NOT_YET[name]} rail, with which it comes; remove it"
     known = _keys(place[:-1])
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
     kind = "key" if len(place) > 1 else "table"
@@ -249,7 +287,7 @@ def _unknown(place: Place) -> str:
 def _keys(place: Place) -> list[str]:
     """What may stand in a table of the file."""
     model: Any = Document
-    if place:
-        annotation = Document.model_fields[str(place[0])].annotation
+    for name in (part for part in place if isinstance(part, str)):
+        annotation = model.model_fields[name].annotation
         model = (*get_args(annotation), annotation)[0]
     return [field.alias or name for name, field in model.model_fields.items()]

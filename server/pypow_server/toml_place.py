@@ -22,16 +22,19 @@ def where(name: str, text: str, place: Place) -> str:
 
 def _line(text: str, place: Place) -> int:
     """The line of a key, or else of its table; 0 where neither is written the plain way."""
-    table, *rest = place or ("",)
-    index = rest.pop(0) if rest and isinstance(rest[0], int) else 0
+    listed = next((at for at, part in enumerate(place) if isinstance(part, int)), None)
+    table = ".".join(map(str, place[: 1 if listed is None else listed]))
+    index = 0 if listed is None else place[listed]
+    rest = place[1 if listed is None else listed + 1 :]
     key = rest[0] if rest else None
     seen, inside, found = -1, False, 0
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\[?\s*([A-Za-z0-9_-]+)", line)
+        header = re.match(r"\s*\[\[?\s*([A-Za-z0-9_.-]+)", line)
         if header is not None:
             seen += header[1] == table
             inside = header[1] == table and seen == index
             found = number if inside else found
         elif inside and re.match(rf"\s*\"?{re.escape(str(key))}\"?\s*=", line):
             return number
-    return found
+    # A list of a key's values, and not of tables.
+    return found or (_line(text, place[:listed]) if listed is not None and listed > 1 else 0)

@@ -330,7 +330,7 @@ def test_a_token_is_shown_to_no_issuer_but_its_own() -> None:
     asked = _Asked()
     keys = tokens.known_keys(KEY)
     trusted = Trusted(Issuer(ISSUER, frozenset((RESOURCE,))), keys)
-    judge = TokensOfIssuers([trusted], {"https://asked.example": asked})
+    judge = TokensOfIssuers([trusted], [("https://asked.example", asked)])
     foreign = [minted(claims(iss="https://evil.example"), KEY), minted(claims(sub=None), KEY)]
     for token in [minted(claims(), KEY), *foreign]:
         judged(token, judge)
@@ -343,13 +343,14 @@ def test_a_token_is_shown_to_no_issuer_but_its_own() -> None:
 
 def test_two_issuers_that_would_see_each_others_tokens_are_refused() -> None:
     with pytest.raises(IssuerError, match="at most one issuer"):
-        TokensOfIssuers([], {"https://a.example": _Asked(), "https://b.example": _Asked()})
+        TokensOfIssuers([], [("https://a.example", _Asked()), ("https://b.example", _Asked())])
 
 
 def test_one_issuer_twice_is_refused() -> None:
     trusted = Trusted(Issuer(ISSUER, frozenset((RESOURCE,))), tokens.known_keys(KEY))
-    with pytest.raises(IssuerError, match="twice"):
-        TokensOfIssuers([trusted, trusted])
+    for asked in ([], [(ISSUER, _Asked())]):
+        with pytest.raises(IssuerError, match="twice"):
+            TokensOfIssuers([trusted] * (2 - len(asked)), asked)
 
 
 def test_what_is_remembered_is_bounded() -> None:

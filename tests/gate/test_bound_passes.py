@@ -25,7 +25,6 @@ from pypow_server.passes import UNBOUND, Pass
 from pypow_server.policy import Entry, PassTerms, Policy
 from pypow_server.problems import Problem
 from pypow_server.rails import Admit
-from pypow_server.rails.l402 import L402Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.settings import Settings
 from support.asgi_client import Answer, call
@@ -382,19 +381,8 @@ def test_a_payment_buys_a_bound_pass_as_well() -> None:
     pytest.importorskip("coincurve", reason="signatures need the extra l402")
     from support.selling import SATS, Stall, authorized
 
-    class BindingStall(Stall):
-        def rail_of(self, selling: Any, host: str = HOST) -> L402Rail:
-            self.work.binding = KeyBinding(URL, KEYRING)
-            return L402Rail(
-                KEYRING,
-                selling,
-                self.invoices,
-                public_host=host,
-                grant=self.work.grant,
-                binding=self.work.binding,
-            )
-
-    stall = BindingStall(Policy(default=replace(SATS, sells=PassTerms(0, 300))))
+    stall = Stall(Policy(default=replace(SATS, sells=PassTerms(0, 300))))
+    stall.l402._binding = stall.work.binding = KeyBinding(URL, KEYRING)
     paid = authorized(stall.buy())
     bad = stall.send("GET", headers=[*paid, *proven(OWNER, htm="POST")])
     assert told(bad) == (401, "invalid-dpop-proof")

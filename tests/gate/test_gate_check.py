@@ -399,7 +399,7 @@ def test_what_is_sold_for_sats_is_told(file: Path, capsys: pytest.CaptureFixture
     assert found["warnings"] == []
     assert found["sold"] == {
         "wallet": "development:", "network": "regtest", "expiry_s": 300, "grace_s": 120,
-        "max_sats": 77, "invoices": [7, 30_000], "invoice_bits": 12,
+        "max_sats": 77, "invoices": [7, 30_000], "invoice_bits": 12, "strict": False,
     }  # fmt: skip
     assert check(file, "--request", "GET /dear") == 0
     told = capsys.readouterr().out
@@ -409,9 +409,12 @@ def test_what_is_sold_for_sats_is_told(file: Path, capsys: pytest.CaptureFixture
     assert "(regtest) to development:; an invoice can be paid for 5 min 0 s and is honoured" in told
     assert "each network gets 7 invoices in 30.0 s without work, and past that one for 12 b" in told
     assert "to 77 at most" in told
-    file.write_text(SOLD.replace('"7/30s"', '"none"'), encoding="utf-8")
+    assert "the wallet is asked" not in told
+    file.write_text(SOLD.replace('"7/30s"', '"none"\nstrict = true'), encoding="utf-8")
     check(file)
-    assert "each network gets no invoice without work" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "each network gets no invoice without work" in told
+    assert "the wallet is asked before a payment admits the first time" in told
 
 
 def test_a_wallet_for_which_nothing_is_sold_is_warned_of(

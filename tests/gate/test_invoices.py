@@ -137,12 +137,48 @@ def test_a_flood_makes_no_row_and_no_more_invoices_than_all_may_have() -> None:
     assert stall.send("GET", "/honest", sent, client="192.0.2.200").status == 200
 
 
+def test_work_for_an_invoice_that_the_wallet_did_not_make_is_not_lost() -> None:
+    stall = Stall(selling=dataclasses.replace(SELLING, free_invoices=None))
+    proof = stamp(stall.send("GET"))
+    stall.wallet.is_down = True
+    for _ in range(2):
+        assert {offer["rail"] for offer in offers(stall.send("GET", headers=proof))} == {"work"}
+    stall.wallet.is_down = False
+    assert sold(stall.send("GET", headers=proof))["invoice"] is not None
+    stall.send("GET", headers=proof)
+    assert len(stall.wallet.made) == 1
+
+
+@pytest.mark.parametrize("is_wallets_fault", [True, False])
+def test_what_a_network_gets_is_not_used_up_by_invoices_that_were_not_made(
+    is_wallets_fault: bool,
+) -> None:
+    one, soon = Quota(1, 60_000), Quota(1, 1_000)
+    stall = Stall(selling=dataclasses.replace(SELLING, free_invoices=one, all_invoices=soon))
+    if is_wallets_fault:
+        stall.wallet.is_down = True
+    else:
+        assert sold(stall.send("GET", client="198.51.100.1"))["invoice"] is not None
+    for _ in range(3):
+        assert not any(offer.get("invoice") for offer in offers(stall.send("GET")))
+    stall.wallet.is_down = False
+    stall.clock.now_ms += 1_000
+    first = sold(stall.send("GET", "/first"))
+    assert first["invoice"] is not None
+    stall.clock.now_ms += 1_000
+    assert sold(stall.send("GET", "/second"))["invoice"] is None
+
+
 def test_what_is_kept_of_offers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pypow_server.invoices.MOST_KEPT", 3)
     stall = Stall()
     for at in range(9):
         stall.send("GET", f"/{at}")
     assert len(stall.invoices._kept) == len(stall.invoices._wanted_by) == 3
+    stall.wallet.is_down = True
+    for at in range(9):
+        stall.send("GET", client=f"198.51.100.{at}")
+    assert len(stall.invoices._unused) == 3
 
 
 def test_a_limiter_that_fails_gives_no_invoice_away() -> None:

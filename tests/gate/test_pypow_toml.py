@@ -79,10 +79,10 @@ def test_every_key_of_the_file_is_tried_above_or_is_a_row_or_an_address() -> Non
     }
     assert keys == SAID.keys() | {
         "gate.listen", "gate.admin", "work.profile", "work.max_p99", "work.calibrate",
-        "gate.pass_authorization",
+        "gate.pass_authorization", "gate.entry",
     }  # fmt: skip
     assert Document.model_fields.keys() == tables | {
-        "default", "price", "allow", "deny", "pricing", "l402",
+        "default", "price", "allow", "deny", "pricing", "l402", "oauth",
     }  # fmt: skip
 
 
@@ -272,17 +272,21 @@ WRONG = {
         "bit = 5",
         "line 11: price[2].bit: there is no such key; did you mean bits?",
     ),
-    "a key of a rail to come": (
+    "a scope without an issuer": (
         "bits = 20.5",
         'scope = "a"',
-        "line 11: price[2].scope: this version has no oauth rail",
+        "line 11: price[2].scope: expected [[oauth.issuer]] beside it",
     ),
     "a price in sats without a wallet": (
         "bits = 20.5",
         "bits = 20.5\nsats = 5",
         "line 12: price[2].sats: expected [l402] wallet beside it",
     ),
-    "another such key": ("mode =", "entry =", "line 3: gate.entry: this version has no oauth rail"),
+    "a login first without an issuer": (
+        'mode = "enforce"',
+        'entry = "oauth"',
+        "line 3: gate.entry: expected [[oauth.issuer]] beside it",
+    ),
     "another kind of value": (
         "20.5",
         '"20.5"',

@@ -19,6 +19,7 @@ from support.limiter_contract import ask
 from support.redis_faults import Wire, wire_to
 from support.redis_server import RedisServer, redis_binary, running, valkey_binary
 from support.redis_stores import fresh_address, opened
+from support.sales_contract import END_MS, sale
 
 POLICIES = [
     "noeviction",
@@ -98,6 +99,12 @@ def test_a_user_with_the_documented_rights_is_enough(
         assert await spend(store.ledger) is Spend.WON
         await store.ledger.release(KEY)
         await store.ledger.probe()
+        payment = sale(1)
+        await store.payments.take(
+            KEY, expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS, limit=2, sale=payment, charge=None
+        )
+        assert await store.sales.sold(since_ms=0, until_ms=END_MS) == [payment._replace(spent=1)]
+        await store.sales.forget(before_ms=END_MS)
         await store.revocations.revoke(b"a", expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS)
         assert await store.revocations.revoked(now_ms=NOW_MS) == {b"a"}
         assert (await ask(store.limiter)).allowed

@@ -21,6 +21,7 @@ from pypow_server.stores import Quota
 from pypow_server.stores.memory import MemoryLimiter
 from support.counting_upstream import CountingUpstream, counting_upstream
 from support.gate_process import GateProcess, failed_start, gate_process
+from support.selling import Worked
 
 pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
@@ -39,7 +40,8 @@ def test_every_key_of_the_table_is_read() -> None:
         '[gate]\npass_authorization = ["Bearer"]\n'
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
-        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nmax_sats = 77\n'
+        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "30d"\n'
+        "max_sats = 77\nstrict = true\n"
     )
     assert said.rows.selling == Selling(
         wallet="lnd:https://node:8080",
@@ -50,7 +52,9 @@ def test_every_key_of_the_table_is_read() -> None:
         stamp_q=12 * 1024,
         expiry_s=300,
         grace_s=120,
+        keep_sales_s=30 * 24 * 3600,
         max_sats=77,
+        strict=True,
         foreign_schemes=frozenset({"bearer"}),
     )
     assert read("").rows.selling is None
@@ -84,6 +88,7 @@ def test_what_cannot_be_is_told_with_its_line(text: str, complaint: str) -> None
             "expected a store that outlives the gate",
         ),
         ('[l402]\nwallet = "phoenixd:http://127.0.0.1:1"\n', {}, "l402.wallet: .*CREDENTIAL"),
+        (f"{WALLET}strict = true\n", {}, "l402.strict: expected a wallet that knows its payments"),
         ('[l402]\nwallet = "purse:"\n', {}, "l402.wallet: expected a wallet of"),
     ],
 )
@@ -135,7 +140,7 @@ def test_a_wallet_that_hangs_is_soon_not_asked_any_more(
                 Wanted(f"192.0.2.{last}", "a call", 5, "memo"),
                 Selling("phoenixd:"),
                 lambda _invoice: pytest.fail("no invoice was made"),
-                has_worked=lambda: False,
+                work=Worked(has_worked=False),
                 now_ms=0,
             )
             for last in range(3)

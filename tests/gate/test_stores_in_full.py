@@ -4,13 +4,14 @@
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pypow_server.stores import SKEW_MS, Spend, Store, StoreError, memory, sqlite
 from pypow_server.stores.batched import wall_clock_ms
-from pypow_server.stores.memory import MemoryLedger, MemoryLimiter
+from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger, SqliteLimiter
 from pypow_server.stores.watched import StoreCall, WatchedLedger
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
@@ -121,13 +122,7 @@ def test_a_limiter_that_takes_a_spend_takes_one_call_if_none_are_named(tmp_path:
     asyncio.run(story(sqlite.open_store(f"{tmp_path}/ledger.db")))
     ledger = MemoryLedger()
     watched = WatchedLedger(ledger, [])
-    others = (
-        MemoryLimiter(),
-        memory.MemoryRevocations(),
-        memory.MemoryRecord(),
-        memory.MemoryRecord(),
-    )
-    asyncio.run(story(Store(watched, ledger, *others)))
+    asyncio.run(story(replace(memory.open_store(""), ledger=watched, credits=ledger)))
 
 
 def test_a_clock_is_behind_only_past_the_skew_and_then_the_error_says_what_to_do(

@@ -95,12 +95,9 @@ async def eviction_spends_nothing(gate: type[Gate]) -> None:
 
 
 class CheckoutThatSpendsFirst(Checkout):
-    async def _let_in(
-        self, hearing: Hearing, call: Call, price: Price, judged: Admit
-    ) -> Problem | None:
-        charge = self._charge(hearing, call, price, judged)
-        problem = await self._spend(hearing, judged.spend, charge)
-        return problem or await super()._let_in(hearing, call, price, judged)
+    async def _let_in(self, hearing: Hearing, price: Price, judged: Admit) -> Problem | None:
+        problem = await self._spend(hearing, judged, self._charge(hearing, price, judged))
+        return problem or await super()._let_in(hearing, price, judged)
 
 
 class GateThatSpendsFirst(Gate):

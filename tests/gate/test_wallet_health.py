@@ -15,6 +15,7 @@ from support import lightning_servers
 from support.asgi_client import call
 from support.gated import RecordingApp
 from support.lightning_node import Node
+from support.selling import Worked
 
 pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
@@ -43,14 +44,15 @@ async def asked_for_an_invoice(app: App) -> None:
     selling = app._rules.settings.rows.selling
     assert invoices is not None
     assert selling is not None
+    work = Worked(has_worked=True)
     found = await invoices.offer(
         Wanted("192.0.2.7/32", "a call", 5, "memo"),
         selling,
         lambda _invoice: pytest.fail("nobody makes invoices"),
-        has_worked=lambda: True,
+        work=work,
         now_ms=0,
     )
-    assert found is Without.WALLET
+    assert (found, work.given_back) == (Without.WALLET, 1)
 
 
 def test_a_gate_is_ready_while_its_wallet_is_down_and_says_so(

@@ -16,8 +16,9 @@ from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.holders import Holders
 from pypow_server.policy import Policy, Price
-from pypow_server.rails import Rail
+from pypow_server.rails import LoginRail, Rail
 from pypow_server.rails.work import WorkRail
+from pypow_server.sale import Sale
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
 from pypow_server.stores.memory import MemoryLedger
@@ -116,6 +117,31 @@ class CountingLedger:
             charge=charge,
         )
 
+    async def take(
+        self,
+        key: bytes,
+        *,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int,
+        sale: Sale,
+        charge: Charge | None,
+    ) -> Charged | Spend | Early:
+        self.spends += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        assert isinstance(self.inner, MemoryLedger)
+        return await self.inner.take(
+            key,
+            expires_at_ms=expires_at_ms,
+            now_ms=now_ms,
+            limit=limit,
+            sale=sale,
+            charge=charge,
+        )
+
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         self.quotes += 1
         return await self._credits.quote(charge, now_ms=now_ms)
@@ -163,6 +189,7 @@ class Bench:
         body_limit: int = 4096,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
+        login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         turns: Turns | None = None,
     ) -> None:
@@ -179,9 +206,11 @@ class Bench:
             policy=self.policy,
             clock=self.clock,
             credit=self.ledger,
+            payments=self.ledger,
             body_limit=body_limit,
             limiter=limiter,
             holders=holders,
+            login=login,
             turns=turns,
             recorders=(logs.record, self.decisions.append, *recorders),
         )

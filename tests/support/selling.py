@@ -17,6 +17,7 @@ from pypow_server.policy import Policy, Price
 from pypow_server.rails.l402 import L402Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.selling import Selling
+from pypow_server.settled import Settled
 from pypow_server.stores import Quota
 from pypow_server.stores.memory import MemoryLimiter
 from support.asgi_client import Answer
@@ -24,15 +25,32 @@ from support.challenges import KEYRING
 from support.gated import HOST, Bench, Clock, Headers
 
 SATS = Price("sold", 4 * 1024, sats=5)
+
+
+@dataclass
+class Worked:
+    """A caller who worked for an invoice, or did not; what was given back is counted."""
+
+    has_worked: bool
+    given_back: int = 0
+
+    def take(self) -> bool:
+        return self.has_worked
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
 SELLING = Selling("development:", stamp_q=4 * 1024)
 
 
 @dataclass
 class PlayedWallet:
-    """A development wallet under the gate's clock, that counts, and can be down."""
+    """A development wallet under the gate's clock, that counts, and can be told what to say."""
 
     clock: Clock
     is_down: bool = False
+    say: Standing | WalletError | None = None
     made: list[Invoice] = field(default_factory=list)
     looked_up: int = 0
 
@@ -53,6 +71,10 @@ class PlayedWallet:
 
     async def state(self, payment_hash: bytes) -> Standing:
         self.looked_up += 1
+        if isinstance(self.say, WalletError):
+            raise self.say
+        if self.say is not None:
+            return self.say
         return await self.inner.state(payment_hash)
 
     async def pay(self, invoice: Invoice, *, max_fee_msat: int | None) -> bytes:
@@ -80,9 +102,18 @@ class Stall(Bench):
         # One clock for the wallet, the gate and the test.
         self.wallet.clock = self.clock
 
-    def rail_of(self, selling: Selling, host: str = HOST) -> L402Rail:
+    def rail_of(
+        self, selling: Selling, host: str = HOST, settled: Settled | None = None
+    ) -> L402Rail:
         """Another rail with the same keys and wallet."""
-        return L402Rail(KEYRING, selling, self.invoices, public_host=host, grant=self.work.grant)
+        return L402Rail(
+            KEYRING,
+            selling,
+            self.invoices,
+            public_host=host,
+            grant=self.work.grant,
+            settled=settled,
+        )
 
     def reload(self, policy: Policy) -> None:
         """Go on by another price list."""

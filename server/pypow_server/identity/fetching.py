@@ -140,8 +140,8 @@ class Fetcher:
         is_named = host in self._reach.near_hosts
         if url.scheme != "https" and not (url.scheme == "http" and is_named and is_loopback(host)):
             raise FetchError(
-                f"expected an https URL, got {shown(text)}; plain http is for this machine only,"
-                " where the configuration names it"
+                f"expected an https URL, got {shown(url.scheme)} of {shown(host)}; plain http is"
+                " for this machine only, where the configuration names it"
             )
         address = literal(host)
         if address is None:
@@ -210,7 +210,7 @@ def _parsed(text: str) -> URL:
             return url
     except ValueError:
         pass
-    raise FetchError(f"expected a URL without user and fragment, got {shown(text)}")
+    raise FetchError("expected a whole URL without user and fragment, got another")
 
 
 async def _document(response: aiohttp.ClientResponse, max_octets: int) -> dict[str, object]:

@@ -11,6 +11,7 @@ from pypow.errors import shown
 from pypow_server.fixable import FixableError
 
 from .addresses import is_loopback
+from .client_credential import ClientCredential
 from .fetching import FetchError, Reach
 from .signatures import ALGORITHMS
 
@@ -49,6 +50,8 @@ class Issuer:
             audience tells access tokens from other tokens of the same issuer.
         skew_s: how far its clock may be from ours.
         near: whether its hosts may be in a private network.
+        introspection_endpoint: where it is asked; None to find out as with its keys.
+        credential: who we are to it, where it is asked.
 
     Raises:
         IssuerError: it cannot be trusted so.
@@ -62,6 +65,8 @@ class Issuer:
     accept_untyped: bool = False
     skew_s: int = 60
     near: bool = False
+    introspection_endpoint: str | None = None
+    credential: ClientCredential | None = None
 
     def __post_init__(self) -> None:
         _require_url("an issuer", self.url)
@@ -72,6 +77,13 @@ class Issuer:
             )
         if self.jwks_uri is not None:
             _require_url("jwks_uri", self.jwks_uri)
+        if self.introspection_endpoint is not None:
+            _require_url("introspection_endpoint", self.introspection_endpoint)
+        if self.kind == "introspection" and self.credential is None:
+            raise IssuerError(
+                f"{self.url} is to be asked about tokens, and answers nobody it does not know",
+                fix="register this gate there, and set its client id and secret",
+            )
         if not self.audiences or "" in self.audiences:
             raise IssuerError(
                 f"{self.url} has no audience, so that tokens for anybody would do",
@@ -95,8 +107,8 @@ class Issuer:
 
         This machine needs no further word: whoever writes 127.0.0.1 means it.
         """
-        urls = [self.url] if self.jwks_uri is None else [self.url, self.jwks_uri]
-        hosts = [URL(url).host or "" for url in urls]
+        urls = (self.url, self.jwks_uri, self.introspection_endpoint)
+        hosts = [URL(url).host or "" for url in urls if url is not None]
         return frozenset(host for host in hosts if self.near or is_loopback(host))
 
 
@@ -174,7 +186,10 @@ def _require_url(what: str, text: str) -> None:
     except ValueError:
         host = ""
     if not host or "#" in text or url.user is not None or not url.absolute:
-        raise IssuerError(f"expected a URL as {what}, got {shown(text)}", fix="write it whole")
+        raise IssuerError(
+            f"expected a URL without user and fragment as {what}, got another",
+            fix="write it whole",
+        )
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise IssuerError(
             f"{what}, {text}, is not asked over https, so that anybody on the way could be it",

@@ -5,7 +5,7 @@ A token is shown to no issuer but its own. One that names none (it is no JWT) go
 that is asked, which is why there can be no more than one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import BadToken, Identity, Judgement, TokenJudge, Unavailable, access_token, unverified
@@ -43,18 +43,18 @@ class TokensOfIssuers:
 
     Args:
         trusted: issuers whose tokens are read here.
-        asked: judges by the issuers that are asked instead; at most one.
+        asked: issuers that are asked instead, and who asks them; at most one.
 
     Raises:
         IssuerError: an issuer comes twice, or more than one is to be asked.
     """
 
     def __init__(
-        self, trusted: list[Trusted], asked: Mapping[str, TokenJudge] | None = None
+        self, trusted: Sequence[Trusted], asked: Sequence[tuple[str, TokenJudge]] = ()
     ) -> None:
-        self._asked = dict(asked or {})
+        self._asked = dict(asked)
         self._trusted = {each.issuer.url: each for each in trusted}
-        if len(self._trusted) < len(trusted) or self._trusted.keys() & self._asked.keys():
+        if len(self._asked.keys() | self._trusted.keys()) < len(asked) + len(trusted):
             raise IssuerError("an issuer is configured twice", fix="remove one of the two")
         if len(self._asked) > 1:
             raise IssuerError(

@@ -6,9 +6,9 @@ is no HMAC.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from pypow import base64_text
+from pypow import base64_text, strict_json
 from pypow.errors import InvalidInputError, WireError, shown
 from pypow_server.fixable import FixableError
 
@@ -32,6 +32,7 @@ _BY_CURVE: Final = {
 ALGORITHMS: Final = _BY_RSA.union(*_BY_CURVE.values())
 """All that tokens may be signed by."""
 
+_USUAL: Final = ("ES256", "ES384", "ES512", "EdDSA", "RS256", *sorted(_BY_RSA))
 _MODELS: Final[dict[str, JWSAlgModel]] = {
     model.name: model for model in JWS_ALGORITHMS if model.name in ALGORITHMS
 }
@@ -128,3 +129,51 @@ def _require_strength(jwk: dict[str, str]) -> None:
         raise InvalidInputError(f"expected an RSA key of {low} to {high} bits")
     if int.from_bytes(exponent).bit_length() > _MAX_EXPONENT_BITS:
         raise InvalidInputError(f"expected an exponent of at most {_MAX_EXPONENT_BITS} bits")
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A key that signs.
+
+    Attributes:
+        key_id: ``kid``; None if it has none.
+        algorithm: what it signs by.
+    """
+
+    key_id: str | None
+    algorithm: str
+    _key: Key = field(repr=False, compare=False)
+
+    def sign(self, octets: bytes) -> bytes:
+        """The signature of these octets."""
+        return _MODELS[self.algorithm].sign(octets, self._key)
+
+
+def private_key(text: str) -> PrivateKey:
+    """Read a private key: a JSON Web Key, or PEM.
+
+    Raises:
+        InvalidInputError: it is none that signs.
+    """
+    for kind in _KINDS.values():
+        try:
+            key = kind.import_key(_jwk_or_pem(text))
+            public = public_key(key.as_dict(private=False))
+        except (JoseError, ValueError, KeyError, TypeError):
+            continue
+        if key.is_private:
+            return PrivateKey(public.key_id, _usual(public.algorithms), key)
+    raise InvalidInputError("expected a private key of RSA, P-256, P-384, P-521 or Ed25519")
+
+
+def _jwk_or_pem(text: str) -> dict[str, Any] | bytes:
+    if not text.lstrip().startswith("{"):
+        return text.encode()
+    jwk = strict_json.loads(text)
+    assert isinstance(jwk, dict)
+    return jwk
+
+
+def _usual(algorithms: frozenset[str]) -> str:
+    """The one of a key's algorithms that servers are sure to know."""
+    return next(name for name in _USUAL if name in algorithms)

@@ -4,13 +4,14 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from pypow.pricing import Quote
 from pypow_server.call import Call
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 
 
 class Claim(NamedTuple):
@@ -22,12 +23,14 @@ class Claim(NamedTuple):
             ledger.
         expires_at_ms: Unix milliseconds.
         limit: how many uses the key has in all.
+        sale: what was paid for them; None for what cost no money.
     """
 
     key: bytes
     epoch: int | None
     expires_at_ms: int
     limit: int = 1
+    sale: Sale | None = None
 
 
 class Paid(NamedTuple):
@@ -160,4 +163,24 @@ class Rail(Protocol):
             epoch: the ledger's.
             quote: what it costs this caller; None where that is the same.
         """
+        ...
+
+
+LOGIN: Final = "oauth"
+"""What offers and logs call the rail by which callers sign in."""
+
+
+class LoginRail(Protocol):
+    """The rail that says who calls. It is judged before the others, where a price has scopes."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        """As `Rail.judge`."""
+        ...
+
+    def offer(self, price: Price) -> Offer:
+        """Where to get a token for calls of this price."""
+        ...
+
+    def challenge(self, price: Price) -> str:
+        """The ``WWW-Authenticate`` line of a call that came without a token."""
         ...

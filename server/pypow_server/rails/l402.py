@@ -23,13 +23,15 @@ from pypow.payment_receipt import Receipt
 from pypow.pricing import Quote
 from pypow_server import problems
 from pypow_server.call import Call
-from pypow_server.invoice_stamp import Stamps
+from pypow_server.invoice_stamp import Stamp, Stamps
 from pypow_server.invoices import Invoices, Wanted, Without
 from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.sale import Sale
 from pypow_server.selling import Selling
+from pypow_server.settled import Settled
 
 from . import (
     Absent,
@@ -60,6 +62,9 @@ _MAX_MEMO: Final = 80
 _LONGEST_REMEMBERED: Final = 256
 _ABSENT: Final = Absent()
 
+PAYMENT: Final = "payment"
+"""How a sale is called that was shown by the `Payment` scheme."""
+
 
 class Grant(Protocol):
     """Makes passes for a time."""
@@ -82,6 +87,7 @@ class L402Rail:
         *,
         public_host: str,
         grant: Grant,
+        settled: Settled | None = None,
         denial: Denial = nobody,
         binding: "KeyBinding | None" = None,
         random: Callable[[int], bytes] = os.urandom,
@@ -94,6 +100,7 @@ class L402Rail:
             invoices: whom to ask for one.
             public_host: host of the public URL.
             grant: makes passes.
+            settled: asks for payments before they count; None asks for none.
             denial: why a pass with this id is refused though it stands; None for no reason.
             binding: binds passes to keys; None where they are bound to none.
             random: so many fresh random bytes.
@@ -103,6 +110,7 @@ class L402Rail:
         self._invoices = invoices
         self._host = public_host.lower()
         self._grant = grant
+        self._settled = settled
         self._denial = denial
         self._binding = binding
         self._random = random
@@ -130,6 +138,10 @@ class L402Rail:
         if isinstance(found, Problem):
             # What was sold before its price was taken back is good; other payments are not ours.
             return _ABSENT if price.sats is None else Refuse(found)
+        if self._settled is not None:
+            not_yet = await self._settled.hindrance(found.payment_hash, sats=found.sold.sats)
+            if not_yet is not None:
+                return Refuse(not_yet)
         self._invoices.paid(found.payment_hash)
         return await self._admit(found, call, price, now_ms)
 
@@ -150,10 +162,7 @@ class L402Rail:
             Wanted(client, sold.form, sold.sats, memo),
             self._selling,
             functools.partial(self._compose, call, price, sold),
-            has_worked=lambda: (
-                stamp is not None
-                and self._stamps.take(stamp, client=client, bought=bought, now_ms=now_ms)
-            ),
+            work=Stamp(self._stamps, stamp, client=client, bought=bought, now_ms=now_ms),
             now_ms=now_ms,
         )
         if found is Without.WALLET:
@@ -184,9 +193,11 @@ class L402Rail:
                     if isinstance(bound, Problem):
                         return Refuse(bound)
                     granted, guard, receipt = bound.bought, bound.guard, receipt + bound.receipt
+        scheme = RAIL if found.challenge_id is None else PAYMENT
+        sale = Sale(found.payment_hash, sold.sats, price.name, sold.uses or 0, scheme, now_ms)
         return Admit(
             found.principal,
-            Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses),
+            Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses, sale),
             None if granted is None else granted.text,
             paid=Paid(_MOST_OVERDRAFT, now_ms),
             receipt=receipt,

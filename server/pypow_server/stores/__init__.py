@@ -15,6 +15,8 @@ from pypow.errors import InvalidInputError
 from pypow.pricing import Offered, Tariff
 from pypow_server.fixable import FixableError
 from pypow_server.stores.holder import Holder
+from pypow_server.stores.payments import Payments
+from pypow_server.stores.sales import Sales
 
 SKEW_MS: Final = 10 * 60 * 1000
 """How long a record outlives its expiry: room for the clocks of several machines to disagree."""
@@ -324,8 +326,8 @@ class SharedRecord(Protocol):
 class Store:
     """What one store URL opens; `ledger` and `limiter` are closed each by its own `aclose`.
 
-    `credits` are the ledger's own, and closed with it. `climate` and `calibration` are two
-    records that have nothing to do with each other.
+    `credits`, `payments` and `sales` are the ledger's own, and closed with it. `climate` and
+    `calibration` are two records that have nothing to do with each other.
 
     `entries` counts the spends that the ledger keeps, in whatever thread it is called; None where
     the store has a better one of its own.
@@ -337,6 +339,8 @@ class Store:
     revocations: Revocations
     climate: SharedRecord
     calibration: SharedRecord
+    payments: Payments
+    sales: Sales
     entries: Callable[[], int] | None = None
 
 

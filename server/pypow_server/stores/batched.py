@@ -2,10 +2,11 @@
 """What the durable stores have in common: ledger and limiter over a connection that blocks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pypow.pricing import Beyond, Offered, Quote
+from pypow_server.sale import Sale
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
@@ -26,6 +27,8 @@ from pypow_server.stores.operations import (
     Ask,
     Claim,
     FindRank,
+    FindSales,
+    ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -36,6 +39,7 @@ from pypow_server.stores.operations import (
     Revoke,
     Take,
 )
+from pypow_server.stores.sales import PAGE, check_page
 
 HEARTBEAT_S: Final = 1.0
 CLIMATE: Final = "climate"
@@ -62,7 +66,10 @@ def wall_clock_ms() -> int:
 
 
 class BatchedLedger:
-    """A `Ledger`, its `Credits`, `Revocations` and `SharedRecord`; a fault is `UNKNOWN`."""
+    """A `Ledger`, its `Credits`, `Payments`, `Sales`, `Revocations` and `SharedRecord`.
+
+    A fault is `UNKNOWN`.
+    """
 
     def __init__(
         self,
@@ -116,6 +123,19 @@ class BatchedLedger:
     ) -> Charged | Spend | Early:
         """Uses `key` once and charges for it; see `Credits.redeem`."""
         return await self._claim(Claim(key, epoch, expires_at_ms, now_ms, limit, charge))
+
+    async def take(
+        self,
+        key: bytes,
+        *,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int,
+        sale: Sale,
+        charge: Charge | None,
+    ) -> Charged | Spend | Early:
+        """Spends a payment and records the sale; see `Payments.take`."""
+        return await self._claim(Claim(key, None, expires_at_ms, now_ms, limit, charge, sale))
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`.
@@ -180,6 +200,28 @@ class BatchedLedger:
         found = await self._batches.submit(ListRevoked(now_ms))
         assert isinstance(found, frozenset)
         return found
+
+    async def sold(
+        self, *, since_ms: int, until_ms: int, after: Sale | None = None, most: int = PAGE
+    ) -> Sequence[Sale]:
+        """One page of what was sold; see `Sales.sold`.
+
+        Raises:
+            StoreError: It cannot be read.
+        """
+        check_page(most)
+        last = None if after is None else (after.at_ms, after.payment_hash)
+        found = await self._batches.submit(FindSales(since_ms, until_ms, last, most))
+        assert isinstance(found, list)
+        return found
+
+    async def forget(self, *, before_ms: int) -> None:
+        """Drops old sales; see `Sales.forget`.
+
+        Raises:
+            StoreError: They may still be there.
+        """
+        await self._batches.submit(ForgetSales(before_ms))
 
     async def look(self, record: str = CLIMATE) -> tuple[bytes, int]:
         """The record of this name, and the time; see `SharedRecord.look`.
@@ -308,7 +350,17 @@ def store_of(
     """
     try:
         calibrations = BatchedCalibrations(ledger)
-        return Store(ledger, ledger, open_limiter(), ledger, ledger, calibrations, entries)
+        return Store(
+            ledger=ledger,
+            credits=ledger,
+            limiter=open_limiter(),
+            revocations=ledger,
+            climate=ledger,
+            calibration=calibrations,
+            payments=ledger,
+            sales=ledger,
+            entries=entries,
+        )
     except BaseException:
         ledger.close()
         raise

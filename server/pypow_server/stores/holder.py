@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Holder(NamedTuple):
-    """Who holds the standing token that came with a call, as far as accounts are concerned.
+    """Who holds the standing token, or has the login, that came with a call, for accounts.
 
     What the token says of its holder's past counts where the store remembers less of it.
 

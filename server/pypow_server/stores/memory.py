@@ -8,12 +8,13 @@ that outlive the process need a durable store.
 import heapq
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from pypow.accounts import Account
 from pypow.pricing import Constants, Offered
+from pypow_server.sale import Sale
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
@@ -31,6 +32,7 @@ from pypow_server.stores import (
 from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.batched import wall_clock_ms
 from pypow_server.stores.gcra import Level, take
+from pypow_server.stores.sales import PAGE, SalesKept, check_page
 
 _DROPS_PER_SPEND: Final = 64
 
@@ -64,6 +66,7 @@ class MemoryLedger:
         self._high_water_ms = 0
         self._records: dict[bytes, _Record] = {}
         self._droppable: list[tuple[int, bytes]] = []
+        self._sales = SalesKept()
         self._closed = False
 
     async def epoch(self) -> int:
@@ -111,6 +114,28 @@ class MemoryLedger:
             self._unuse(key)
         return found
 
+    async def take(
+        self,
+        key: bytes,
+        *,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int,
+        sale: Sale,
+        charge: Charge | None,
+    ) -> Charged | Spend | Early:
+        """Spends a payment and records the sale; see `Payments.take`."""
+        found: Charged | Spend | Early = await self.spend(
+            key, epoch=None, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
+        )
+        if found is Spend.WON and charge is not None:
+            found = self._accounts.redeem(charge, now_ms)
+            if isinstance(found, Early):
+                self._unuse(key)
+        if found is Spend.WON or isinstance(found, Charged):
+            self._sales.spend(key, sale)
+        return found
+
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`."""
         return self._accounts.quote(charge, now_ms)
@@ -127,6 +152,17 @@ class MemoryLedger:
         """Gives one use of `key` back, and what was charged for it."""
         if self._unuse(key):
             self._accounts.give_back(charge)
+
+    async def sold(
+        self, *, since_ms: int, until_ms: int, after: Sale | None = None, most: int = PAGE
+    ) -> Sequence[Sale]:
+        """One page of what was sold; see `Sales.sold`."""
+        check_page(most)
+        return self._sales.page(since_ms, until_ms, after, most)
+
+    async def forget(self, *, before_ms: int) -> None:
+        """Drops old sales; see `Sales.forget`."""
+        self._sales.forget(before_ms)
 
     async def probe(self) -> None:
         """Returns when there is room for one more record.
@@ -169,6 +205,7 @@ class MemoryLedger:
         if record is None or record.uses == 0:
             return False
         record.uses -= 1
+        self._sales.release(key)
         return True
 
     def _keep(self, key: bytes, account: Account, _by: Constants, _credit: int) -> None:
@@ -270,11 +307,13 @@ def open_store(rest: str) -> Store:
         raise StoreError(f"expected memory: with nothing after it, got {rest!r}")
     ledger = MemoryLedger()
     return Store(
-        ledger,
-        ledger,
-        MemoryLimiter(),
-        MemoryRevocations(),
-        MemoryRecord(),
-        MemoryRecord(),
-        ledger.__len__,
+        ledger=ledger,
+        credits=ledger,
+        limiter=MemoryLimiter(),
+        revocations=MemoryRevocations(),
+        climate=MemoryRecord(),
+        calibration=MemoryRecord(),
+        payments=ledger,
+        sales=ledger,
+        entries=ledger.__len__,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from pypow.pricing import Beyond, Quote
+from pypow_server.sale import Sale
 from pypow_server.stores import Charge, Charged, Early, Quota, Rank, Spend
 
 
@@ -20,6 +21,7 @@ class Claim(NamedTuple):
     now_ms: int
     limit: int
     charge: Charge | None = None
+    sale: Sale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,27 @@ class ListRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class FindSales:
+    """Asks for a page of sales, as `Sales.sold` describes it.
+
+    Attributes:
+        after: time and payment hash of the last sale of the page before.
+    """
+
+    since_ms: int
+    until_ms: int
+    after: tuple[int, bytes] | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetSales:
+    """Sales to drop, as `Sales.forget` describes it."""
+
+    before_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Asks for the record of this name, as `SharedRecord.look` describes it."""
 
@@ -95,7 +118,17 @@ class Take:
 
 
 LedgerOperation: TypeAlias = (
-    Claim | Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
+    Claim
+    | Release
+    | Ask
+    | FindRank
+    | Probe
+    | Revoke
+    | ListRevoked
+    | FindSales
+    | ForgetSales
+    | Look
+    | Replace
 )
 
 LedgerOutcome: TypeAlias = (
@@ -106,9 +139,10 @@ LedgerOutcome: TypeAlias = (
     | Beyond
     | Rank
     | frozenset[bytes]
+    | list[Sale]
     | tuple[bytes, int]
     | bool
     | None
 )
-"""How a `Claim` went, what an `Ask`, a `FindRank`, a `ListRevoked` or a `Look` found, whether a
-`Replace` did; None where there is nothing to tell."""
+"""How a `Claim` went, what an `Ask`, a `FindRank`, a `ListRevoked`, a `FindSales` or a `Look`
+found, whether a `Replace` did; None where there is nothing to tell."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
 
 from pypow.accounts import Account
-from pypow.pricing import UNIT, Constants, Offered, offered, score
+from pypow.pricing import UNIT, Constants, offered, score
+from pypow_server.sale import Sale
 from pypow_server.stores import (
     SKEW_MS,
     Allowance,
@@ -26,6 +27,8 @@ from pypow_server.stores.operations import (
     Ask,
     Claim,
     FindRank,
+    FindSales,
+    ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -57,6 +60,8 @@ _LEDGER_SCRIPTS: Final = (
     scripts.RELEASE,
     scripts.REVOKE,
     scripts.REVOKED,
+    scripts.SOLD,
+    scripts.FORGET,
     scripts.LOOK,
     scripts.REPLACE,
     credit_script.ASK,
@@ -66,7 +71,18 @@ _LEDGER_SCRIPTS: Final = (
 
 _EARLY: Final = ord(str(scripts.EARLY))
 
-_Other: TypeAlias = Release | Ask | FindRank | Probe | Revoke | ListRevoked | Look | Replace
+_Other: TypeAlias = (
+    Release
+    | Ask
+    | FindRank
+    | Probe
+    | Revoke
+    | ListRevoked
+    | FindSales
+    | ForgetSales
+    | Look
+    | Replace
+)
 
 
 class RedisRecords:
@@ -87,6 +103,7 @@ class RedisRecords:
         self._address = address
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
+        self._sales = (address.key("sales"), address.key("sold"))
         self._revoked = (address.key("revoked"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
@@ -125,19 +142,23 @@ class RedisRecords:
         """One run that decides over all of them."""
         accounts: list[bytes] = []
         asked = []
-        for key, epoch, expires_at_ms, now_ms, limit, charge in claims:
+        sold: Sequence[str] = ()
+        for key, epoch, expires_at_ms, now_ms, limit, charge, sale in claims:
             keys: Sequence[bytes] = ()
-            figures = b""
+            figures = said = b""
             if charge is not None:
                 keys = self._accounts(charge)
                 paid = credit_script.paid(charge.overdraft, charge.tariff)
                 figures = b" ".join(b"%d" % one for one in (*_terms(charge, now_ms), *paid))
                 accounts += keys
+            if sale is not None:
+                sold, said = self._sales, _text(sale)
             head = (len(key), -1 if epoch is None else epoch, expires_at_ms, limit)
-            asked.append(b"%d %d %d %d %d %d %b%b" % (*head, len(keys), len(figures), key, figures))
+            sizes = (len(keys), len(figures), len(said))
+            asked.append(b"%d %d %d %d %d %d %d %b%b%b" % (*head, *sizes, key, figures, said))
         latest_ms = max(claim.now_ms for claim in claims)
         values = (*self._seen(), latest_ms, b"".join(asked))
-        return ScriptCall(scripts.CLAIM, (*self._keys, *accounts), values)
+        return ScriptCall(scripts.CLAIM, (*self._keys, *accounts, *sold), values)
 
     def _spends_in(
         self, reply: Reply | StoreError, claims: Sequence[Claim]
@@ -174,6 +195,11 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
+            case FindSales(since_ms, until_ms, after, most):
+                at_ms, last = (since_ms, b"") if after is None else after
+                return ScriptCall(scripts.SOLD, self._sales, (at_ms, until_ms, last.hex(), most))
+            case ForgetSales(before_ms):
+                return ScriptCall(scripts.FORGET, self._sales, (before_ms,))
             case Look(record):
                 return ScriptCall(scripts.LOOK, (self._address.key(record),), ())
             case Replace(record, before, after):
@@ -182,25 +208,24 @@ class RedisRecords:
                 assert_never(operation)
 
     def _release(self, key: bytes, charge: Charge | None) -> ScriptCall:
+        spends_and_sales = [self._keys[0], self._sales[0]]
         if charge is None:
-            return ScriptCall(scripts.RELEASE, self._keys[:1], (key,))
+            return ScriptCall(scripts.RELEASE, spends_and_sales, (key,))
         cost = charge.weight * UNIT * charge.tariff.constants.replicas
         costs = [cost // share for share in (1, *charge.shares)]
-        keys: list[bytes | str] = [self._keys[0], *self._accounts(charge)]
+        keys: list[bytes | str] = [*spends_and_sales, *self._accounts(charge)]
         alone_from = paid_alone_from(charge)
         values: list[bytes | int] = [key, -1 if alone_from is None else alone_from, *costs]
         return ScriptCall(scripts.RELEASE, keys, values)
 
-    def _read(
-        self, operation: _Other, reply: Reply | StoreError
-    ) -> Charged | Offered | Rank | frozenset[bytes] | tuple[bytes, int] | bool | StoreError | None:
+    def _read(self, operation: _Other, reply: Reply | StoreError) -> LedgerOutcome | StoreError:
         if isinstance(reply, StoreError):
             return reply
         match operation:
             case Probe():
                 self._settled(reply)
                 return None
-            case Release() | Revoke():
+            case Release() | Revoke() | ForgetSales():
                 return None
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
@@ -214,6 +239,8 @@ class RedisRecords:
                 return _rank(reply, charge.tariff.constants, now_ms)
             case ListRevoked():
                 return frozenset(reply)
+            case FindSales():
+                return [_sale(*each) for each in zip(reply[::2], reply[1::2], strict=True)]
             case Look():
                 record, now_ms = reply
                 return record, int(now_ms)
@@ -238,6 +265,17 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
         first_credit=first_credit(charge),
         holder=charge.holder,
     )
+
+
+def _text(sale: Sale) -> bytes:
+    figures = f"{sale.at_ms} {sale.payment_hash.hex()} {sale.sats} {sale.uses} {sale.scheme}"
+    return f"{figures} {sale.price}".encode()
+
+
+def _sale(text: bytes, spent: int) -> Sale:
+    at_ms, payment_hash, sats, uses, scheme, price = text.decode().split(" ", 5)
+    figures = (bytes.fromhex(payment_hash), int(sats), price, int(uses), scheme, int(at_ms))
+    return Sale(*figures, spent)
 
 
 def _rank(reply: Reply, constants: Constants, now_ms: int) -> Rank:

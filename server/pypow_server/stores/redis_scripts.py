@@ -8,7 +8,9 @@ A ledger is two keys. ``spends`` is a hash: the uses of each key spent, in a fie
 before it; and ``seed``, ``beat`` and ``high``, so that nothing can lose the uses and keep the
 epoch. ``expiries`` is a sorted set that says which of them may be dropped. A limiter is ``levels``
 (a hash) and ``ends`` (a sorted set) in the same way, and ``revoked`` is a sorted set. Records have
-no expiry of Redis's: its clock is not the ledger's, and may be set forward.
+no expiry of Redis's: its clock is not the ledger's, and may be set forward. What was sold for money
+is ``sales`` (a hash: the sale of each key, in a field with a colon before it, and the uses spent of
+it, with a plus) and ``sold``, a sorted set of payment hashes and keys by time.
 
 The epoch is made of ``seed``, which is random and lies with the data, and of the server's
 replication id, which does not: a server has a new one when it starts, and when it becomes master.
@@ -71,18 +73,19 @@ end
 return {{0, epoch, high}}
 """
 
-# KEYS besides: the accounts of all charges. ARGV besides: the spends, in one argument, because each
-# argument costs the client a microsecond: for each the key's length, the challenge's epoch or -1,
-# its expiry, the limit, how many accounts are charged, how long the figures are by which they are,
-# the key and the figures. The answer has one digit for each, and how long each of those has to wait
-# that came early. What expired is dropped after the spends, so that nothing is dropped that was
-# just used again.
+# KEYS besides: the accounts of all charges; sales and times of sales, if anything was sold. ARGV
+# besides: the spends, in one argument, because each argument costs the client a microsecond: for
+# each the key's length, the challenge's epoch or -1, its expiry, the limit, how many accounts are
+# charged, how long the figures are by which they are, how long what was sold is, the key, the
+# figures and what was sold. The answer has one digit for each, and how long each of those has to
+# wait that came early. What expired is dropped after the spends, so that nothing is dropped that
+# was just used again.
 CLAIM: Final = f"""{_SETTLE}
 {RULES}
 local claims, fields, asked, at, first = {{}}, {{}}, ARGV[4], 1, 3
 while at <= #asked do
-  local _, stop, length, of, expiry, limit, accounts, figures = string.find(
-    asked, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) ', at)
+  local _, stop, length, of, expiry, limit, accounts, figures, sale = string.find(
+    asked, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ', at)
   at = stop + 1 + length
   local key = string.sub(asked, stop + 1, at - 1)
   claims[#claims + 1] = {{
@@ -90,6 +93,8 @@ while at <= #asked do
     accounts = tonumber(accounts), figures = string.sub(asked, at, at + figures - 1)}}
   fields[#fields + 1] = ':' .. key
   at, first = at + figures, first + accounts
+  if sale ~= '0' then claims[#claims].sale = string.sub(asked, at, at + sale - 1) end
+  at = at + sale
 end
 local function pay(claim)
   if claim.accounts == 0 then return nil, {WON} end
@@ -98,6 +103,15 @@ local function pay(claim)
   for figure in string.gmatch(claim.figures, '%-?%d+') do figures[#figures + 1] = figure end
   local call = call_of(keys, figures)
   return call.wait(), call.newcomer and {CHARGED_FIRST} or {CHARGED}
+end
+local function sell(key, sale)
+  local sales, times = KEYS[#KEYS - 1], KEYS[#KEYS]
+  if not redis.call('HGET', sales, ':' .. key) then
+    local at, hash = string.match(sale, '^(%d+) (%x+) ')
+    redis.call('HSET', sales, ':' .. key, sale)
+    redis.call('ZADD', times, at, hash .. key)
+  end
+  redis.call('HINCRBY', sales, '+' .. key, 1)
 end
 local dropped = tonumber(high) - {SKEW_MS}
 local recorded = redis.call('HMGET', KEYS[1], unpack(fields))
@@ -115,6 +129,7 @@ for n, claim in ipairs(claims) do
       answers[n], uses[claim.key] = won, before + 1
       used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
       ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
+      if claim.sale then sell(claim.key, claim.sale) end
     end
   end
 end
@@ -132,22 +147,26 @@ end
 return {{table.concat(answers), epoch, high, waits}}
 """
 
-# KEYS: spends, and the accounts charged. ARGV: the key; from how many minutes on the first of them
-# may have paid alone, -1 for never; what each was charged.
+# KEYS: spends, sales, and the accounts charged. ARGV: the key; from how many minutes on the first
+# of them may have paid alone, -1 for never; what each was charged.
 RELEASE: Final = """#!lua
 local field = ':' .. ARGV[1]
 if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
   redis.call('HINCRBY', KEYS[1], field, -1)
+  local sold = '+' .. ARGV[1]
+  if tonumber(redis.call('HGET', KEYS[2], sold) or 0) > 0 then
+    redis.call('HINCRBY', KEYS[2], sold, -1)
+  end
   local alone = tonumber(ARGV[2])
-  for n = 2, #KEYS do
+  for n = 3, #KEYS do
     local text = redis.call('GET', KEYS[n]) or ''
     local credit, rest = string.match(text, '^(%-?%d+)( .*)$')
     if credit then
-      local after = string.format('%.0f', tonumber(credit) + tonumber(ARGV[n + 1]))
+      local after = string.format('%.0f', tonumber(credit) + tonumber(ARGV[n]))
       redis.call('SET', KEYS[n], after .. rest, 'KEEPTTL')
     end
     local minutes = tonumber(string.match(text, '^%-?%d+ %-?%d+ %d+ (%d+) ') or math.huge)
-    if n == 2 and alone >= 0 and minutes >= alone then break end
+    if n == 3 and alone >= 0 and minutes >= alone then break end
   end
 end
 return 0
@@ -163,6 +182,39 @@ return 0
 # KEYS: revoked. ARGV: the expiry after which a pass still counts.
 REVOKED: Final = """#!lua flags=no-writes
 return redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '+inf', 'BYSCORE')
+"""
+
+# KEYS: sales, times of sales. ARGV: from when; up to when; the payment hash of the last sale of the
+# page before, which was at that moment, or nothing; how many. Answers each sale and its uses spent.
+SOLD: Final = """#!lua flags=no-writes
+local most, found, seen = tonumber(ARGV[4]), {}, 0
+repeat
+  local some = redis.call('ZRANGE', KEYS[2], ARGV[1], '(' .. ARGV[2],
+    'BYSCORE', 'LIMIT', seen, most, 'WITHSCORES')
+  for n = 1, #some, 2 do
+    local is_later = tonumber(some[n + 1]) > tonumber(ARGV[1])
+    if #found < 2 * most and (is_later or string.sub(some[n], 1, 64) > ARGV[3]) then
+      local key = string.sub(some[n], 65)
+      found[#found + 1] = redis.call('HGET', KEYS[1], ':' .. key)
+      found[#found + 1] = tonumber(redis.call('HGET', KEYS[1], '+' .. key) or 0)
+    end
+  end
+  seen = seen + most
+until #found >= 2 * most or #some < 2 * most
+return found
+"""
+
+# KEYS: sales, times of sales. ARGV: before when.
+FORGET: Final = """#!lua
+repeat
+  local old = redis.call('ZRANGE', KEYS[2], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, 1000)
+  for _, each in ipairs(old) do
+    local key = string.sub(each, 65)
+    redis.call('HDEL', KEYS[1], ':' .. key, '+' .. key)
+  end
+  if #old > 0 then redis.call('ZREM', KEYS[2], unpack(old)) end
+until #old == 0
+return 0
 """
 
 # KEYS: a record. Answers what is recorded, and the server's time.

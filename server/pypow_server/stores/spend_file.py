@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
-from pypow_server.stores import SKEW_MS, StoreError, account_rows, spend_rows
+from pypow_server.stores import SKEW_MS, StoreError, account_rows, sale_rows, spend_rows
 from pypow_server.stores.account_rows import AccountRows
 from pypow_server.stores.accounts import Accounts
 from pypow_server.stores.operations import (
     Ask,
     Claim,
     FindRank,
+    FindSales,
+    ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
@@ -32,6 +34,7 @@ from pypow_server.stores.operations import (
     Replace,
     Revoke,
 )
+from pypow_server.stores.sale_rows import SaleRows
 from pypow_server.stores.spend_rows import SpendRows
 from pypow_server.stores.sqlite_file import SqliteFile
 from pypow_server.stores.uses import Uses
@@ -51,7 +54,7 @@ _SCHEMA: Final = (
     spend_rows.SCHEMA,
 )
 # Beside the schema's version, because a file without these tables is one that revoked nothing,
-# charged nobody and was never crowded.
+# charged nobody, sold nothing and was never crowded.
 _REVOCATIONS: Final = (
     "CREATE TABLE IF NOT EXISTS revocations (identity BLOB PRIMARY KEY,"
     " expires_at_ms INTEGER NOT NULL) WITHOUT ROWID"
@@ -59,6 +62,7 @@ _REVOCATIONS: Final = (
 _RECORDS: Final = (
     "CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID"
 )
+_BESIDE: Final = (_REVOCATIONS, _RECORDS, *account_rows.SCHEMA, *sale_rows.SCHEMA)
 _LOOK: Final = "SELECT record FROM records WHERE name = ?"
 _REPLACE: Final = "INSERT INTO records VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = ?2"
 _REVOKE: Final = (
@@ -102,11 +106,12 @@ class SpendFile:
         )
         self._db = self._file.db
         self._rows = SpendRows(self._db)
+        self._sales = SaleRows(self._db)
         self._unswept = 0
         try:
             with self._file.explaining(), self._file.transaction():
                 self._settle_epoch()
-                for statement in (_REVOCATIONS, _RECORDS, *account_rows.SCHEMA):
+                for statement in _BESIDE:
                     self._db.execute(statement)
         except BaseException:
             self.close()
@@ -137,6 +142,7 @@ class SpendFile:
                 )
                 outcomes = [self._perform(each, uses, accounts) for each in operations]
                 self._rows.write(uses.changed)
+                self._sales.write(uses.won, uses.released)
                 account_rows.write(now_ms=high_water_ms)
                 self._sweep(len(claims), expired_at_ms=high_water_ms - SKEW_MS)
             self.epoch, self.high_water_ms = epoch, high_water_ms
@@ -224,6 +230,8 @@ class SpendFile:
             case ListRevoked(now_ms):
                 rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
                 return frozenset(identity for (identity,) in rows)
+            case FindSales() | ForgetSales():
+                return self._sales.perform(operation)
             case Look(record):
                 return self._look(record), self._clock()
             case Replace(record, before, after):

@@ -29,6 +29,8 @@ class Uses:
 
     Attributes:
         changed: what must be recorded for the answers given to hold.
+        won: the spends that won, in their order.
+        released: the keys of which a use was given back.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class Uses:
             high_water_ms: the ledger's clock.
         """
         self.changed: dict[bytes, Use] = {}
+        self.won: list[Claim] = []
+        self.released: list[bytes] = []
         self._known = dict(recorded)
         self._accounts = accounts
         self._epoch = epoch
@@ -69,6 +73,7 @@ class Uses:
                 return found
             won = found
         self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
+        self.won.append(claim)
         return won
 
     def release(self, release: Release) -> None:
@@ -76,6 +81,7 @@ class Uses:
         uses, expires_at_ms = self._known.get(release.key, _UNUSED)
         if uses > 0:
             self._record(release.key, Use(uses - 1, expires_at_ms))
+            self.released.append(release.key)
             if release.charge is not None:
                 self._accounts.give_back(release.charge)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from pypow.pricing import Offered
+from pypow_server.sale import Sale
 
 from . import Charge, Charged, Credits, Early, Ledger, Rank, Spend
+from .payments import Payments
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +175,39 @@ class WatchedCredits(_Telling):
             failed = False
         finally:
             self._tell("release", started_ns, failed=failed)
+
+
+class WatchedPayments(_Telling):
+    """A ledger's payments, and who is told of how they are spent."""
+
+    def __init__(self, inner: Payments, watchers: Sequence[Watcher]) -> None:
+        super().__init__(watchers)
+        self._inner = inner
+
+    async def take(
+        self,
+        key: bytes,
+        *,
+        expires_at_ms: int,
+        now_ms: int,
+        limit: int,
+        sale: Sale,
+        charge: Charge | None,
+    ) -> Charged | Spend | Early:
+        """The inner ledger's."""
+        started_ns, answer = time.time_ns(), None
+        found: Charged | Spend | Early = Spend.UNKNOWN
+        try:
+            found = await self._inner.take(
+                key,
+                expires_at_ms=expires_at_ms,
+                now_ms=now_ms,
+                limit=limit,
+                sale=sale,
+                charge=charge,
+            )
+            won = Spend.WON if isinstance(found, Charged) else found
+            answer = won if isinstance(won, Spend) else None
+            return found
+        finally:
+            self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)

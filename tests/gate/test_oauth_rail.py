@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logins: whom a token lets in, what it is worth beside other prices, and what everybody hears."""
+
+import asyncio
+import hashlib
+from dataclasses import replace
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from pypow.base64_text import encode_url
+from pypow_server import problems
+from pypow_server.decision import Outcome
+from pypow_server.policy import Entry, Policy, Price
+from pypow_server.price import dearest_of
+from pypow_server.problems import Problem
+from pypow_server.rails.oauth import subject_id
+from pypow_server.stores import Quota
+from support.asgi_client import Answer
+from support.challenges import NOW_MS
+from support.gated import EASY, Bench, document, offers, solution, solved
+from support.logins import (
+    ALL_OF,
+    ANY_OF,
+    BOUND,
+    EXPIRED,
+    GOOD,
+    ISSUER,
+    METADATA,
+    NARROW,
+    ONLY,
+    OTHER,
+    READ,
+    UNTOLD,
+    Desk,
+    bearer,
+    identity,
+    login_rail,
+)
+from support.selling import SATS, Stall, authorized
+
+ALICE = f"oauth:{subject_id(ISSUER, 'alice').hex()}"
+
+
+def problem(answer: Answer) -> str:
+    """The name of a refusal's type."""
+    body = document(answer)
+    body = body.get("error", {}).get("data", body)
+    name: str = body["type"].removeprefix("urn:pypow:error:")
+    return name
+
+
+def bearer_line(answer: Answer) -> str:
+    (line,) = [v for v in answer.values(b"www-authenticate") if v.startswith(b"Bearer ")]
+    return line.decode()
+
+
+@pytest.mark.parametrize("price", [ANY_OF, ONLY])
+def test_a_good_token_lets_its_holder_in_without_a_payment(price: Price) -> None:
+    desk = Desk(price)
+    assert desk.send("GET", headers=bearer(GOOD)).status == 200
+    (decision,) = desk.decisions
+    assert (decision.outcome, decision.rail, decision.principal) == (
+        Outcome.ADMITTED, "oauth", ALICE,
+    )  # fmt: skip
+    assert desk.app.scopes[-1]["pypow.principal"] == ALICE
+    assert desk.ledger.spends == 0
+
+
+def test_who_signs_in_is_named_by_what_tells_nobody_who_that_is() -> None:
+    desk = Desk(ONLY)
+    desk.send("GET", headers=bearer(GOOD))
+    desk.send("GET", headers=bearer(OTHER))
+    first, second = (one.principal or "" for one in desk.decisions)
+    assert first != second
+    assert "alice" not in first
+    assert subject_id("a", "1 b") != subject_id("a 1", "b")
+
+
+def test_a_call_that_needs_a_login_is_told_where_to_get_one() -> None:
+    answer = Desk(ONLY).send("GET")
+    assert (answer.status, problem(answer)) == (401, "login-required")
+    assert bearer_line(answer) == f'Bearer resource_metadata="{METADATA}", scope="tools:read"'
+    (offer,) = offers(answer)
+    assert (offer["rail"], offer["authorization_servers"]) == ("oauth", [ISSUER])
+
+
+def test_a_call_that_may_be_paid_or_signed_in_for_is_offered_both() -> None:
+    answer = Desk(ANY_OF).send("GET")
+    assert (answer.status, problem(answer)) == (402, "work-required")
+    assert [offer["rail"] for offer in offers(answer)] == ["work", "oauth"]
+    schemes = [line.split(b" ")[0] for line in answer.values(b"www-authenticate")]
+    assert schemes == [b"Bearer", b"PoW"]
+
+
+def test_a_gate_whose_entry_is_oauth_asks_for_a_login_first_with_every_offer() -> None:
+    desk = Desk(replace(ANY_OF, free=Quota(1, 60_000)), policy={"asks_login_first": True})
+    answer = desk.send("GET")
+    assert (answer.status, problem(answer)) == (401, "login-required")
+    assert [offer["rail"] for offer in offers(answer)] == ["work", "oauth"]
+    assert bearer_line(answer)
+
+
+def test_only_calls_that_a_login_is_of_use_for_ask_for_one_first() -> None:
+    desk = Desk(EASY, policy={"asks_login_first": True})
+    answer = desk.send("GET", headers=bearer(GOOD))
+    assert (answer.status, desk.issuer.asked) == (402, [])
+    assert [offer["rail"] for offer in offers(answer)] == ["work"]
+
+
+@pytest.mark.parametrize(
+    ("token", "status", "name", "error"),
+    [
+        (EXPIRED, 401, "invalid-token", "invalid_token"),
+        ("unheard-of", 401, "invalid-token", "invalid_token"),
+        ("", 401, "invalid-token", "invalid_token"),
+        (BOUND, 401, "invalid-token", "invalid_token"),
+        (NARROW, 403, "insufficient-scope", "insufficient_scope"),
+    ],
+)
+@pytest.mark.parametrize("price", [ANY_OF, ONLY, ALL_OF, replace(ANY_OF, free=Quota(5, 60_000))])
+def test_a_token_that_is_not_good_is_refused_with_its_error(
+    token: str, status: int, name: str, error: str, price: Price
+) -> None:
+    desk = Desk(price)
+    answer = desk.send("GET", headers=bearer(token))
+    assert (answer.status, problem(answer), desk.app.reached) == (status, name, 0)
+    line = bearer_line(answer)
+    assert f'error="{error}"' in line
+    assert 'scope="tools:read"' in line
+    assert f'resource_metadata="{METADATA}"' in line
+
+
+def test_a_token_behind_the_wrong_scheme_is_refused() -> None:
+    answer = Desk(ONLY).send("GET", headers=bearer(GOOD, "DPoP"))
+    assert (answer.status, problem(answer)) == (401, "invalid-token")
+
+
+def test_while_the_issuer_cannot_be_asked_nobody_signs_in() -> None:
+    answer = Desk(ONLY).send("GET", headers=bearer(UNTOLD))
+    assert (answer.status, problem(answer)) == (503, "issuer-unavailable")
+    assert answer.values(b"retry-after") == [b"7"]
+
+
+def test_a_payment_admits_whatever_the_token_is_where_either_will_do() -> None:
+    for token in (EXPIRED, NARROW, UNTOLD):
+        desk = Desk(ANY_OF)
+        paid = [*solution(desk.proof()), *bearer(token)]
+        assert desk.send("GET", headers=paid).status == 200, token
+
+
+def test_a_good_token_makes_nobody_spend_more_than_once() -> None:
+    desk = Desk(ANY_OF)
+    paid = [*solution(desk.proof()), *bearer(GOOD)]
+    assert desk.send("GET", headers=paid).status == 200
+    assert desk.ledger.spends == 1
+    assert desk.decisions[-1].principal == ALICE
+
+
+def test_where_both_are_needed_neither_alone_admits_and_nothing_is_spent() -> None:
+    desk = Desk(ALL_OF)
+    refusal = desk.send("GET", headers=bearer(GOOD))
+    assert (refusal.status, problem(refusal)) == (402, "work-required")
+    assert [offer["rail"] for offer in offers(refusal)] == ["work"]
+    proof = solution(desk.proof(headers=bearer(GOOD)))
+    alone = desk.send("GET", headers=proof)
+    assert (alone.status, problem(alone), desk.ledger.spends) == (401, "login-required", 0)
+    expired = desk.send("GET", headers=[*proof, *bearer(EXPIRED)])
+    assert (expired.status, problem(expired), desk.ledger.spends) == (401, "invalid-token", 0)
+    assert desk.send("GET", headers=[*proof, *bearer(GOOD)]).status == 200
+    assert (desk.decisions[-1].principal, desk.decisions[-1].rail) == (ALICE, "work")
+    assert desk.send("GET", headers=[*proof, *bearer(GOOD)]).status == 402
+
+
+def test_work_buys_nothing_where_only_a_login_does() -> None:
+    desk = Desk(ONLY)
+    bought = Bench(policy=Policy(default=EASY)).proof()
+    for headers in (solution(bought), [(b"authorization", b"Bearer pyp_" + b"A" * 135)]):
+        answer = desk.send("GET", headers=headers)
+        assert answer.status in (400, 401)
+        assert desk.app.reached == desk.ledger.spends == 0
+
+
+def test_free_calls_are_their_subjects_own_and_then_the_price_applies() -> None:
+    desk = Desk(replace(ALL_OF, free=Quota(2, 60_000)))
+    for token in (GOOD, OTHER):
+        # From two networks: they are charged to nobody's but the subject's account.
+        statuses = [
+            desk.send("GET", headers=bearer(token), client=client).status
+            for client in ("192.0.2.7", "192.0.2.7", "198.51.100.9")
+        ]
+        assert statuses == [200, 200, 402]
+    assert {one.rail for one in desk.decisions if one.outcome is Outcome.ADMITTED} == {"oauth"}
+    proof = solution(desk.proof(headers=bearer(GOOD)))
+    assert desk.send("GET", headers=[*proof, *bearer(GOOD)]).status == 200
+
+
+def test_who_has_not_signed_in_has_no_free_calls_where_a_login_is_needed() -> None:
+    desk = Desk(replace(ALL_OF, free=Quota(2, 60_000)))
+    assert [desk.send("GET").status for _ in range(2)] == [401, 401]
+
+
+def test_an_account_that_could_not_pay_hears_when_it_may_call_again() -> None:
+    desk = Desk(replace(ONLY, free=Quota(3, 60_000)))
+    statuses = [desk.send("GET", headers=bearer(GOOD)).status for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    last = desk.send("GET", headers=bearer(GOOD))
+    assert (problem(last), last.values(b"retry-after")) == ("overdrawn", [b"20"])
+    desk.clock.now_ms += 20_000
+    assert desk.send("GET", headers=bearer(GOOD)).status == 200
+
+
+def test_sats_alone_may_be_asked_of_members() -> None:
+    price = replace(SATS, scopes=READ, login=True, takes_work=False)
+    stall = Stall(Policy(default=price, takes_tokens=True), login=login_rail())
+    refusal = stall.send("GET", headers=bearer(GOOD))
+    assert [offer["rail"] for offer in offers(refusal)] == ["l402"]
+    paid = stall.buy(headers=bearer(GOOD))
+    without = stall.send("GET", headers=authorized(paid))
+    assert (without.status, problem(without)) == (401, "login-required")
+    for place in (b"authorization", b"payment-authorization"):
+        both = [(place, stall.buy(headers=bearer(GOOD))), *bearer(GOOD)]
+        assert stall.send("GET", headers=both).status == 200
+        assert stall.decisions[-1].principal == ALICE
+
+
+def test_a_login_is_no_unknown_scheme_to_who_sells_for_sats() -> None:
+    """Where no issuer is trusted, its clients would pay again and again."""
+    price = replace(SATS, scopes=READ)
+    trusting = Stall(Policy(default=price, takes_tokens=True), login=login_rail())
+    other = trusting.send("GET", headers=bearer(EXPIRED))
+    assert problem(other) == "invalid-token"
+    assert "l402" in [offer["rail"] for offer in offers(other)]
+    without = Stall().send("GET", headers=bearer(GOOD))
+    assert problem(without) == "unknown-authorization"
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status"),
+    [
+        ("?access_token=good-token", [], 400),
+        ("?a=1;access%5ftoken=good-token", [], 400),
+        ("?access_token=good-token", bearer(GOOD), 400),
+        ("?token=good-token", bearer(GOOD), 200),
+        ("", [*bearer(GOOD), *bearer(OTHER)], 400),
+        ("", [*bearer(GOOD), *bearer(GOOD)], 200),
+        ("", bearer("x" * 8193), 431),
+    ],
+)
+def test_a_token_comes_once_in_its_own_header_and_nowhere_else(
+    query: str, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    desk = Desk(ONLY)
+    answer = desk.send("GET", "/x" + query, headers)
+    assert answer.status == status, answer.body
+    if status != 200:
+        assert 'error="invalid_request"' in bearer_line(answer)
+        assert desk.issuer.asked == []
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_a_token_travels_on_only_where_the_operator_says_so(forwards: bool, scheme: str) -> None:
+    desk = Desk(ONLY, policy={"forwards_tokens": forwards})
+    assert desk.send("GET", headers=bearer(GOOD, scheme)).status == 200
+    sent = [f"{scheme} {GOOD}".encode()] if forwards else []
+    assert desk.app.header(b"authorization") == sent
+
+
+def test_a_token_for_a_free_call_is_neither_looked_at_nor_passed_on() -> None:
+    desk = Desk(ONLY, policy={"entries": (Entry("GET /free", None),)})
+    assert desk.send("GET", "/free", bearer(EXPIRED)).status == 200
+    assert (desk.app.header(b"authorization"), desk.issuer.asked) == ([], [])
+
+
+def test_without_a_trusted_issuer_foreign_tokens_are_the_upstreams() -> None:
+    bench = Bench(policy=Policy(default=EASY, entries=(Entry("GET /free", None),)))
+    assert bench.send("GET", "/free", bearer(GOOD)).status == 200
+    assert bench.app.header(b"authorization") == [f"Bearer {GOOD}".encode()]
+
+
+def test_a_price_that_needs_a_login_is_closed_where_no_issuer_is_trusted() -> None:
+    bench = Bench(policy=Policy(default=ONLY))
+    answer = bench.send("GET", headers=bearer(GOOD))
+    assert (answer.status, problem(answer)) == (503, "issuer-unavailable")
+
+
+def test_stock_mcp_clients_get_the_http_status_that_begins_a_login() -> None:
+    desk = Desk(ONLY)
+    for headers, status in (((), 401), (bearer(EXPIRED), 401), (bearer(NARROW), 403)):
+        answer = desk.post_mcp("tools/call", {"name": "x"}, headers=headers)
+        assert (answer.status, document(answer)["id"]) == (status, 1)
+        assert document(answer)["error"]["code"] == status
+        assert bearer_line(answer)
+
+
+def test_an_mcp_client_that_has_signed_in_keeps_its_session_when_it_must_pay() -> None:
+    desk = Desk(ALL_OF)
+    answer = desk.post_mcp("tools/call", {"name": "x"}, headers=bearer(GOOD))
+    assert answer.status == 200
+    assert document(answer)["result"]["isError"] is True
+
+
+@pytest.mark.parametrize("kind", ["subject", "token"])
+def test_who_is_revoked_is_turned_away_at_the_gate(kind: str) -> None:
+    asked: list[bytes] = []
+
+    async def denial(identity: bytes) -> Problem | None:
+        asked.append(identity)
+        wanted = 0 if kind == "subject" else 1
+        return problems.revoked("revoked") if len(asked) == wanted + 1 else None
+
+    answer = Desk(ONLY, denial=denial).send("GET", headers=bearer(GOOD))
+    assert (answer.status, problem(answer)) == (401, "invalid-token")
+    assert asked[0] == subject_id(ISSUER, "alice")
+
+
+def test_while_nobody_can_tell_who_is_revoked_nobody_signs_in() -> None:
+    async def denial(_identity: bytes) -> Problem | None:
+        return problems.store_unavailable("the store does not tell")
+
+    answer = Desk(ONLY, denial=denial).send("GET", headers=bearer(GOOD))
+    assert (answer.status, problem(answer)) == (503, "store-unavailable")
+
+
+def test_an_ambiguous_path_asks_all_that_any_row_asks() -> None:
+    members = replace(ONLY, scopes=frozenset({"admin"}))
+    work = Price("work", 10 * 1024)
+    sats = Price("sats", EASY.q, sats=7, takes_work=False)
+    cases: list[tuple[list[Price], tuple[bool, set[str], bool, int | None]]] = [
+        ([EASY, members], (True, {"admin"}, True, None)),
+        ([EASY, ANY_OF], (False, set(), True, None)),
+        ([members, ONLY], (True, {"admin", "tools:read"}, False, None)),
+        ([EASY, sats], (False, set(), False, 7)),
+        ([sats, members, work], (True, {"admin"}, False, 7)),
+        ([ALL_OF, work], (True, {"tools:read"}, True, None)),
+    ]
+    for prices, expected in cases:
+        found = dearest_of(prices)
+        assert (found.login, set(found.scopes), found.takes_work, found.sats) == expected
+
+
+def test_a_token_alone_opens_no_ambiguous_path_where_another_row_is_paid_for() -> None:
+    desk = Desk(EASY, policy={"entries": (Entry("GET /members", ONLY),)})
+    assert desk.send("GET", "/members", bearer(GOOD)).status == 200
+    refusal = desk.send("GET", "//members", bearer(GOOD))
+    assert (refusal.status, problem(refusal)) == (402, "work-required")
+    assert desk.send("GET", "//members").status == 401
+
+
+def test_observing_lets_everybody_pass_and_counts_who_would_not() -> None:
+    desk = Desk(replace(ONLY, observe=True))
+    for headers in ((), bearer(EXPIRED), bearer(GOOD)):
+        assert desk.send("GET", headers=headers).status == 200
+    assert [one.outcome for one in desk.decisions] == [
+        Outcome.OBSERVED, Outcome.OBSERVED, Outcome.ADMITTED,
+    ]  # fmt: skip
+
+
+def test_no_repr_shows_a_token() -> None:
+    desk = Desk(ONLY)
+    call = asyncio.run(_call_of(desk))
+    assert GOOD not in call
+
+
+async def _call_of(desk: Desk) -> str:
+    from pypow_server.token_fields import take_tokens
+
+    _, tokens = take_tokens(bearer(GOOD), b"")
+    return repr(tokens)
+
+
+def proof_of(
+    key: ECKey, token: str = BOUND, url: str = "https://gate.example/x", jti: str = "1"
+) -> tuple[bytes, bytes]:
+    """The header by which the holder of a key signs a request."""
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    digest = hashlib.sha256(token.encode()).digest()
+    claims = {
+        "jti": jti, "htm": "GET", "htu": url, "iat": NOW_MS // 1000, "ath": encode_url(digest),
+    }  # fmt: skip
+    return b"dpop", jwt.encode(header, claims, key).encode()
+
+
+def bound_desk(price: Price) -> tuple[Desk, ECKey]:
+    """A gate, and the key that `BOUND` is bound to."""
+    key = ECKey.generate_key("P-256")
+    desk = Desk(price)
+    desk.issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
+    return desk, key
+
+
+@pytest.mark.parametrize("price", [ONLY, ANY_OF, replace(ONLY, free=Quota(5, 60_000))])
+def test_a_token_of_a_key_is_good_for_its_holder_once_for_each_proof(price: Price) -> None:
+    desk, key = bound_desk(price)
+    headers = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    assert desk.send("GET", headers=headers).status == 200
+    again = desk.send("GET", headers=headers)
+    assert (again.status, problem(again)) == (401, "invalid-dpop-proof")
+    fresh = [*bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=fresh).status == 200
+    assert desk.app.reached == 2
+
+
+def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
+    desk, key = bound_desk(replace(ALL_OF, free=Quota(2, 60_000)))
+    first = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    statuses = [desk.send("GET", headers=first).status for _ in range(5)]
+    assert statuses == [200, 401, 401, 401, 401]
+    second = [*bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=second).status == 200
+    refused = desk.send("GET", headers=[*bearer(BOUND, "DPoP"), proof_of(key, jti="3")])
+    paid = solution(solved(offers(refused)[0]))
+    replayed = desk.send("GET", headers=[*second, *paid])
+    assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
+    good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
+    assert desk.send("GET", headers=good).status == 200
+
+
+def test_a_bound_token_is_worth_nothing_without_a_proof_of_its_key() -> None:
+    desk, key = bound_desk(ONLY)
+    other = ECKey.generate_key("P-256")
+    for headers, name in (
+        ([*bearer(BOUND, "DPoP")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), (b"dpop", b"junk")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), proof_of(key), proof_of(key, jti="2")], "invalid-dpop-proof"),
+        ([*bearer(BOUND, "DPoP"), proof_of(key, GOOD)], "invalid-dpop-proof"),
+        (
+            [*bearer(BOUND, "DPoP"), proof_of(key, url="http://gate.example/x")],
+            "invalid-dpop-proof",
+        ),
+        ([*bearer(BOUND, "DPoP"), proof_of(other)], "invalid-token"),
+        ([*bearer(BOUND), proof_of(key)], "invalid-token"),
+        ([*bearer(GOOD, "DPoP"), proof_of(key, GOOD)], "invalid-token"),
+    ):
+        answer = desk.send("GET", headers=headers)
+        assert (answer.status, problem(answer)) == (401, name)
+        schemes = [line.split(b" ")[0] for line in answer.values(b"www-authenticate")]
+        assert schemes == [b"Bearer", b"DPoP"]
+        lines = b" ".join(answer.values(b"www-authenticate"))
+        assert lines.count(b"resource_metadata=") == 2
+    assert (desk.app.reached, desk.ledger.spends) == (0, 0)

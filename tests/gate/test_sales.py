@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was sold is on record in every store: once for each payment, in the spend that won."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pypow_server.old_sales import OldSales
+from pypow_server.sale import Sale
+from pypow_server.stores.memory import MemoryLedger
+from pypow_server.stores.sqlite import SqliteLedger
+from support import sales_contract as contract
+from support import sales_twins as twins
+from support.ledger_contract import NOW_MS
+from support.redis_stores import fresh_address, opened
+from support.sales_contract import CONTRACT, Check, OpenTill, every_sale, sale, take
+from support.selling import Stall, authorized, l402_credential, payment_credential
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+def open_till(request: pytest.FixtureRequest, tmp_path: Path) -> OpenTill:
+    match request.param:
+        case "memory":
+            return MemoryLedger
+        case "sqlite":
+            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
+        case name:
+            address = fresh_address(request.getfixturevalue(f"{name}_server"))
+            return lambda: opened(address)
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_every_store_keeps_the_books(open_till: OpenTill, check: Check) -> None:
+    asyncio.run(asyncio.wait_for(check(open_till), timeout=60))
+
+
+@pytest.mark.parametrize(
+    ("twin", "check"),
+    [
+        (twins.RecordsEverySpend, contract.the_uses_of_all_sales_are_the_spends_that_won),
+        (twins.RecordsEverySpend, contract.a_spend_that_cannot_be_told_of_is_no_sale),
+        (twins.ForgetsToCountBack, contract.a_use_that_is_given_back_is_counted_back),
+        (twins.TakesTheLastWord, contract.a_sale_is_recorded_by_the_first_spend_that_wins),
+        (twins.PagesByTimeAlone, contract.pages_hold_every_sale_once_and_in_order),
+        (twins.ForgetsAll, contract.old_sales_are_forgotten_and_no_others),
+    ],
+)
+def test_the_contract_catches_a_store_that_keeps_wrong_books(
+    twin: Callable[[], contract.Till], check: Check
+) -> None:
+    with pytest.raises(AssertionError):
+        asyncio.run(check(twin))
+
+
+class Market(Stall):
+    """A gate that sells for sats, and whose store says what was sold."""
+
+    def sold(self) -> list[Sale]:
+        assert isinstance(self.ledger.inner, MemoryLedger)
+        return asyncio.run(every_sale(self.ledger.inner))
+
+
+def test_a_paid_call_is_one_sale_in_whichever_form_it_is_shown() -> None:
+    market = Market()
+    refusal = market.send("GET")
+    for show in (payment_credential, l402_credential):
+        market.send("GET", headers=authorized(show(refusal)))
+    (sold,) = market.sold()
+    assert sold.payment_hash == market.wallet.made[0].payment_hash
+    assert (sold.sats, sold.price, sold.uses, sold.spent) == (5, "sold", 1, 1)
+    assert (sold.scheme, sold.at_ms) == ("payment", market.clock.now_ms)
+
+
+def test_a_macaroon_says_what_was_paid_for_it() -> None:
+    market = Market()
+    assert market.send("GET", headers=authorized(market.buy())).status == 200
+    (sold,) = market.sold()
+    assert (sold.sats, sold.scheme, sold.spent) == (5, "l402", 1)
+
+
+def test_a_proof_of_work_is_no_sale() -> None:
+    market = Market()
+    solution = market.proof().encode()
+    assert market.send("GET", headers=[(b"x-pow-solution", solution)]).status == 200
+    assert market.sold() == []
+
+
+def test_sales_are_forgotten_when_they_are_old() -> None:
+    till, kept_s = MemoryLedger(), 100
+    done = asyncio.Event()
+
+    async def pause() -> None:
+        done.set()
+        await asyncio.Event().wait()
+
+    async def story() -> list[Sale]:
+        for number in range(3):
+            await take(till, sale(number, at_ms=NOW_MS + number))
+        old = OldSales(
+            till, kept_s=lambda: kept_s, clock=lambda: NOW_MS + 2 + 1000 * kept_s, pause=pause
+        )
+        old.start()
+        await done.wait()
+        await old.aclose()
+        return await every_sale(till)
+
+    assert [each.at_ms - NOW_MS for each in asyncio.run(story())] == [2]
