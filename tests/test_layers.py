@@ -153,7 +153,7 @@ LAWS = [
     Law(
         "only the commands of a gate know the server",
         binds=r"pypow/.*",
-        spares=r"pypow/cli/(gate|gate_check|keys|doctor|passes|calibrate|simulate)\.py",
+        spares=r"pypow/cli/(gate|gate_check|keys|doctor|l402_ledger|passes|calibrate|simulate)\.py",
         forbids=r"pypow_server",
         breach=("pypow/cli/solve.py", "def f():\n    import pypow_server"),
     ),
@@ -194,6 +194,21 @@ LAWS = [
             ("stores", "rails|carriers|fronts"),
             ("fronts", "rails|carriers|stores"),
         )
+    ),
+    Law(
+        "who calls is found out without the gate, and asked over HTTP through one module",
+        binds=r"pypow_server/identity/.*",
+        spares=r"pypow_server/identity/fetching\.py",
+        forbids=r"aiohttp|asyncio\.streams|fastapi|h11|http|httptools|httpx2?|requests|socket|ssl"
+        r"|starlette|uvicorn|pypow_server\.(?!identity|fixable|fresh|stores)\w+",
+        breach=("pypow_server/identity/jwks.py", "import aiohttp"),
+    ),
+    Law(
+        "tokens are held against signatures by one module",
+        binds=r"pypow_server/identity/\w+\.py",
+        spares=r"pypow_server/identity/signatures\.py",
+        forbids=r"joserfc|cryptography|jwt",
+        breach=("pypow_server/identity/judging.py", "from joserfc import jwt"),
     ),
     Law(
         "the verifier of DPoP knows no gate, no web and no clock",

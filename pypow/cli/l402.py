@@ -3,4 +3,7 @@
 
 import typer
 
+from . import l402_ledger
+
 app = typer.Typer(help="Look at what is sold for sats.", no_args_is_help=True)
+app.command("ledger", epilog=l402_ledger.EPILOG)(l402_ledger.ledger)

@@ -8,11 +8,11 @@ documentation a map for whoever looks for one.
 import asyncio
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
@@ -111,6 +111,7 @@ def create_admin(
     telemetry: Telemetry,
     configuration: Callable[[], Mapping[str, object]],
     names: Callable[[], Collection[str] | None],
+    beside: Sequence[APIRouter] = (),
     remark: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """The operators' app.
@@ -121,11 +122,13 @@ def create_admin(
         telemetry: what ``/metrics``, ``/decisions`` and the live view answer.
         configuration: what is in effect now, without its secrets.
         names: by which operators may call, as of now; None for any.
+        beside: routes of others.
         remark: what ``/readyz`` says besides and callers are sent here in spite of; None for none.
     """
     admin = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     admin.add_middleware(OwnNames, names=names)
-    admin.include_router(view_routes(telemetry.activity))
+    for routes in (view_routes(telemetry.activity), *beside):
+        admin.include_router(routes)
 
     @admin.get("/livez")
     async def livez() -> PlainTextResponse:

@@ -33,6 +33,7 @@ from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .old_sales import OldSales
+from .paid_calls import PaidCalls
 from .policy import Entry, Policy
 from .rails import Rail
 from .rails.l402 import L402Rail
@@ -42,6 +43,7 @@ from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
 from .shop import Shop
+from .sold.routes import sold_routes
 from .stores import Store
 from .stores.opening import open_store
 from .telemetry import AUDIT_PURPOSE, Telemetry
@@ -109,6 +111,7 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
         )
@@ -144,6 +147,7 @@ class App:
                 "calibration": self._calibrating.shown(),
             },
             names=lambda: self._rules.settings.admin_names,
+            beside=(sold_routes(self._store.sales, clock=wall_clock_ms),),
             remark=self._shop.remark,
         )
 
@@ -217,7 +221,7 @@ class App:
             turns=self.turns,
             limiter=self._store.limiter,
             holders=self._rules.holders,
-            payments=self._store.payments,
+            paid_calls=self._paid_calls,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -312,6 +316,7 @@ class App:
         await self._revoked.aclose()
         await self._conditions.aclose()
         await self._calibrating.aclose()
+        await self._paid_calls.aclose()
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._store.limiter.aclose()

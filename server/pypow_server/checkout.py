@@ -18,12 +18,12 @@ from .crowd.conditions import Conditions
 from .crowd.turns import Turns
 from .hearing import Hearing
 from .meter import Meter
+from .paid_calls import PaidCall, PaidCalls
 from .policy import Price
 from .problems import Problem
 from .rails import LOGIN, Absent, Admit, Claim, Refuse
 from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
-from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -39,7 +39,7 @@ class Checkout:
             no priced call is free.
         conditions: the climate that calls are charged under, and who counts them.
         turns: of the upstream.
-        payments: the ledger's; without them nobody remembers what was sold.
+        paid_calls: those of this process; without them nobody remembers what was sold.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Checkout:
         credit: Credits | None,
         conditions: Conditions,
         turns: Turns,
-        payments: Payments | None = None,
+        paid_calls: PaidCalls | None = None,
     ) -> None:
         """Let calls in by what these remember."""
         self.ledger = ledger
         self.credit = credit
         self.conditions = conditions
         self.turns = turns
-        self.payments = payments
+        self.paid_calls = paid_calls
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -198,8 +198,15 @@ class Checkout:
         if claim is None:
             return None
         found: Charged | Problem | None
-        if claim.sale is not None and self.payments is not None:
-            found = await take(self.payments, claim, claim.sale, charge, now_ms=hearing.now_ms)
+        if claim.sale is not None and self.paid_calls is not None:
+            found, hearing.paid = await take(
+                self.paid_calls,
+                claim,
+                claim.sale,
+                hearing.digest(),
+                charge,
+                now_ms=hearing.now_ms,
+            )
         elif charge is None or self.credit is None:
             return await settle(self.ledger, claim, now_ms=hearing.now_ms)
         else:
@@ -277,11 +284,15 @@ class Checkout:
                 hearing.bearer, client=hearing.client, now_ms=hearing.now_ms, paid=paid is not None
             )
 
-    async def give_back(self, claim: Claim | None, charge: Charge | None) -> None:
+    async def give_back(
+        self, claim: Claim, charge: Charge | None, paid: PaidCall | None = None
+    ) -> None:
         """Undo a spend that bought nothing."""
-        if claim is not None and charge is not None and self.credit is not None:
+        if paid is not None:
+            await paid.give_up(charge)
+        elif charge is not None and self.credit is not None:
             await self.credit.give_back(claim.key, charge)
-        elif claim is not None:
+        else:
             await self.ledger.release(claim.key)
 
     async def _offer(self, hearing: Hearing, call: Call, price: Price, problem: Problem) -> Problem:

@@ -10,12 +10,13 @@ charged in ``scope["pypow.principal"]``.
 import logging
 import re
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from . import problems
 from .allowance import over_limit
+from .answering import Answering, earned
 from .call import Call, read_call
 from .checkout import Checkout
 from .crowd.conditions import Conditions
@@ -26,15 +27,14 @@ from .hearing import Hearing, Rulebook
 from .holders import Holders
 from .mcp_message import Fault
 from .meter import Meter
+from .paid_calls import PaidCall, PaidCalls
 from .policy import Entry, Policy, Price, Unpriced
 from .problems import Problem
-from .rails import Admit, Claim, LoginRail, Rail
+from .rails import Admit, LoginRail, Rail
 from .reply import Header, Reply
 from .request_body import MessageReader, Rewindable, replay
-from .scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
-from .settlement import release
+from .scope import ASGIApp, Receive, Scope, Send
 from .stores import Charge, Credits, Ledger, Limiter
-from .stores.payments import Payments
 
 BODY_LIMIT = 4 * 1024 * 1024
 """Octets of an MCP message; as much as the SDKs' servers take."""
@@ -66,7 +66,7 @@ class Gate:
         turns: Turns | None = None,
         limiter: Limiter | None = None,
         holders: Holders | None = None,
-        payments: Payments | None = None,
+        paid_calls: PaidCalls | None = None,
         login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         clock: Callable[[], int] = wall_clock_ms,
@@ -86,7 +86,7 @@ class Gate:
             turns: of the upstream; None where no call has to wait.
             limiter: counts calls that cost nothing; without one none is held back.
             holders: reads standing tokens and gives them out; None where there are none.
-            payments: the ledger's; None where nobody remembers what was sold.
+            paid_calls: those of this process; None where nobody remembers what was sold.
             login: says who calls, for prices that have scopes; None where no issuer is trusted.
             recorders: are told of every decision.
             clock: Unix milliseconds; read once for each request.
@@ -96,7 +96,7 @@ class Gate:
         self._app = app
         self._rulebook = Rulebook(policy, tuple(rails), holders=holders, login=login)
         self._checkout = Checkout(
-            ledger, credit, conditions or Conditions(), turns or Turns(), payments
+            ledger, credit, conditions or Conditions(), turns or Turns(), paid_calls
         )
         self._limiter = limiter
         self._recorders = tuple(recorders)
@@ -143,7 +143,7 @@ class Gate:
             turns=self._checkout.turns,
             limiter=self._limiter,
             holders=rulebook.holders,
-            payments=self._checkout.payments,
+            paid_calls=self._checkout.paid_calls,
             login=rulebook.login,
             recorders=self._recorders,
             clock=self._clock,
@@ -179,6 +179,7 @@ class Gate:
                 hearing.admission,
                 hearing.charge,
                 hearing.thanks,
+                hearing.paid,
             )
         else:
             await answer(scope, receive, send)
@@ -191,20 +192,23 @@ class Gate:
         admission: Admit | None,
         charge: Charge | None = None,
         thanks: tuple[Header, ...] = (),
+        paid: PaidCall | None = None,
     ) -> None:
         """Call the app; give back what was spent when the upstream was not reached."""
-        answering: _Answering | None = None
+        answering: Answering | None = None
         spend, bought = None, None
         if admission is not None:
             spend, bought, thanks = admission.spend, admission.bought, thanks + admission.receipt
         if spend or bought or thanks:
-            give_back = partial(self._checkout.give_back, spend, charge)
-            answering = _Answering(give_back, scope, send, spend, _earned(bought, thanks))
+            give_back = None
+            if spend is not None:
+                give_back = partial(self._checkout.give_back, spend, charge, paid)
+            answering = Answering(give_back, scope, send, earned(bought, thanks), paid)
         try:
             await self._app(scope, receive, answering or send)
         finally:
             if answering is not None:
-                await answering.give_back()
+                await answering.end()
 
     def _record(self, hearing: Hearing, problem: Problem | None, *, seconds: float) -> None:
         identity = decision_id() if problem is None else problem.decision
@@ -258,57 +262,6 @@ class Gate:
         hearing.call = call._replace(mcp=message)
         hearing.receive = replay(message.body, hearing.receive)
         return None
-
-
-class _Answering:
-    """The way back for a call that spent something: gives back what bought nothing.
-
-    Before the response starts, since a caller who has read it may send the same proof again; or
-    at the end, since a caller who went away gets no response and comes back.
-    """
-
-    def __init__(
-        self,
-        give_back: Callable[[], Coroutine[None, None, None]],
-        scope: Scope,
-        send: Send,
-        owed: Claim | None,
-        earned: tuple[Header, ...],
-    ) -> None:
-        self._give_back = give_back
-        self._scope = scope
-        self._send = send
-        self._owed = owed
-        self._earned = earned
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept"):
-            await self.give_back()
-            message = self._with_earned(message)
-        await self._send(message)
-
-    async def give_back(self) -> None:
-        claim, self._owed = self._owed, None
-        if claim is not None and self._scope.get(UPSTREAM_REACHED) is False:
-            await release(self._give_back)
-
-    def _with_earned(self, message: Message) -> Message:
-        """With what the caller earned, unless the upstream did nothing for it."""
-        if not self._earned or self._scope.get(UPSTREAM_REACHED) is False:
-            return message
-        return {**message, "headers": [*message.get("headers", ()), *self._earned]}
-
-
-def _earned(bought: str | None, thanks: tuple[Header, ...]) -> tuple[Header, ...]:
-    """Headers with the pass and the standing token that a caller gets; for no cache to keep."""
-    if bought is None:
-        return (*thanks, (b"cache-control", b"no-store")) if thanks else ()
-    return (
-        (b"x-pow-pass", bought.encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"access-control-expose-headers", b"X-PoW-Pass"),
-        *thanks,
-    )
 
 
 def _preflight(call: Call) -> Reply:

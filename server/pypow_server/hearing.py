@@ -9,12 +9,13 @@ from pypow.admission import Lane
 from pypow.pricing import Quote
 from pypow.wire import MAX_LIFETIME_S
 
-from . import carriers
+from . import carriers, paid_calls
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .holders import Bearer, Holders
 from .mcp_message import Fault
 from .meter import Meter
+from .paid_calls import PaidCall
 from .payment_fields import Paying, take_payments
 from .policy import UNPRICED, Policy, Price
 from .problems import Problem
@@ -102,6 +103,7 @@ class Hearing:
         bearer: what the caller is worth by its standing tokens; None where that was not asked.
         thanks: the headers by which the caller gets such a token.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
+        paid: the call, where money was paid for it and its use was won.
         tokens: what was sent to sign in with; likewise.
         login: what the token that came is good for; None where none came that is good.
         subject: whose token that is.
@@ -127,6 +129,7 @@ class Hearing:
     bearer: Bearer | None = None
     thanks: tuple[Header, ...] = ()
     paying: Paying | None = field(default=None, repr=False)
+    paid: PaidCall | None = None
     tokens: Tokens | None = field(default=None, repr=False)
     login: Admit | None = None
     subject: Holder | None = None
@@ -139,6 +142,11 @@ class Hearing:
         if policy.takes_tokens:
             headers, self.tokens = take_tokens(headers, self.scope.get("query_string", b""))
         self.scope = {**self.scope, "headers": headers}
+
+    def digest(self) -> bytes:
+        """What tells whether this request is the same when it returns."""
+        assert self.call is not None
+        return paid_calls.digest(self.call, self.scope.get("query_string", b""))
 
     @property
     def holder(self) -> Holder | None:

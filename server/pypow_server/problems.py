@@ -278,6 +278,17 @@ def store_unavailable(detail: str) -> Problem:
     return Problem("store-unavailable", "The ledger is not available", 503, detail, retry_after_s=1)
 
 
+def in_progress(detail: str, *, retry_after_s: int = 2) -> Problem:
+    """The same paid request is being answered, or was until a moment ago; the payment is kept."""
+    return Problem(
+        "in-progress",
+        "The same request may still be answered",
+        503,
+        detail,
+        retry_after_s=retry_after_s,
+    )
+
+
 def busy(detail: str, *, retry_after_s: int = 1) -> Problem:
     """Too much is being read, or waits for its turn, already; nothing was spent."""
     return Problem("busy", "The gate is busy", 503, detail, retry_after_s=retry_after_s)

@@ -9,10 +9,10 @@ from typing import assert_never
 from pypow_server.sale import Sale
 
 from . import charging, problems
+from .paid_calls import PaidCall, PaidCalls
 from .problems import Problem
 from .rails import Claim
 from .stores import Charge, Charged, Credits, Early, Ledger, Spend
-from .stores.payments import Payments
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -70,29 +70,28 @@ async def redeem(
 
 
 async def take(
-    payments: Payments, claim: Claim, sale: Sale, charge: Charge | None, *, now_ms: int
-) -> Charged | Problem | None:
+    calls: PaidCalls,
+    claim: Claim,
+    sale: Sale,
+    request: bytes,
+    charge: Charge | None,
+    *,
+    now_ms: int,
+) -> tuple[Charged | Problem | None, PaidCall | None]:
     """Spend what was paid for, record the sale and charge the call, or what is wrong.
 
-    As `redeem` with a charge, and as `settle` without one.
+    As `redeem` with a charge, and as `settle` without one; and the call that is to be answered.
     """
     try:
-        spent = await payments.take(
-            claim.key,
-            expires_at_ms=claim.expires_at_ms,
-            now_ms=now_ms,
-            limit=claim.limit,
-            sale=sale,
-            charge=charge,
-        )
+        spent, call = await calls.take(claim, sale, request, charge, now_ms=now_ms)
     except Exception:  # noqa: BLE001 - whatever a store raises, it did not say WON
         _LOG.exception("the ledger failed in a spend")
-        return store_unavailable()
+        return store_unavailable(), None
     if isinstance(spent, Early):
-        return charging.early(spent)
+        return charging.early(spent), None
     if isinstance(spent, Charged):
-        return spent
-    return None if spent is Spend.WON else _refusal(spent)
+        return spent, call
+    return (None, call) if spent is Spend.WON else (_refusal(spent), None)
 
 
 def _refusal(spent: Spend) -> Problem:
@@ -106,6 +105,11 @@ def _refusal(spent: Spend) -> Problem:
         case Spend.STALE:
             return problems.stale_epoch(
                 "the ledger was renewed since the challenge was issued; solve a fresh one"
+            )
+        case Spend.HELD:
+            return problems.in_progress(
+                "the same request was paid for with this credential, and may still be answered; "
+                "send it again later with the same credential, and pay nothing more"
             )
         case Spend.UNKNOWN:
             return store_unavailable()

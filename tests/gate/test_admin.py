@@ -193,7 +193,18 @@ def test_entries_are_counted_again_after_ten_seconds_and_a_store_may_fail(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/activity", "/config", "/decisions/0123", "/metrics", "/readyz", "/nothing"]
+    "path",
+    [
+        "/",
+        "/activity",
+        "/config",
+        "/decisions/0123",
+        "/metrics",
+        "/readyz",
+        "/sales",
+        "/sales.csv",
+        "/nothing",
+    ],
 )
 @pytest.mark.parametrize(
     "hosts", [["evil.example"], ["evil.example:8403"], [""], ["127.0.0.1", "evil.example"], ["a/b"]]

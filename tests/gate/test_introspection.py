@@ -37,6 +37,7 @@ class Bench:
         self.now = 1000.0
         self.answer = active() if answer is None else answer
         self.fails = False
+        self.status: int | None = None
         self.asked: list[str] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -52,7 +53,7 @@ class Bench:
         self.asked.append(form["token"])
         await self.open.wait()
         if self.fails:
-            raise FetchError("it is down")
+            raise FetchError("it is down", status=self.status)
         return dict(self.answer)
 
     async def judged(self, token: str = "opaque", *, now_ms: int = NOW_MS) -> Judgement:
@@ -209,6 +210,17 @@ def test_an_issuer_that_is_down_is_no_verdict_and_is_left_alone_for_a_moment() -
         assert (len(bench.asked), bench.told) == (1, ["failed"])
         bench.fails = False
         bench.now += PAUSE_S
+        assert isinstance(await bench.judged(), Identity)
+
+    played(play)
+
+
+def test_a_token_that_an_issuer_cannot_read_silences_it_for_nobody_else() -> None:
+    async def play() -> None:
+        bench = Bench()
+        bench.fails, bench.status = True, 400
+        assert isinstance(await bench.judged("made-up"), Unavailable)
+        bench.fails = False
         assert isinstance(await bench.judged(), Identity)
 
     played(play)

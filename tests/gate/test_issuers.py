@@ -2,6 +2,8 @@
 """Issuers as operators write them: what cannot be trusted is refused with the fix."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -56,6 +58,14 @@ def test_this_machine_is_near_where_the_operator_wrote_it_and_others_where_he_sa
     assert inside.near_hosts() == frozenset()
     near = Issuer(**{**GOOD, "url": "https://SSO.corp", "near": True})
     assert reach(near, Reach(frozenset(("a",)))).near_hosts == {"a", "sso.corp"}
+
+
+def test_what_is_missing_is_named_with_the_command_that_gets_it() -> None:
+    program = "import sys; sys.modules['joserfc'] = None; import pypow_server.identity.trust"
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "tokens need the joserfc package; pip install 'pypow-engine[oauth]'" in ran.stderr
 
 
 def test_metadata_is_looked_for_where_clients_look() -> None:

@@ -295,6 +295,8 @@ RSA = tokens.rsa_key().as_dict(private=False)
         ({**GOOD, "kid": 1}, "text as kid"),
         ({**GOOD, "alg": "RS256"}, "fits the key"),
         ({**RSA, "alg": "HS256"}, "fits the key"),
+        ({**RSA, "alg": ["RS256"]}, "fits the key"),
+        ({**GOOD, "use": ["sig"]}, "for signatures"),
         ({**GOOD, "x": GOOD["y"]}, "expected a key, got none"),
         ({**GOOD, "x": 1}, "sane length"),
         ({**GOOD, "x": "A" * 4000}, "sane length"),

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from pypow_server.stores import SKEW_MS, Spend, StoreError
+from pypow_server.stores.attempts import Ending
 from pypow_server.stores.redis_address import RedisAddress, read_address
 from pypow_server.stores.redis_store import RedisLimiter, open_store
 from support.ledger_contract import EXPIRES_AT_MS, KEY, NOW_MS, spend
@@ -19,7 +20,7 @@ from support.limiter_contract import ask
 from support.redis_faults import Wire, wire_to
 from support.redis_server import RedisServer, redis_binary, running, valkey_binary
 from support.redis_stores import fresh_address, opened
-from support.sales_contract import END_MS, sale
+from support.sales_contract import END_MS, fresh, sale
 
 POLICIES = [
     "noeviction",
@@ -101,8 +102,16 @@ def test_a_user_with_the_documented_rights_is_enough(
         await store.ledger.probe()
         payment = sale(1)
         await store.payments.take(
-            KEY, expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS, limit=2, sale=payment, charge=None
+            KEY,
+            expires_at_ms=EXPIRES_AT_MS,
+            now_ms=NOW_MS,
+            limit=2,
+            sale=payment,
+            attempt=(attempt := fresh()),
+            charge=None,
         )
+        assert await store.payments.end(KEY, attempt, Ending.ANSWERED)
+        await store.payments.live(attempt.life, lasts_ms=0)
         assert await store.sales.sold(since_ms=0, until_ms=END_MS) == [payment._replace(spent=1)]
         await store.sales.forget(before_ms=END_MS)
         await store.revocations.revoke(b"a", expires_at_ms=EXPIRES_AT_MS, now_ms=NOW_MS)

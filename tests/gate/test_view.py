@@ -7,7 +7,6 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
-from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pypow_server.view.tally import Times
 from support.asgi_client import Answer, call
 from support.decisions import refused
 from support.gated import RecordingApp
+from support.html_page import Reading
 
 NOW_MS = 1_800_000_000_000
 WINDOW_MS = BINS * BIN_MS
@@ -214,44 +214,6 @@ def test_areas_lie_on_each_other_and_lines_have_gaps() -> None:
     drawn = lines("s", [Series("a", [17, 15])], show=str, axis=(14, 18))
     assert 'd="M0 250h0L1 750"' in drawn
     assert "<span>18</span><span>16.0</span><span>14</span>" in drawn
-
-
-class Reading(HTMLParser):
-    """What a page is made of; complains of tags that do not match and of scripts within."""
-
-    VOID = frozenset({"meta", "link", "path", "rect"})
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.complaints: list[str] = []
-        self.identities: list[str] = []
-        self.count: Counter[str] = Counter()
-        self.text = ""
-        self.feed(text)
-        self.complaints += [f"{tag} stays open" for tag in self.open]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.count[tag] += 1
-        given = dict(attrs)
-        self.identities += [value for name, value in attrs if name == "id" and value]
-        if tag == "script" and set(given) != {"src", "defer"}:
-            self.complaints.append("a script within the page")
-        self.complaints += [f"{name} on {tag}" for name in given if re.match("on|style", name)]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.complaints.append(f"{tag} ends what it did not begin")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 BUSY = [

@@ -133,11 +133,12 @@ def test_keys_alone_reach_everything_and_stop_the_figures(watched: Watched) -> N
     open_view(watched)
     watched.page.wait_for("!document.getElementById('pause').hidden")
     reached = []
-    for _ in range(6):
+    for _ in range(7):
         watched.page.press("Tab")
         reached.append(watched.page.value("document.activeElement.textContent"))
     assert reached == [
-        "Skip to the figures", "Metrics", "Configuration", "API", "This page as JSON", "Pause",
+        "Skip to the figures", "Metrics", "Configuration", "API", "Sales", "This page as JSON",
+        "Pause",
     ]  # fmt: skip
     watched.page.press("Enter")
     watched.page.wait_for("document.getElementById('state').textContent === 'paused'")

@@ -15,13 +15,16 @@ from pypow_server.crowd.turns import Turns
 from pypow_server.decision import Decision, Recorder
 from pypow_server.gate import Gate
 from pypow_server.holders import Holders
+from pypow_server.paid_calls import PaidCalls
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import LoginRail, Rail
 from pypow_server.rails.work import WorkRail
 from pypow_server.sale import Sale
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
 from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Limiter, Rank, Spend
+from pypow_server.stores.attempts import Attempt, Ending
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.stores.payments import Payments
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
 
@@ -125,6 +128,7 @@ class CountingLedger:
         now_ms: int,
         limit: int,
         sale: Sale,
+        attempt: Attempt,
         charge: Charge | None,
     ) -> Charged | Spend | Early:
         self.spends += 1
@@ -132,15 +136,30 @@ class CountingLedger:
             raise self.answer
         if self.answer is not None:
             return self.answer
-        assert isinstance(self.inner, MemoryLedger)
-        return await self.inner.take(
+        return await self._payments.take(
             key,
             expires_at_ms=expires_at_ms,
             now_ms=now_ms,
             limit=limit,
             sale=sale,
+            attempt=attempt,
             charge=charge,
         )
+
+    @property
+    def _payments(self) -> Payments:
+        assert isinstance(self.inner, MemoryLedger)
+        return self.inner
+
+    async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+        return await self._payments.end(key, attempt, ending)
+
+    async def give_up(self, key: bytes, attempt: Attempt, charge: Charge | None) -> None:
+        self.releases += 1
+        await self._payments.give_up(key, attempt, charge)
+
+    async def live(self, life: bytes, *, lasts_ms: int) -> None:
+        await self._payments.live(life, lasts_ms=lasts_ms)
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         self.quotes += 1
@@ -206,7 +225,7 @@ class Bench:
             policy=self.policy,
             clock=self.clock,
             credit=self.ledger,
-            payments=self.ledger,
+            paid_calls=PaidCalls(self.ledger, life=b"one life"),
             body_limit=body_limit,
             limiter=limiter,
             holders=holders,

@@ -36,6 +36,7 @@ class Books:
         doubtful: proofs without an answer, or with one that leaves them to be tried again.
         spent: proofs that were told to be spent already.
         statuses: all answers to proofs.
+        answers: how often each proof's 200 was received.
         served_at: by the monotonic clock, when a call was admitted last.
     """
 
@@ -44,6 +45,7 @@ class Books:
     doubtful: dict[str, Headers] = field(default_factory=dict)
     spent: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     served_at: float = 0.0
     _more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -71,6 +73,7 @@ class Books:
         if status == 200:
             async with self._more:
                 self.admitted[name] = headers
+                self.answers[name] += 1
                 self.served_at = time.monotonic()
                 self._more.notify_all()
 

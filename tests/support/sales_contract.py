@@ -2,6 +2,7 @@
 """What every store must remember of what was sold, as checks that take a way to open one."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, Protocol, TypeAlias
@@ -11,11 +12,13 @@ import pytest
 from pypow.errors import InvalidInputError
 from pypow_server.sale import Sale
 from pypow_server.stores import Charge, Charged, Early, Ledger, Spend
+from pypow_server.stores.attempts import Attempt
 from pypow_server.stores.payments import Payments
 from pypow_server.stores.sales import Sales
 from support.ledger_contract import EXPIRES_AT_MS, NOW_MS
 
 END_MS: Final = 2**53
+_numbers = itertools.count(1)
 
 
 class Till(Ledger, Payments, Sales, Protocol):
@@ -32,10 +35,18 @@ def sale(number: int = 0, **changed: object) -> Sale:
     return first._replace(**changed)  # type: ignore[arg-type]
 
 
+def fresh(request: bytes = b"a request", life: bytes = b"one life", **said: int) -> Attempt:
+    """An attempt of this life at a request; all older ones of the life may be under way."""
+    number = said.get("number", next(_numbers))
+    oldest, lasts_ms = said.get("oldest", 1), said.get("lasts_ms", 60_000)
+    return Attempt(request.ljust(16), life, number, oldest, lasts_ms)
+
+
 async def take(
     till: Till,
     sold: Sale,
     *,
+    attempt: Attempt | None = None,
     charge: Charge | None = None,
     expires_at_ms: int = EXPIRES_AT_MS,
     now_ms: int | None = None,
@@ -47,6 +58,7 @@ async def take(
         now_ms=sold.at_ms if now_ms is None else now_ms,
         limit=sold.uses,
         sale=sold,
+        attempt=attempt or fresh(),
         charge=charge,
     )
 
@@ -83,7 +95,7 @@ async def the_uses_of_all_sales_are_the_spends_that_won(open_till: OpenTill) -> 
     await till.aclose()
     told = Counter(outcomes)
     assert told[Spend.WON] == sum(each.spent for each in found) == sum(each.uses for each in sold)
-    assert told[Spend.LOST] == 100 - told[Spend.WON]
+    assert told[Spend.HELD] == 100 - told[Spend.WON]
     assert [each.spent for each in found] == [each.uses for each in sold]
     assert sum(each.sats for each in found) == 5 * len(sold)
 

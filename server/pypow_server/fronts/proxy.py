@@ -17,7 +17,15 @@ import aiohttp
 from yarl import URL
 
 from pypow.errors import InvalidInputError, PowError
-from pypow_server.scope import UPSTREAM_REACHED, ASGIApp, Message, Receive, Scope, Send
+from pypow_server.scope import (
+    UPSTREAM_FAILED,
+    UPSTREAM_REACHED,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+)
 
 from . import ADDED_BY_AIOHTTP, Failure, live, once, websocket
 from .fields import request_fields, response_fields
@@ -165,6 +173,7 @@ class Proxy:
         except aiohttp.ClientError as error:
             reason = " ".join(str(error).split())  # a parser's message has several lines
             _LOG.warning("no answer from the upstream %s: %s", self._upstream.origin(), reason)
+            scope[UPSTREAM_FAILED] = True
             await self._explain(error, scope)(scope, caller.receive, send)
             return
         try:

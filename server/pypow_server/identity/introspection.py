@@ -27,6 +27,8 @@ PAUSE_S: Final = 1.0
 MAX_ASKED: Final = 64
 """Questions under way; made-up tokens take no more of the issuer's time."""
 
+# Whoever makes up such a token would silence the issuer for everybody.
+_ABOUT_THE_TOKEN: Final = (400, 413, 422)
 _LOG = logging.getLogger("pypow_server.identity")
 
 
@@ -117,7 +119,8 @@ class Introspection:
             )
         except FetchError as error:
             _LOG.warning("%s cannot be asked about a token: %s", self._issuer.url, error)
-            self._failed_at = self._monotonic()
+            if error.status not in _ABOUT_THE_TOKEN:
+                self._failed_at = self._monotonic()
             self._told("failed")
             return self._unavailable()
         judgement = _judged(answer, self._issuer, now_ms=now_ms)

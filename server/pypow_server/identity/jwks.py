@@ -8,6 +8,7 @@ says that such a token is bad, only that it cannot be told now.
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -136,7 +137,7 @@ class IssuerKeys:
 
     def _unavailable(self, after_s: float) -> Unavailable:
         return Unavailable(
-            "the keys of the token's issuer cannot be had now; try again", max(1, round(after_s))
+            "the keys of the token's issuer cannot be had now; try again", math.ceil(after_s)
         )
 
     def _is_read(self) -> bool:

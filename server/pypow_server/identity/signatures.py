@@ -79,7 +79,7 @@ def public_key(jwk: object) -> PublicKey:
         raise InvalidInputError("expected a JSON Web Key, which is an object")
     if _PRIVATE & jwk.keys():
         raise InvalidInputError("expected a public key, got a private or symmetric one")
-    if jwk.get("use", "sig") != "sig":
+    if jwk.get("use", "sig") not in ("sig", "jwt-svid"):
         raise InvalidInputError("expected a key for signatures (use)")
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
@@ -110,11 +110,12 @@ def _algorithms(jwk: dict[str, object]) -> frozenset[str]:
             f"expected a key of RSA, P-256, P-384, P-521 or Ed25519, got {shown(kind)}"
         )
     named = jwk.get("alg")
-    if named is None or (named in possible and kind == "OKP"):
+    if named is None:
         return possible
-    if named not in possible:
+    if not isinstance(named, str) or named not in possible:
         raise InvalidInputError(f"expected an algorithm that fits the key, got {shown(named)}")
-    return frozenset((str(named),))
+    # Two names of one algorithm, where it is Ed25519's.
+    return possible if kind == "OKP" else frozenset((named,))
 
 
 def _require_strength(jwk: dict[str, str]) -> None:

@@ -43,6 +43,8 @@ class Spend(enum.Enum):
     """The key had been spent `limit` times already."""
     STALE = enum.auto()
     """The epoch is not the ledger's: what was spent under it may be forgotten. Solve anew."""
+    HELD = enum.auto()
+    """The same request took a use of a payment, and may still be answered; see `Payments`."""
     UNKNOWN = enum.auto()
     """The store cannot tell. The caller must refuse; the key may or may not have been used."""
 

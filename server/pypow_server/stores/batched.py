@@ -22,16 +22,19 @@ from pypow_server.stores import (
     check_calls,
     check_spend,
 )
+from pypow_server.stores.attempts import Attempt, Ending
 from pypow_server.stores.batches import Batches, Connection
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    End,
     FindRank,
     FindSales,
     ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Live,
     Look,
     Probe,
     Release,
@@ -132,10 +135,39 @@ class BatchedLedger:
         now_ms: int,
         limit: int,
         sale: Sale,
+        attempt: Attempt,
         charge: Charge | None,
     ) -> Charged | Spend | Early:
         """Spends a payment and records the sale; see `Payments.take`."""
-        return await self._claim(Claim(key, None, expires_at_ms, now_ms, limit, charge, sale))
+        return await self._claim(
+            Claim(key, None, expires_at_ms, now_ms, limit, charge, sale, attempt)
+        )
+
+    async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+        """Records how an attempt ended; see `Payments.end`.
+
+        Raises:
+            StoreError: It is unknown what is recorded.
+        """
+        found = await self._batches.submit(End(key, attempt, ending))
+        assert isinstance(found, bool)
+        return found
+
+    async def give_up(self, key: bytes, attempt: Attempt, charge: Charge | None) -> None:
+        """Gives back what an attempt took; see `Payments.give_up`.
+
+        Raises:
+            StoreError: It could not be given back.
+        """
+        await self._batches.submit(Release(key, charge, attempt))
+
+    async def live(self, life: bytes, *, lasts_ms: int) -> None:
+        """A life goes on; see `Payments.live`.
+
+        Raises:
+            StoreError: It is unknown what is recorded.
+        """
+        await self._batches.submit(Live(life, lasts_ms))
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`.

@@ -30,6 +30,7 @@ from pypow_server.stores import (
     check_spend,
 )
 from pypow_server.stores.accounts import Accounts
+from pypow_server.stores.attempts import Attempt, Attempts, Ending, Return, Taken
 from pypow_server.stores.batched import wall_clock_ms
 from pypow_server.stores.gcra import Level, take
 from pypow_server.stores.sales import PAGE, SalesKept, check_page
@@ -49,7 +50,13 @@ class MemoryLedger:
     No method awaits, so one event loop makes each atomic.
     """
 
-    def __init__(self, *, max_entries: int = 1_000_000, max_accounts: int = 200_000) -> None:
+    def __init__(
+        self,
+        *,
+        max_entries: int = 1_000_000,
+        max_accounts: int = 200_000,
+        clock: Callable[[], int] = wall_clock_ms,
+    ) -> None:
         """Starts empty, with a random epoch.
 
         Args:
@@ -57,7 +64,9 @@ class MemoryLedger:
                 `UNKNOWN` to new keys; it never forgets a live one to make room.
             max_accounts: Accounts kept at most, about 500 octets each. One more, and the one that
                 was charged longest ago is forgotten.
+            clock: Unix ms, for how long lives go on.
         """
+        self._clock = clock
         self._max_accounts = max_accounts
         self._kept: OrderedDict[bytes, Account] = OrderedDict()
         self._accounts = Accounts(self._kept.get, self._keep)
@@ -67,6 +76,9 @@ class MemoryLedger:
         self._records: dict[bytes, _Record] = {}
         self._droppable: list[tuple[int, bytes]] = []
         self._sales = SalesKept()
+        self._taken: dict[bytes, tuple[Taken, ...]] = {}
+        self._lives: dict[bytes, int] = {}
+        self._attempts = Attempts(self._taken_of, self._keep_taken, self._lives.__contains__)
         self._closed = False
 
     async def epoch(self) -> int:
@@ -122,19 +134,45 @@ class MemoryLedger:
         now_ms: int,
         limit: int,
         sale: Sale,
+        attempt: Attempt,
         charge: Charge | None,
     ) -> Charged | Spend | Early:
-        """Spends a payment and records the sale; see `Payments.take`."""
+        """Takes a use of a payment; see `Payments.take`."""
+        await self.live(attempt.life, lasts_ms=attempt.lasts_ms)
+        back = Return.NEW
+        if not self._closed:
+            back = self._attempts.back(key, attempt)
+        if back is Return.AGAIN:
+            return Spend.WON if charge is None else Charged.AGAIN
         found: Charged | Spend | Early = await self.spend(
             key, epoch=None, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
         )
+        if found is Spend.LOST and back is Return.HELD:
+            return Spend.HELD
         if found is Spend.WON and charge is not None:
             found = self._accounts.redeem(charge, now_ms)
             if isinstance(found, Early):
                 self._unuse(key)
         if found is Spend.WON or isinstance(found, Charged):
             self._sales.spend(key, sale)
+            self._attempts.add(key, attempt)
         return found
+
+    async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+        """Records how an attempt ended; see `Payments.end`."""
+        return self._attempts.end(key, attempt.life, attempt.number, ending)
+
+    async def give_up(self, key: bytes, attempt: Attempt, charge: Charge | None) -> None:
+        """Gives back what an attempt took; see `Payments.give_up`."""
+        if await self.end(key, attempt, Ending.ANSWERED) and self._unuse(key) and charge:
+            self._accounts.give_back(charge)
+
+    async def live(self, life: bytes, *, lasts_ms: int) -> None:
+        """A life goes on; see `Payments.live`."""
+        now_ms = self._clock()
+        self._lives[life] = now_ms + lasts_ms
+        for other in [one for one, until_ms in self._lives.items() if until_ms <= now_ms]:
+            del self._lives[other]
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """What a call costs; see `Credits.quote`."""
@@ -214,6 +252,15 @@ class MemoryLedger:
         self._kept[key] = account
         self._kept.move_to_end(key)
 
+    def _taken_of(self, key: bytes) -> tuple[Taken, ...]:
+        return self._taken.get(key, ())
+
+    def _keep_taken(self, key: bytes, taken: tuple[Taken, ...]) -> None:
+        if taken:
+            self._taken[key] = taken
+        else:
+            self._taken.pop(key, None)
+
     def _drop_expired(self) -> None:
         # A bounded number: after a quiet hour no single caller pays for all that has expired.
         for _ in range(_DROPS_PER_SPEND):
@@ -223,6 +270,7 @@ class MemoryLedger:
             drop_at_ms = self._records[key].drop_at_ms
             if drop_at_ms <= self._high_water_ms:
                 del self._records[key]
+                self._taken.pop(key, None)
             else:
                 heapq.heappush(self._droppable, (drop_at_ms, key))
 

@@ -7,12 +7,13 @@ from typing import NamedTuple, TypeAlias
 from pypow.pricing import Beyond, Quote
 from pypow_server.sale import Sale
 from pypow_server.stores import Charge, Charged, Early, Quota, Rank, Spend
+from pypow_server.stores.attempts import Attempt, Ending
 
 
 class Claim(NamedTuple):
     """One spend, as `Ledger.spend` describes it; a tuple, because each admitted call makes one.
 
-    With a charge it is what `Credits.redeem` describes.
+    With a charge it is what `Credits.redeem` describes; with sale and attempt, `Payments.take`.
     """
 
     key: bytes
@@ -22,14 +23,36 @@ class Claim(NamedTuple):
     limit: int
     charge: Charge | None = None
     sale: Sale | None = None
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One use of a key to give back, and what was charged for it."""
+    """One use of a key to give back, and what was charged for it.
+
+    With an attempt only if that still has it, as `Payments.give_up` describes it.
+    """
 
     key: bytes
     charge: Charge | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How an attempt ended, as `Payments.end` describes it."""
+
+    key: bytes
+    attempt: Attempt
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How long a life goes on, as `Payments.live` describes it."""
+
+    life: bytes
+    lasts_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +143,8 @@ class Take:
 LedgerOperation: TypeAlias = (
     Claim
     | Release
+    | End
+    | Live
     | Ask
     | FindRank
     | Probe
@@ -145,4 +170,4 @@ LedgerOutcome: TypeAlias = (
     | None
 )
 """How a `Claim` went, what an `Ask`, a `FindRank`, a `ListRevoked`, a `FindSales` or a `Look`
-found, whether a `Replace` did; None where there is nothing to tell."""
+found, whether an `End` or a `Replace` did; None where there is nothing to tell."""

@@ -22,16 +22,19 @@ from pypow_server.stores import (
 )
 from pypow_server.stores import redis_scripts as scripts
 from pypow_server.stores.accounts import first_credit, paid_alone_from
+from pypow_server.stores.attempts import Attempt
 from pypow_server.stores.gcra import Level, allowance
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    End,
     FindRank,
     FindSales,
     ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Live,
     Look,
     Probe,
     Release,
@@ -50,6 +53,7 @@ _SPENDS: Final[Mapping[int, Spend | Charged]] = {
     ord(str(scripts.LOST)): Spend.LOST,
     ord(str(scripts.STALE)): Spend.STALE,
     ord(str(scripts.UNKNOWN)): Spend.UNKNOWN,
+    ord(str(scripts.HELD)): Spend.HELD,
     ord(str(scripts.CHARGED)): Charged.AGAIN,
     ord(str(scripts.CHARGED_FIRST)): Charged.FIRST,
 }
@@ -58,6 +62,8 @@ _LEDGER_SCRIPTS: Final = (
     scripts.BEAT,
     scripts.CLAIM,
     scripts.RELEASE,
+    scripts.END,
+    scripts.LIVE,
     scripts.REVOKE,
     scripts.REVOKED,
     scripts.SOLD,
@@ -73,6 +79,8 @@ _EARLY: Final = ord(str(scripts.EARLY))
 
 _Other: TypeAlias = (
     Release
+    | End
+    | Live
     | Ask
     | FindRank
     | Probe
@@ -104,6 +112,7 @@ class RedisRecords:
         self._keys = (address.key("spends"), address.key("expiries"))
         self._account = f"{address.key('account')}:".encode()
         self._sales = (address.key("sales"), address.key("sold"))
+        self._attempts, self._lives = address.key("attempts"), address.key("lives")
         self._revoked = (address.key("revoked"),)
         self._connection = RedisConnection(address, _LEDGER_SCRIPTS)
         try:
@@ -142,8 +151,7 @@ class RedisRecords:
         """One run that decides over all of them."""
         accounts: list[bytes] = []
         asked = []
-        sold: Sequence[str] = ()
-        for key, epoch, expires_at_ms, now_ms, limit, charge, sale in claims:
+        for key, epoch, expires_at_ms, now_ms, limit, charge, sale, attempt in claims:
             keys: Sequence[bytes] = ()
             figures = said = b""
             if charge is not None:
@@ -151,14 +159,18 @@ class RedisRecords:
                 paid = credit_script.paid(charge.overdraft, charge.tariff)
                 figures = b" ".join(b"%d" % one for one in (*_terms(charge, now_ms), *paid))
                 accounts += keys
-            if sale is not None:
-                sold, said = self._sales, _text(sale)
+            if sale is not None and attempt is not None:
+                said = _text(sale, attempt)
             head = (len(key), -1 if epoch is None else epoch, expires_at_ms, limit)
             sizes = (len(keys), len(figures), len(said))
             asked.append(b"%d %d %d %d %d %d %d %b%b%b" % (*head, *sizes, key, figures, said))
         latest_ms = max(claim.now_ms for claim in claims)
         values = (*self._seen(), latest_ms, b"".join(asked))
-        return ScriptCall(scripts.CLAIM, (*self._keys, *accounts, *sold), values)
+        return ScriptCall(
+            scripts.CLAIM,
+            (*self._keys, *self._sales, self._attempts, self._lives, *accounts),
+            values,
+        )
 
     def _spends_in(
         self, reply: Reply | StoreError, claims: Sequence[Claim]
@@ -179,8 +191,8 @@ class RedisRecords:
 
     def _call(self, operation: _Other) -> ScriptCall:
         match operation:
-            case Release(key, charge):
-                return self._release(key, charge)
+            case Release() | End() | Live() | FindSales() | ForgetSales():
+                return self._of_uses(operation)
             case Ask(charge, now_ms, take):
                 script = credit_script.CHARGE if take else credit_script.ASK
                 figures = (*_terms(charge, now_ms), *credit_script.unpaid(charge.tariff))
@@ -195,11 +207,6 @@ class RedisRecords:
                 return ScriptCall(scripts.REVOKE, self._revoked, values)
             case ListRevoked(now_ms):
                 return ScriptCall(scripts.REVOKED, self._revoked, (now_ms - SKEW_MS,))
-            case FindSales(since_ms, until_ms, after, most):
-                at_ms, last = (since_ms, b"") if after is None else after
-                return ScriptCall(scripts.SOLD, self._sales, (at_ms, until_ms, last.hex(), most))
-            case ForgetSales(before_ms):
-                return ScriptCall(scripts.FORGET, self._sales, (before_ms,))
             case Look(record):
                 return ScriptCall(scripts.LOOK, (self._address.key(record),), ())
             case Replace(record, before, after):
@@ -207,16 +214,34 @@ class RedisRecords:
             case _:
                 assert_never(operation)
 
-    def _release(self, key: bytes, charge: Charge | None) -> ScriptCall:
-        spends_and_sales = [self._keys[0], self._sales[0]]
+    def _of_uses(self, operation: Release | End | Live | FindSales | ForgetSales) -> ScriptCall:
+        match operation:
+            case Release():
+                return self._release(operation)
+            case End(key, attempt, ending):
+                said = (key, _own(attempt), ending.value)
+                return ScriptCall(scripts.END, (self._attempts,), said)
+            case Live(life, lasts_ms):
+                return ScriptCall(scripts.LIVE, (self._lives,), (life.hex(), lasts_ms))
+            case FindSales(since_ms, until_ms, after, most):
+                at_ms, last = (since_ms, b"") if after is None else after
+                return ScriptCall(scripts.SOLD, self._sales, (at_ms, until_ms, last.hex(), most))
+            case ForgetSales(before_ms):
+                return ScriptCall(scripts.FORGET, self._sales, (before_ms,))
+            case _:
+                assert_never(operation)
+
+    def _release(self, release: Release) -> ScriptCall:
+        charge, attempt = release.charge, release.attempt
+        own = "" if attempt is None else _own(attempt)
+        keys: list[bytes | str] = [self._keys[0], self._sales[0], self._attempts]
         if charge is None:
-            return ScriptCall(scripts.RELEASE, spends_and_sales, (key,))
+            return ScriptCall(scripts.RELEASE, keys, (release.key, own))
         cost = charge.weight * UNIT * charge.tariff.constants.replicas
         costs = [cost // share for share in (1, *charge.shares)]
-        keys: list[bytes | str] = [*spends_and_sales, *self._accounts(charge)]
         alone_from = paid_alone_from(charge)
-        values: list[bytes | int] = [key, -1 if alone_from is None else alone_from, *costs]
-        return ScriptCall(scripts.RELEASE, keys, values)
+        said = (release.key, own, -1 if alone_from is None else alone_from)
+        return ScriptCall(scripts.RELEASE, [*keys, *self._accounts(charge)], [*said, *costs])
 
     def _read(self, operation: _Other, reply: Reply | StoreError) -> LedgerOutcome | StoreError:
         if isinstance(reply, StoreError):
@@ -225,7 +250,7 @@ class RedisRecords:
             case Probe():
                 self._settled(reply)
                 return None
-            case Release() | Revoke() | ForgetSales():
+            case Release() | Live() | Revoke() | ForgetSales():
                 return None
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
@@ -240,11 +265,11 @@ class RedisRecords:
             case ListRevoked():
                 return frozenset(reply)
             case FindSales():
-                return [_sale(*each) for each in zip(reply[::2], reply[1::2], strict=True)]
+                return [sale_of(*each) for each in zip(reply[::2], reply[1::2], strict=True)]
             case Look():
                 record, now_ms = reply
                 return record, int(now_ms)
-            case Replace():
+            case End() | Replace():
                 return bool(reply)
             case _:
                 assert_never(operation)
@@ -267,12 +292,18 @@ def _terms(charge: Charge, now_ms: int) -> list[int]:
     )
 
 
-def _text(sale: Sale) -> bytes:
+def _own(attempt: Attempt) -> str:
+    return f"{attempt.life.hex()} {attempt.number}"
+
+
+def _text(sale: Sale, attempt: Attempt) -> bytes:
+    request = f"{attempt.request.hex()} {_own(attempt)} {attempt.oldest} {attempt.lasts_ms}"
     figures = f"{sale.at_ms} {sale.payment_hash.hex()} {sale.sats} {sale.uses} {sale.scheme}"
-    return f"{figures} {sale.price}".encode()
+    return f"{request} {figures} {sale.price}".encode()
 
 
-def _sale(text: bytes, spent: int) -> Sale:
+def sale_of(text: bytes, spent: int) -> Sale:
+    """A sale, as `scripts.SOLD` answers it."""
     at_ms, payment_hash, sats, uses, scheme, price = text.decode().split(" ", 5)
     figures = (bytes.fromhex(payment_hash), int(sats), price, int(uses), scheme, int(at_ms))
     return Sale(*figures, spent)

@@ -10,7 +10,8 @@ epoch. ``expiries`` is a sorted set that says which of them may be dropped. A li
 (a hash) and ``ends`` (a sorted set) in the same way, and ``revoked`` is a sorted set. Records have
 no expiry of Redis's: its clock is not the ledger's, and may be set forward. What was sold for money
 is ``sales`` (a hash: the sale of each key, in a field with a colon before it, and the uses spent of
-it, with a plus) and ``sold``, a sorted set of payment hashes and keys by time.
+it, with a plus) and ``sold``, a sorted set of payment hashes and keys by time. Who took uses that
+are not answered is ``attempts``, and until when gates are alive ``lives``, both hashes.
 
 The epoch is made of ``seed``, which is random and lies with the data, and of the server's
 replication id, which does not: a server has a new one when it starts, and when it becomes master.
@@ -28,6 +29,7 @@ milliseconds some 285,000 years from now.
 from typing import Final
 
 from pypow_server.stores import SKEW_MS
+from pypow_server.stores.attempts import MOST_DEPARTURES
 from pypow_server.stores.credit_script import RULES
 
 FRESH_MS: Final = 5_000
@@ -41,6 +43,7 @@ UNKNOWN: Final = 4
 EARLY: Final = 5
 CHARGED: Final = 6
 CHARGED_FIRST: Final = 7
+HELD: Final = 8
 
 # KEYS: spends, expiries. ARGV: a new seed, should one be needed; the ledger's clock as the gate
 # last saw it; the latest time of the spends, 0 for none.
@@ -73,18 +76,34 @@ end
 return {{0, epoch, high}}
 """
 
-# KEYS besides: the accounts of all charges; sales and times of sales, if anything was sold. ARGV
-# besides: the spends, in one argument, because each argument costs the client a microsecond: for
-# each the key's length, the challenge's epoch or -1, its expiry, the limit, how many accounts are
-# charged, how long the figures are by which they are, how long what was sold is, the key, the
-# figures and what was sold. The answer has one digit for each, and how long each of those has to
-# wait that came early. What expired is dropped after the spends, so that nothing is dropped that
-# was just used again.
+# How a use of a payment is found that a request took, among what is recorded of its key.
+_TAKEN: Final = """
+local function each_taken(text)
+  return string.gmatch(text, '((%x+) (%S+) (%d+) (%d+);)')
+end
+local function replaced(text, old, new)
+  local from, to = string.find(text, old, 1, true)
+  return string.sub(text, 1, from - 1) .. new .. string.sub(text, to + 1)
+end
+local function keep(attempts, field, text)
+  if text == '' then redis.call('HDEL', attempts, field) else
+    redis.call('HSET', attempts, field, text) end
+end
+"""
+
+# KEYS besides: sales, times of sales, attempts, lives; the accounts of all charges. ARGV besides:
+# the spends, in one argument, because each argument costs the client a microsecond: for each the
+# key's length, the challenge's epoch or -1, its expiry, the limit, how many accounts are charged,
+# how long the figures are by which they are, how long what is said of its payment is, the key, the
+# figures and what is said: the attempt and the sale. The answer has one digit for each, and how
+# long each of those has to wait that came early. What expired is dropped after the spends, so that
+# nothing is dropped that was just used again.
 CLAIM: Final = f"""{_SETTLE}
 {RULES}
-local claims, fields, asked, at, first = {{}}, {{}}, ARGV[4], 1, 3
+{_TAKEN}
+local claims, fields, asked, at, first = {{}}, {{}}, ARGV[4], 1, 7
 while at <= #asked do
-  local _, stop, length, of, expiry, limit, accounts, figures, sale = string.find(
+  local _, stop, length, of, expiry, limit, accounts, figures, said = string.find(
     asked, '^(%d+) (%-?%d+) (%d+) (%d+) (%d+) (%d+) (%d+) ', at)
   at = stop + 1 + length
   local key = string.sub(asked, stop + 1, at - 1)
@@ -93,8 +112,8 @@ while at <= #asked do
     accounts = tonumber(accounts), figures = string.sub(asked, at, at + figures - 1)}}
   fields[#fields + 1] = ':' .. key
   at, first = at + figures, first + accounts
-  if sale ~= '0' then claims[#claims].sale = string.sub(asked, at, at + sale - 1) end
-  at = at + sale
+  if said ~= '0' then claims[#claims].said = string.sub(asked, at, at + said - 1) end
+  at = at + said
 end
 local function pay(claim)
   if claim.accounts == 0 then return nil, {WON} end
@@ -104,14 +123,36 @@ local function pay(claim)
   local call = call_of(keys, figures)
   return call.wait(), call.newcomer and {CHARGED_FIRST} or {CHARGED}
 end
-local function sell(key, sale)
-  local sales, times = KEYS[#KEYS - 1], KEYS[#KEYS]
-  if not redis.call('HGET', sales, ':' .. key) then
-    local at, hash = string.match(sale, '^(%d+) (%x+) ')
-    redis.call('HSET', sales, ':' .. key, sale)
-    redis.call('ZADD', times, at, hash .. key)
+local function is_over(claim, life, number)
+  if life == '-' then return true end
+  if life == claim.life then return tonumber(number) < tonumber(claim.oldest) end
+  return tonumber(redis.call('HGET', KEYS[6], life) or 0) <= now
+end
+local function back(claim, field)
+  claim.request, claim.life, claim.number, claim.oldest, claim.lasts, claim.sale =
+    string.match(claim.said, '^(%x+) (%x+) (%d+) (%d+) (%d+) (.*)$')
+  redis.call('HSET', KEYS[6], claim.life, string.format('%.0f', now + claim.lasts))
+  claim.taken = redis.call('HGET', KEYS[5], field) or ''
+  local mine = claim.request .. ' ' .. claim.life .. ' ' .. claim.number .. ' '
+  for entry, request, life, number, departures in each_taken(claim.taken) do
+    if request == claim.request then
+      if is_over(claim, life, number) then
+        keep(KEYS[5], field, replaced(claim.taken, entry, mine .. departures .. ';'))
+        return true
+      end
+      claim.held = true
+    end
   end
-  redis.call('HINCRBY', sales, '+' .. key, 1)
+  claim.mine = mine .. '0;'
+end
+local function sell(claim, field)
+  keep(KEYS[5], field, claim.taken .. claim.mine)
+  if not redis.call('HGET', KEYS[3], field) then
+    local at, hash = string.match(claim.sale, '^(%d+) (%x+) ')
+    redis.call('HSET', KEYS[3], field, claim.sale)
+    redis.call('ZADD', KEYS[4], at, hash .. claim.key)
+  end
+  redis.call('HINCRBY', KEYS[3], '+' .. claim.key, 1)
 end
 local dropped = tonumber(high) - {SKEW_MS}
 local recorded = redis.call('HMGET', KEYS[1], unpack(fields))
@@ -120,7 +161,9 @@ for n, claim in ipairs(claims) do
   local before = uses[claim.key] or tonumber(recorded[n] or 0)
   if claim.epoch ~= -1 and claim.epoch ~= epoch then answers[n] = {STALE}
   elseif tonumber(claim.expiry) <= dropped then answers[n] = {UNKNOWN}
-  elseif before >= claim.limit then answers[n] = {LOST}
+  elseif claim.said and back(claim, fields[n]) then
+    answers[n] = claim.accounts == 0 and {WON} or {CHARGED}
+  elseif before >= claim.limit then answers[n] = claim.held and {HELD} or {LOST}
   else
     local early, won = pay(claim)
     if early then
@@ -129,7 +172,7 @@ for n, claim in ipairs(claims) do
       answers[n], uses[claim.key] = won, before + 1
       used[#used + 1], used[#used + 2] = fields[n], string.format('%.0f', before + 1)
       ends[#ends + 1], ends[#ends + 2] = claim.expiry, claim.key
-      if claim.sale then sell(claim.key, claim.sale) end
+      if claim.said then sell(claim, fields[n]) end
     end
   end
 end
@@ -142,23 +185,65 @@ if #used > 0 then
     redis.call('ZREM', KEYS[2], unpack(due))
     for n, old in ipairs(due) do due[n] = ':' .. old end
     redis.call('HDEL', KEYS[1], unpack(due))
+    redis.call('HDEL', KEYS[5], unpack(due))
   end
 end
 return {{table.concat(answers), epoch, high, waits}}
 """
 
-# KEYS: spends, sales, and the accounts charged. ARGV: the key; from how many minutes on the first
-# of them may have paid alone, -1 for never; what each was charged.
-RELEASE: Final = """#!lua
-local field = ':' .. ARGV[1]
+# KEYS: attempts. ARGV: the key; life and number of the attempt; what it is replaced by, `answered`
+# for nothing; how many departures are the last. Answers whether it was there.
+END: Final = f"""#!lua
+{_TAKEN}
+local field, own = ':' .. ARGV[1], ARGV[2]
+local text = redis.call('HGET', KEYS[1], field) or ''
+for entry, request, life, number, departures in each_taken(text) do
+  if life .. ' ' .. number == own then
+    local left, after = tonumber(departures) + (ARGV[3] == 'left' and 1 or 0), ''
+    if ARGV[3] ~= 'answered' and left <= {MOST_DEPARTURES} then
+      after = string.format('%s - %s %d;', request, number, left)
+    end
+    keep(KEYS[1], field, replaced(text, entry, after))
+    return 1
+  end
+end
+return 0
+"""
+
+# KEYS: lives. ARGV: a life; how long it goes on from now. Lives that have ended are dropped.
+LIVE: Final = """#!lua
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now + ARGV[2]))
+local all = redis.call('HGETALL', KEYS[1])
+for n = 1, #all, 2 do
+  if tonumber(all[n + 1]) <= now then redis.call('HDEL', KEYS[1], all[n]) end
+end
+return 0
+"""
+
+# KEYS: spends, sales, attempts, and the accounts charged. ARGV: the key; life and number of the
+# attempt that must still have the use, or nothing; from how many minutes on the first of the
+# accounts may have paid alone, -1 for never; what each was charged.
+RELEASE: Final = f"""#!lua
+{_TAKEN}
+local field, own = ':' .. ARGV[1], ARGV[2]
+if own ~= '' then
+  local text, mine = redis.call('HGET', KEYS[3], field) or '', nil
+  for entry, _, life, number in each_taken(text) do
+    if life .. ' ' .. number == own then mine = entry end
+  end
+  if not mine then return 0 end
+  keep(KEYS[3], field, replaced(text, mine, ''))
+end
 if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
   redis.call('HINCRBY', KEYS[1], field, -1)
   local sold = '+' .. ARGV[1]
   if tonumber(redis.call('HGET', KEYS[2], sold) or 0) > 0 then
     redis.call('HINCRBY', KEYS[2], sold, -1)
   end
-  local alone = tonumber(ARGV[2])
-  for n = 3, #KEYS do
+  local alone = tonumber(ARGV[3])
+  for n = 4, #KEYS do
     local text = redis.call('GET', KEYS[n]) or ''
     local credit, rest = string.match(text, '^(%-?%d+)( .*)$')
     if credit then
@@ -166,7 +251,7 @@ if tonumber(redis.call('HGET', KEYS[1], field) or 0) > 0 then
       redis.call('SET', KEYS[n], after .. rest, 'KEEPTTL')
     end
     local minutes = tonumber(string.match(text, '^%-?%d+ %-?%d+ %d+ (%d+) ') or math.huge)
-    if n == 3 and alone >= 0 and minutes >= alone then break end
+    if n == 4 and alone >= 0 and minutes >= alone then break end
   end
 end
 return 0

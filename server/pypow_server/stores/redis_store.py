@@ -18,6 +18,7 @@ from pypow_server.stores.batched import (
 from pypow_server.stores.redis_address import RedisAddress, read_address
 
 try:
+    from pypow_server.stores.redis_books import RedisBooks
     from pypow_server.stores.redis_records import RedisLevels, RedisRecords
 except ModuleNotFoundError as error:
     if error.name != "redis":
@@ -82,3 +83,16 @@ def open_store(rest: str, *, scheme: str = "redis") -> Store:
     """
     address = read_address(rest, scheme=scheme)
     return store_of(RedisLedger(address), lambda: RedisLimiter(address))
+
+
+def open_books(rest: str, *, scheme: str) -> RedisBooks:
+    """Opens what a store URL names, for reading its sales.
+
+    Args:
+        rest: what stands after ``scheme:``.
+        scheme: one of `redis_address.SCHEMES`.
+
+    Raises:
+        StoreError: it cannot be read or reached; the text says the fix.
+    """
+    return RedisBooks(read_address(rest, scheme=scheme))

@@ -11,13 +11,8 @@ from pypow_server.sale import Sale
 PAGE: Final = 500
 
 
-class Sales(Protocol):
-    """The sales of a ledger, written by its spends in the transaction that they win.
-
-    A payment is one sale, whatever it is shown as and however often: the first spend that wins
-    makes the record, and each counts one use more. What is given back is counted back. A spend
-    that does not win writes nothing.
-    """
+class SalesRead(Protocol):
+    """Sales, page by page."""
 
     async def sold(
         self, *, since_ms: int, until_ms: int, after: Sale | None = None, most: int = PAGE
@@ -37,6 +32,15 @@ class Sales(Protocol):
             StoreError: It cannot be read.
         """
         ...
+
+
+class Sales(SalesRead, Protocol):
+    """The sales of a ledger, written by its spends in the transaction that they win.
+
+    A payment is one sale, whatever it is shown as and however often: the first spend that wins
+    makes the record, and each counts one use more. What is given back is counted back. A spend
+    that does not win writes nothing.
+    """
 
     async def forget(self, *, before_ms: int) -> None:
         """Drop the sales from before a moment, in Unix milliseconds.

@@ -12,22 +12,32 @@ heartbeat cannot show is a copy younger than `FRESH_MS` put back at once.
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, assert_never
 
-from pypow_server.stores import SKEW_MS, StoreError, account_rows, sale_rows, spend_rows
+from pypow_server.stores import (
+    SKEW_MS,
+    StoreError,
+    account_rows,
+    attempt_rows,
+    sale_rows,
+    spend_rows,
+)
 from pypow_server.stores.account_rows import AccountRows
 from pypow_server.stores.accounts import Accounts
+from pypow_server.stores.attempt_rows import AttemptRows
 from pypow_server.stores.operations import (
     Ask,
     Claim,
+    End,
     FindRank,
     FindSales,
     ForgetSales,
     LedgerOperation,
     LedgerOutcome,
     ListRevoked,
+    Live,
     Look,
     Probe,
     Release,
@@ -37,7 +47,7 @@ from pypow_server.stores.operations import (
 from pypow_server.stores.sale_rows import SaleRows
 from pypow_server.stores.spend_rows import SpendRows
 from pypow_server.stores.sqlite_file import SqliteFile
-from pypow_server.stores.uses import Uses
+from pypow_server.stores.uses import Use, Uses
 
 SCHEMA_VERSION: Final = 1
 FRESH_MS: Final = 5_000
@@ -62,7 +72,13 @@ _REVOCATIONS: Final = (
 _RECORDS: Final = (
     "CREATE TABLE IF NOT EXISTS records (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID"
 )
-_BESIDE: Final = (_REVOCATIONS, _RECORDS, *account_rows.SCHEMA, *sale_rows.SCHEMA)
+_BESIDE: Final = (
+    _REVOCATIONS,
+    _RECORDS,
+    *account_rows.SCHEMA,
+    *sale_rows.SCHEMA,
+    *attempt_rows.SCHEMA,
+)
 _LOOK: Final = "SELECT record FROM records WHERE name = ?"
 _REPLACE: Final = "INSERT INTO records VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET record = ?2"
 _REVOKE: Final = (
@@ -107,6 +123,7 @@ class SpendFile:
         self._db = self._file.db
         self._rows = SpendRows(self._db)
         self._sales = SaleRows(self._db)
+        self._attempts = AttemptRows(self._db)
         self._unswept = 0
         try:
             with self._file.explaining(), self._file.transaction():
@@ -130,16 +147,15 @@ class SpendFile:
             self._file.require_unreplaced()
             if self._clock() - self._beat_at_ms < _BEAT_MS and _only_read(operations):
                 _, accounts = self._accounts_of(operations)
-                uses = Uses({}, accounts, epoch=self.epoch, high_water_ms=self.high_water_ms)
+                uses = self._uses({}, accounts, epoch=self.epoch, high_water_ms=self.high_water_ms)
                 return [self._perform(each, uses, accounts) for each in operations]
             with self._file.transaction():
                 claims = [each for each in operations if isinstance(each, Claim)]
                 epoch, high_water_ms = self._beat(max((c.now_ms for c in claims), default=0))
                 keys = [each.key for each in operations if isinstance(each, Claim | Release)]
                 account_rows, accounts = self._accounts_of(operations)
-                uses = Uses(
-                    self._rows.read(keys), accounts, epoch=epoch, high_water_ms=high_water_ms
-                )
+                recorded = self._rows.read(keys)
+                uses = self._uses(recorded, accounts, epoch=epoch, high_water_ms=high_water_ms)
                 outcomes = [self._perform(each, uses, accounts) for each in operations]
                 self._rows.write(uses.changed)
                 self._sales.write(uses.won, uses.released)
@@ -201,6 +217,12 @@ class SpendFile:
             raise self._file.fault("no clock in it", sqlite3.SQLITE_CORRUPT)
         return version, epoch, heartbeat_ms, high_water_ms
 
+    def _uses(
+        self, recorded: Mapping[bytes, Use], accounts: Accounts, *, epoch: int, high_water_ms: int
+    ) -> Uses:
+        attempts = self._attempts.at(self._beat_at_ms)
+        return Uses(recorded, accounts, attempts, epoch=epoch, high_water_ms=high_water_ms)
+
     def _accounts_of(self, operations: Sequence[LedgerOperation]) -> tuple[AccountRows, Accounts]:
         charges = [
             each.charge for each in operations if isinstance(each, Claim | Release | Ask | FindRank)
@@ -230,8 +252,8 @@ class SpendFile:
             case ListRevoked(now_ms):
                 rows = self._db.execute(_REVOKED, (now_ms - SKEW_MS,))
                 return frozenset(identity for (identity,) in rows)
-            case FindSales() | ForgetSales():
-                return self._sales.perform(operation)
+            case End() | Live() | FindSales() | ForgetSales():
+                return self._books(operation)
             case Look(record):
                 return self._look(record), self._clock()
             case Replace(record, before, after):
@@ -242,6 +264,11 @@ class SpendFile:
             case _:
                 assert_never(operation)
 
+    def _books(self, operation: End | Live | FindSales | ForgetSales) -> LedgerOutcome:
+        if isinstance(operation, End | Live):
+            return self._attempts.perform(operation)
+        return self._sales.perform(operation)
+
     def _look(self, name: str) -> bytes:
         (record,) = self._db.execute(_LOOK, (name,)).fetchone() or (b"",)
         return bytes(record)
@@ -251,12 +278,13 @@ class SpendFile:
         if claims and self._unswept < _SWEPT_AT_ONCE:
             return
         self._rows.sweep(max(self._unswept, _SWEPT_AT_ONCE), expired_at_ms=expired_at_ms)
+        self._attempts.sweep()
         self._unswept = 0
 
 
 def _only_read(operations: Sequence[LedgerOperation]) -> bool:
-    """Whether these are refusals alone, or callers about to wait: nothing to write."""
+    """Whether these are refusals alone, callers about to wait, or readers: nothing to write."""
     return bool(operations) and all(
-        isinstance(each, FindRank) or (isinstance(each, Ask) and not each.take)
+        isinstance(each, FindRank | FindSales) or (isinstance(each, Ask) and not each.take)
         for each in operations
     )

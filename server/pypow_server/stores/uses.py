@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pypow_server.stores import SKEW_MS, Charged, Early, Spend
 from pypow_server.stores.accounts import Accounts
+from pypow_server.stores.attempts import Attempts, Ending, Return
 from pypow_server.stores.operations import Claim, Release
 
 
@@ -37,6 +38,7 @@ class Uses:
         self,
         recorded: Mapping[bytes, Use],
         accounts: Accounts,
+        attempts: Attempts,
         *,
         epoch: int,
         high_water_ms: int,
@@ -46,6 +48,7 @@ class Uses:
         Args:
             recorded: of every key that the batch names, unless it was never spent.
             accounts: what is charged.
+            attempts: who took the uses of payments.
             epoch: the ledger's.
             high_water_ms: the ledger's clock.
         """
@@ -54,6 +57,7 @@ class Uses:
         self.released: list[bytes] = []
         self._known = dict(recorded)
         self._accounts = accounts
+        self._attempts = attempts
         self._epoch = epoch
         self._dropped_ms = high_water_ms - SKEW_MS
 
@@ -63,9 +67,14 @@ class Uses:
             return Spend.STALE
         if claim.expires_at_ms <= self._dropped_ms:
             return Spend.UNKNOWN
+        back = Return.NEW
+        if claim.attempt is not None:
+            back = self._attempts.back(claim.key, claim.attempt)
+            if back is Return.AGAIN:
+                return Spend.WON if claim.charge is None else Charged.AGAIN
         uses, expires_at_ms = self._known.get(claim.key, _UNUSED)
         if uses >= claim.limit:
-            return Spend.LOST
+            return Spend.HELD if back is Return.HELD else Spend.LOST
         won: Charged | Spend = Spend.WON
         if claim.charge is not None:
             found = self._accounts.redeem(claim.charge, claim.now_ms)
@@ -74,10 +83,17 @@ class Uses:
             won = found
         self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
         self.won.append(claim)
+        if claim.attempt is not None:
+            self._attempts.add(claim.key, claim.attempt)
         return won
 
     def release(self, release: Release) -> None:
         """Gives one use back, if there is one, and what it was charged."""
+        own = release.attempt
+        if own is not None and not self._attempts.end(
+            release.key, own.life, own.number, Ending.ANSWERED
+        ):
+            return
         uses, expires_at_ms = self._known.get(release.key, _UNUSED)
         if uses > 0:
             self._record(release.key, Use(uses - 1, expires_at_ms))

@@ -10,6 +10,7 @@ from pypow.pricing import Offered
 from pypow_server.sale import Sale
 
 from . import Charge, Charged, Credits, Early, Ledger, Rank, Spend
+from .attempts import Attempt, Ending
 from .payments import Payments
 
 
@@ -18,8 +19,8 @@ class StoreCall:
     """One operation of a ledger, after it ended.
 
     Attributes:
-        operation: ``epoch``, ``spend``, ``release``, ``probe``, ``quote`` or
-            ``rank``.
+        operation: ``epoch``, ``spend``, ``release``, ``probe``, ``quote``, ``rank``, ``end`` or
+            ``live``.
         started_ns: Unix nanoseconds.
         ended_ns: Unix nanoseconds.
         answer: what a spend answered; None for other operations, for a proof that came early, and
@@ -192,6 +193,7 @@ class WatchedPayments(_Telling):
         now_ms: int,
         limit: int,
         sale: Sale,
+        attempt: Attempt,
         charge: Charge | None,
     ) -> Charged | Spend | Early:
         """The inner ledger's."""
@@ -204,6 +206,7 @@ class WatchedPayments(_Telling):
                 now_ms=now_ms,
                 limit=limit,
                 sale=sale,
+                attempt=attempt,
                 charge=charge,
             )
             won = Spend.WON if isinstance(found, Charged) else found
@@ -211,3 +214,30 @@ class WatchedPayments(_Telling):
             return found
         finally:
             self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
+
+    async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+        """The inner ledger's; only its failures are told."""
+        started_ns = time.time_ns()
+        try:
+            return await self._inner.end(key, attempt, ending)
+        except Exception:
+            self._tell("end", started_ns, failed=True)
+            raise
+
+    async def give_up(self, key: bytes, attempt: Attempt, charge: Charge | None) -> None:
+        """The inner ledger's."""
+        started_ns, failed = time.time_ns(), True
+        try:
+            await self._inner.give_up(key, attempt, charge)
+            failed = False
+        finally:
+            self._tell("release", started_ns, failed=failed)
+
+    async def live(self, life: bytes, *, lasts_ms: int) -> None:
+        """The inner ledger's; only its failures are told."""
+        started_ns = time.time_ns()
+        try:
+            await self._inner.live(life, lasts_ms=lasts_ms)
+        except Exception:
+            self._tell("live", started_ns, failed=True)
+            raise

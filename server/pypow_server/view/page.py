@@ -265,7 +265,8 @@ _PAGE: Final = """\
 <header>
 <h1>pypow gate</h1>
 <nav aria-label="Operators"><a href="metrics">Metrics</a> <a href="config">Configuration</a>
-<a href="docs">API</a> <a href="activity">This page as JSON</a></nav>
+<a href="docs">API</a> <a href="sales">Sales</a>
+<a href="activity">This page as JSON</a></nav>
 <p id="state" role="status"></p>
 <button id="pause" type="button" aria-pressed="false" hidden>Pause</button>
 </header>

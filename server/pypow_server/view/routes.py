@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from .activity import Activity
 from .page import page
 
-_HEADERS: Final = {
+HEADERS: Final = {
     "content-security-policy": (
         "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; "
         "style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -34,18 +34,18 @@ def view_routes(activity: Activity) -> APIRouter:
 
     @router.get("/")
     async def view() -> HTMLResponse:
-        return HTMLResponse(page(activity.snapshot()), headers=_HEADERS)
+        return HTMLResponse(page(activity.snapshot()), headers=HEADERS)
 
     @router.get("/view.js")
     async def view_script() -> Response:
-        return Response(script, media_type="text/javascript", headers=_HEADERS)
+        return Response(script, media_type="text/javascript", headers=HEADERS)
 
     @router.get("/view.css")
     async def view_style() -> Response:
-        return Response(style, media_type="text/css", headers=_HEADERS)
+        return Response(style, media_type="text/css", headers=HEADERS)
 
     @router.get("/activity")
     async def activity_document() -> JSONResponse:
-        return JSONResponse(activity.snapshot().document(), headers=_HEADERS)
+        return JSONResponse(activity.snapshot().document(), headers=HEADERS)
 
     return router
