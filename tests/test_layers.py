@@ -117,6 +117,13 @@ LAWS = [
         breach=("pypow/lightning/lnd.py", "import aiohttp"),
     ),
     Law(
+        "the doctor of those who sell asks over HTTP through one module, and knows no server",
+        binds=r"pypow/l402_doctor/.*",
+        spares=r"pypow/l402_doctor/asking\.py",
+        forbids=rf"{WEB}|pypow_server|pypow\.(cli|client)|time|os",
+        breach=("pypow/l402_doctor/clients.py", "import aiohttp"),
+    ),
+    Law(
         "only wallets behind Nostr relays know their library",
         binds=r".*",
         spares=r"pypow/lightning/nwc\.py",

@@ -54,13 +54,21 @@ def _shown(explained: "Explanation") -> str:
             *("-" if line.sats is None else str(line.sats) for line in explained.prices),
         )
         rows = [(*row, cell) for row, cell in zip(rows, sats, strict=True)]
+    if explained.logins is not None:
+        ways = ("let in by", *(_ways(line) for line in explained.prices))
+        rows = [(*row, cell) for row, cell in zip(rows, ways, strict=True)]
     speed = (
         f"times are a {reference.name}'s: {count(reference.hashes_per_s)} hashes a second "
         f"({origin}, {reference.as_of}: {reference.source})"
     )
     warnings = [f"warning: {text}" for text in explained.warnings]
     hints = [f"hint: {text}" for text in explained.hints]
-    use = [*_shown_use(explained), *_shown_calibrated(explained), *_shown_sold(explained)]
+    use = [
+        *_shown_use(explained),
+        *_shown_calibrated(explained),
+        *_shown_sold(explained),
+        *_shown_logins(explained),
+    ]
     return "\n".join([columns(rows, left=len(rows[0])), "", speed, *use, *warnings, *hints])
 
 
@@ -108,6 +116,28 @@ def _shown_sold(explained: "Explanation") -> list[str]:
     ]
 
 
+def _shown_logins(explained: "Explanation") -> list[str]:
+    logins = explained.logins
+    if logins is None:
+        return []
+    issuers = ", ".join(
+        url if kind == "jwt" else f"{url} (asked about each)" for url, kind in logins.issuers
+    )
+    said = [
+        f"access tokens are taken that are for {logins.resource} and from {issuers}; they "
+        f"{'travel on' if logins.forwards_tokens else 'do not travel on'} to the upstream"
+    ]
+    if logins.asks_first:
+        said.append("who brings nothing is asked for a login first (401) where one helps")
+    return said
+
+
+def _ways(line: "PriceLine") -> str:
+    """What lets a call in, as a reader says it."""
+    login = f"oauth ({' '.join(line.scopes)})"
+    return ", or ".join(way.replace("oauth", login, 1) for way in line.ways)
+
+
 def _row(line: "PriceLine") -> tuple[str, ...]:
     free = "-" if line.free is None else f"{line.free[0]}/{line.free[1] / 1000:g}s"
     sold = "1 call"
@@ -115,6 +145,8 @@ def _row(line: "PriceLine") -> tuple[str, ...]:
         calls, seconds = line.sells
         sold = f"{calls} calls / {seconds}s" if calls else f"{seconds}s"
     entry = f"{line.entry} (observed)" if line.observe else line.entry
+    if not any("work" in way for way in line.ways):
+        return (entry, "-", "-", "-", "-", free, sold if line.sats is not None else "-")
     times = duration(line.seconds), duration(line.p99_s)
     return (entry, f"{line.bits:.4g}", count(line.hashes), *times, free, sold)
 
@@ -129,10 +161,14 @@ def _shown_cost(asked: "Cost") -> str:
         }
         return f"\n{asked.request}: {what[asked.entry]}"
     price = asked.price
+    if not any("work" in way for way in price.ways):
+        paid = "" if price.sats is None else f", {price.sats} sats"
+        return f"\n{asked.request}: {_ways(price)}{paid} ({asked.entry}){_shown_burst(asked)}"
     sats = "" if price.sats is None else f" or {price.sats} sats"
+    login = f"; let in by {_ways(price)}" if price.scopes else ""
     return (
         f"\n{asked.request}: {price.bits:.4g} bits, {count(price.hashes)} hashes, "
-        f"{duration(price.seconds)}{sats} ({asked.entry}){_shown_burst(asked)}"
+        f"{duration(price.seconds)}{sats} ({asked.entry}){login}{_shown_burst(asked)}"
     )
 
 

@@ -3,7 +3,8 @@
 
 import typer
 
-from . import l402_ledger
+from . import l402_doctor, l402_ledger
 
 app = typer.Typer(help="Look at what is sold for sats.", no_args_is_help=True)
+app.command("doctor", epilog=l402_doctor.EPILOG)(l402_doctor.doctor)
 app.command("ledger", epilog=l402_ledger.EPILOG)(l402_ledger.ledger)

@@ -37,12 +37,13 @@ Examples:
   pypow pass revoke pyp_AQABAAEC... --config /etc/pypow/pypow.toml
   pypow pass revoke 000102030405060708090a0b0c0d0e0f --store redis://127.0.0.1:6379
 
-Gates that share the store turn the pass away within two seconds.
+Gates that share the store turn the pass away within two seconds. Likewise, for 30 days, the
+account of a login, by its name in the log: oauth: and 32 hex digits.
 
 Exit codes: 0 done, 1 the store did not record it, 2 wrong use.
 """
 
-_ID = re.compile(r"(?:pass:)?([0-9a-f]{32})", re.ASCII)
+_ID = re.compile(r"(?:pass:|oauth:)?([0-9a-f]{32})", re.ASCII)
 _MAX_TEXT = 200
 
 PassText: TypeAlias = Annotated[

@@ -2,7 +2,7 @@
 """The assembled server: the one place that knows which rail, store and front there are."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
@@ -32,13 +32,15 @@ from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
 from .holders import Holders
 from .lifespan import serve_lifespan
+from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails import Rail
+from .rails import LoginRail, Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
 from .resource import raw_path
+from .resource_metadata import metadata_url
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
@@ -52,7 +54,7 @@ _LOG: Final = logging.getLogger("pypow_server.gate")
 _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
 """What the key is derived for, by HKDF, under which samples have their names."""
 
-_API_PATHS: Final = frozenset({CHALLENGE_PATH.encode(), VERIFY_PATH.encode()})
+_API_PATHS: Final = (CHALLENGE_PATH.encode(), VERIFY_PATH.encode())
 
 
 _Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
@@ -67,6 +69,8 @@ class _Rules:
     rails: _Rails
     api: FastAPI
     holders: Holders | None
+    own: Mapping[bytes, ASGIApp]
+    """What is answered here, by path."""
 
 
 class App:
@@ -111,6 +115,9 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        self._desk = LoginDesk(settings)
+        self._login = self._login_rail(settings)
+        self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
             self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
@@ -128,7 +135,6 @@ class App:
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
         self._entrance = self.telemetry.gate(self._entrance_of(settings))
-        self._api = self.telemetry.gate(self._answer_api)
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -157,10 +163,16 @@ class App:
             await serve_lifespan(
                 self._entrance, scope, receive, send, start=self.start, stop=self.stop
             )
-        elif scope["type"] == "http" and _is_api(scope):
-            await self._api(scope, receive, send)
+        elif scope["type"] == "http" and (own := self._own(scope)) is not None:
+            await own(scope, receive, send)
         else:
             await self._entrance(scope, receive, send)
+
+    def _own(self, scope: Scope) -> ASGIApp | None:
+        # As the gate does, by the raw path: what servers may read in two ways is not ours to
+        # answer. The gate answers OPTIONS for every path.
+        own = self._rules.own.get(raw_path(scope))
+        return None if scope["method"] == "OPTIONS" else own
 
     def reload(self, settings: Settings) -> None:
         """Serve requests that begin from now on by these settings; `LIVE` ones, and keys, count.
@@ -170,6 +182,7 @@ class App:
         """
         keys = keyfile.load(settings.key_file)
         self._shop.require_same(settings)
+        self._desk.require_same(settings)
         rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
@@ -186,7 +199,11 @@ class App:
         seen, unseen = rules.policy, without_bodies(rules.policy)
         for gate, policy in ((self.gate, seen), (self._unseen, unseen)):
             gate.decide_by(
-                policy=policy, rails=rules.rails, holders=rules.holders, recorders=recorders
+                policy=policy,
+                rails=rules.rails,
+                holders=rules.holders,
+                login=self._login,
+                recorders=recorders,
             )
         self._rules = rules
 
@@ -222,6 +239,7 @@ class App:
             limiter=self._store.limiter,
             holders=self._rules.holders,
             paid_calls=self._paid_calls,
+            login=self._login,
             recorders=self._recorders(self._rules.settings),
         )
 
@@ -262,6 +280,22 @@ class App:
         )
         return (work, l402)
 
+    def _login_rail(self, settings: Settings) -> LoginRail | None:
+        logins, judge, resource = settings.rows.logins, self._desk.judge, settings.resource
+        if logins is None or judge is None or resource is None:
+            return None
+        # Whoever takes no tokens needs none of what reading them does.
+        from .rails.oauth import OAuthRail
+
+        return OAuthRail(
+            judge,
+            resource=resource,
+            public_url=settings.url,
+            metadata_url=metadata_url(resource),
+            issuers=[issuer.url for issuer in logins.issuers],
+            denial=self._revoked.denial,
+        )
+
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
         if pricing.quota is None or pricing.standing_ms is None:
@@ -290,7 +324,9 @@ class App:
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
             selling=settings.rows.selling,
         )
-        return _Rules(settings, policy, rails, api, holders)
+        own = dict.fromkeys(_API_PATHS, self._api)
+        own.update(self._desk.documents(settings, policy))
+        return _Rules(settings, policy, rails, api, holders, own)
 
     def _keep_sales_s(self) -> int | None:
         selling = self._rules.settings.rows.selling
@@ -319,6 +355,7 @@ class App:
         await self._paid_calls.aclose()
         await self._old_sales.aclose()
         await self._shop.aclose()
+        await self._desk.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()
@@ -356,9 +393,3 @@ def _telemetry(settings: Settings, keys: Keyring) -> Telemetry:
 
 def _is_https(settings: Settings) -> bool:
     return settings.url.startswith("https:")
-
-
-def _is_api(scope: Scope) -> bool:
-    # As the gate does, by the raw path: what servers may read in two ways is not ours to answer.
-    # The gate answers OPTIONS for every path.
-    return raw_path(scope) in _API_PATHS and scope["method"] != "OPTIONS"

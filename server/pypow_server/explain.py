@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pypow import difficulty
-from pypow.pricing import UNIT, Account, Beyond, Principal, admit, quote
+from pypow.pricing import UNIT, Account, Beyond, Principal, Quote, admit, quote
 from pypow.profiles import Device, device_of
 from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .crowd.turns import SOJOURN_MS
+from .explain_logins import SignIn, sign_in, ways
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
@@ -41,6 +42,8 @@ class PriceLine:
         sells: calls and seconds of the pass that it sells; None for one call.
         observe: whether its calls pass whatever is found.
         sats: the same price in satoshis; None where it is asked in work only.
+        ways: what lets a call in, each enough: rails, with a ``+`` where several are needed.
+        scopes: what an access token must permit; empty where none is of use.
     """
 
     entry: str
@@ -52,6 +55,8 @@ class PriceLine:
     sells: tuple[int, int] | None
     observe: bool
     sats: int | None = None
+    ways: tuple[str, ...] = ("work",)
+    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,7 @@ class Explanation:
         hints: what may be meant otherwise, as the upstream may be.
         calibrated: what follows the callers' speed; None for nothing.
         sold: how calls are sold for sats; None where no wallet is named.
+        logins: whose access tokens are taken; None where nobody's are.
     """
 
     profile: str
@@ -155,6 +161,7 @@ class Explanation:
     hints: tuple[str, ...]
     calibrated: Calibrated | None = None
     sold: Sold | None = None
+    logins: SignIn | None = None
 
 
 def explain(settings: Settings) -> Explanation:
@@ -173,6 +180,7 @@ def explain(settings: Settings) -> Explanation:
         tuple(_hints(settings, policy)),
         _calibrated(settings),
         _sold(settings),
+        sign_in(settings),
     )
 
 
@@ -213,10 +221,10 @@ def _burst(price: Price) -> tuple[BurstCall, ...]:
     told = []
     for number in range(1, max(_BURST) + 1):
         found = quote(caller, meter.weight, meter.tariff, 0)
-        if isinstance(found, Beyond):
+        is_free = isinstance(found, Quote) and price.free is not None and found.is_base
+        if isinstance(found, Beyond) or not (is_free or price.is_sold):
             bits = None
         else:
-            is_free = price.free is not None and found.is_base
             bits = 0.0 if is_free else difficulty.bits(found.q)
             caller = admit(caller, meter.weight, meter.tariff, 0).principal
         if number in _BURST:
@@ -236,6 +244,8 @@ def _line(price: Price, profile: str) -> PriceLine:
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
         sats=price.sats,
+        ways=ways(price),
+        scopes=tuple(sorted(price.scopes)),
     )
 
 
@@ -293,6 +303,8 @@ def _warnings(settings: Settings, policy: Policy) -> Iterator[str]:
     yield from _out_of_reach(settings)
     if settings.rows.selling is not None and not policy.is_sold:
         yield "[l402] has a wallet and no price has sats: nothing is sold for them"
+    if settings.rows.logins is not None and not any(price.scopes for price in _prices(policy)):
+        yield "[[oauth.issuer]] is trusted and no price has a scope: nobody can sign in"
     yield from _long_turns(settings, policy)
     yield from _exposures(settings)
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator decides of logins: whose access tokens are taken, and what becomes of them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pypow.errors import InvalidInputError
@@ -13,6 +14,8 @@ from .fixable import FixableError
 
 if TYPE_CHECKING:
     from .identity.issuers import Issuer
+
+Method: TypeAlias = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 _MISSING: Final = "logins need joserfc and aiohttp; run: pip install 'pypow-engine[oauth]'"
 _ANY: Final = "urn:pypow:resource"
@@ -35,6 +38,7 @@ class TrustedIssuer:
         client_id: who asks.
         secret_file: holds the secret by which that is proven.
         secret_env: names the variable that does; one of the two, for ``introspection``.
+        method: how that is proven, by its name in OAuth.
     """
 
     url: str
@@ -49,18 +53,28 @@ class TrustedIssuer:
     client_id: str | None = None
     secret_file: Path | None = field(default=None, repr=False)
     secret_env: str | None = None
+    method: Method = "client_secret_basic"
 
-    def trusted(self, resource: str = _ANY) -> "Issuer":
+    def trusted(self, resource: str = _ANY, secret: str | None = None) -> "Issuer":
         """The issuer, for a gate that is this resource.
+
+        Args:
+            resource: what tokens are for that name no other audience.
+            secret: of who asks; None where nobody will, and only the rest is looked at.
 
         Raises:
             InvalidInputError: it cannot be trusted so; the text has the fix.
         """
         try:
+            from .identity.client_credential import ClientCredential
             from .identity.issuers import DEFAULT_ALGORITHMS, Issuer
         except ImportError:
             raise InvalidInputError(_MISSING) from None
+        asks = None
         try:
+            if self.client_id is not None:
+                method = "client_secret_basic" if secret is None else self.method
+                asks = ClientCredential(self.client_id, secret or "unread", method)
             return Issuer(
                 self.url,
                 frozenset(self.audiences or (resource,)),
@@ -70,9 +84,36 @@ class TrustedIssuer:
                 accept_untyped=self.accept_untyped,
                 skew_s=self.skew_s,
                 near=self.near,
+                introspection_endpoint=self.endpoint,
+                credential=asks,
             )
         except FixableError as error:
             raise InvalidInputError(str(error)) from None
+
+    def read_secret(self, environment: Mapping[str, str]) -> str | None:
+        """The secret of who asks; None where nobody does.
+
+        Raises:
+            InvalidInputError: it is not where the operator says; the text names the place.
+        """
+        if self.secret_env is not None:
+            found = environment.get(self.secret_env, "")
+        elif self.secret_file is not None:
+            try:
+                found = self.secret_file.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidInputError(
+                    f"oauth.issuer.client_secret_file: {self.secret_file}: expected the secret as "
+                    f"text: {error}"
+                ) from None
+        else:
+            return None
+        if not found:
+            where = self.secret_env or self.secret_file
+            raise InvalidInputError(
+                f"expected the secret of {self.client_id} at {self.url} in {where}, got nothing"
+            )
+        return found
 
 
 @dataclass(frozen=True, slots=True)

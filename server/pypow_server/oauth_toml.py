@@ -69,8 +69,9 @@ def issuer_of(table: IssuerTable) -> TrustedIssuer:
         client_id=table.client_id,
         secret_file=None if table.client_secret_file is None else Path(table.client_secret_file),
         secret_env=table.client_secret_env,
+        method=table.client_auth or "client_secret_basic",
     )
-    asks = [given.endpoint, given.client_id, given.secret_file, given.secret_env]
+    asks = [given.endpoint, given.client_id, given.secret_file, given.secret_env, table.client_auth]
     if given.kind == "jwt" and any(one is not None for one in asks):
         raise InvalidInputError(
             'expected kind = "introspection" beside what says how to ask; tokens are read here'

@@ -192,6 +192,9 @@ class IssuerTable(_Table):
     client_id: str | None = _said("Who asks it.")
     client_secret_file: str | None = _said("Holds the secret of who asks.")
     client_secret_env: str | None = _said("Names the variable that holds it.")
+    client_auth: Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None = (
+        _said("How that is proven; a private key, as PEM or JWK, is a secret too.")
+    )
 
 
 class OAuthTable(_Table):

@@ -22,7 +22,7 @@ from support.command import Command
 from support.counting_upstream import counting_upstream
 from support.gate_process import gate_process
 from support.redis_stores import fresh_address
-from support.sales_contract import sale
+from support.sales_contract import fresh, sale
 from support.selling import l402_credential, payment_credential
 
 NOW_MS = time.time_ns() // 1_000_000
@@ -143,6 +143,7 @@ def ledger_of(tmp_path: Path, *sales: Any) -> Path:
                 now_ms=NOW_MS,
                 limit=sold.uses or 9,
                 sale=sold,
+                attempt=fresh(),
                 charge=None,
             )
         await ledger.aclose()

@@ -20,16 +20,16 @@ PAGE = Path(__file__).parents[2] / "docs" / "l402-clients.md"
 BOUGHT = (200, BODY.decode())
 
 
-def payments(client: PayingClient, toll: Toll) -> list[int]:
+def payments(client: PayingClient, nodes: LightningPair, toll: Toll) -> list[int]:
     """Holds that a client got what it asked for; what it paid, in thousandths of a satoshi."""
-    before = len(toll.lightning.paid())
+    before = len(nodes.paid())
     with served(toll) as url:
-        assert client.fetch(url, toll.lightning, times=CALLS) == [BOUGHT] * CALLS
-    return [payment["msat"] for payment in toll.lightning.paid()[before:]]
+        assert client.fetch(url, nodes, times=CALLS) == [BOUGHT] * CALLS
+    return [payment["msat"] for payment in nodes.paid()[before:]]
 
 
-def pays_once(client: PayingClient, toll: Toll, scheme: str) -> None:
-    assert payments(client, toll) == [SATS * 1000] * CALLS
+def pays_once(client: PayingClient, nodes: LightningPair, toll: Toll, scheme: str) -> None:
+    assert payments(client, nodes, toll) == [SATS * 1000] * CALLS
     assert toll.offered == CALLS
     assert toll.accepted == [("authorization", scheme)] * CALLS
 
@@ -38,7 +38,7 @@ def pays_once(client: PayingClient, toll: Toll, scheme: str) -> None:
 def test_a_client_of_others_pays_once_for_each_call(
     client: PayingClient, nodes: LightningPair
 ) -> None:
-    pays_once(client, Toll(nodes, SATS), client.pays_by[0])
+    pays_once(client, nodes, Toll(nodes, SATS), client.pays_by[0])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_client_of_others_pays_once_for_each_call(
 def test_a_client_pays_by_the_payment_scheme_where_there_is_no_other(
     client: PayingClient, nodes: LightningPair
 ) -> None:
-    pays_once(client, Toll(nodes, SATS, schemes=("Payment",)), "Payment")
+    pays_once(client, nodes, Toll(nodes, SATS, schemes=("Payment",)), "Payment")
 
 
 class Forgetful(Toll):
@@ -64,7 +64,7 @@ def test_the_check_catches_a_server_that_lets_a_client_pay_twice(nodes: Lightnin
     (client,) = (one for one in CLIENTS if one.name == "l402")
     toll = Forgetful(nodes, SATS)
     with pytest.raises(AssertionError):
-        pays_once(client, toll, client.pays_by[0])
+        pays_once(client, nodes, toll, client.pays_by[0])
     assert (toll.offered, len(toll.accepted)) == (2 * CALLS, CALLS)
 
 

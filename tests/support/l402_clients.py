@@ -7,16 +7,30 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
 import peer_home
-from support.lightning import LightningPair, node_programs
+from support.lightning import node_programs
 
 PROGRAMS: Final = Path(__file__).parents[1] / "interop"
 NODE: Final = PROGRAMS / "node_clients"
 TIMEOUT_S: Final = 60
+
+
+class Payer(Protocol):
+    """A wallet that speaks as Core Lightning does."""
+
+    @property
+    def payer_cln_url(self) -> str:
+        """Of its ``/v1/pay``."""
+        ...
+
+    @property
+    def payer_rune(self) -> str:
+        """What opens it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +67,13 @@ class PayingClient:
         return dict(line.split("==") for line in _requirements(folder))[self.package]
 
     def fetch(
-        self, url: str, lightning: LightningPair, *, times: int, who: str = "strangers"
+        self, url: str, lightning: Payer, *, times: int, who: str = "strangers"
     ) -> list[tuple[int, str]]:
         """Fetch a URL, and tell status and body of each answer.
 
         Args:
-            url: what to fetch.
-            lightning: whose payer pays.
+            url: what to fetch; ``{}`` in it is the number of the fetch, from 0.
+            lightning: who pays.
             times: how often.
             who: ``strangers`` that have never been there, or ``one`` client all the time.
         """

@@ -52,7 +52,7 @@ def login_rail(issuer: PlayedIssuer | None = None, *, denial: Denial = nobody) -
     return OAuthRail(
         issuer or PlayedIssuer(),
         resource=RESOURCE,
-        origin="https://gate.example",
+        public_url="https://gate.example",
         metadata_url=METADATA,
         issuers=[ISSUER],
         denial=denial,

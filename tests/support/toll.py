@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from pypow import bolt11, l402, payment_lightning, payment_wire
 from pypow.challenge import Key, Keyring
@@ -17,11 +17,19 @@ from pypow.payment_headers import LightningCredential, read_credential
 from pypow.payment_receipt import Receipt
 from pypow.payment_wire import PaymentChallenge
 from pypow_server.scope import Receive, Scope, Send
-from support.lightning import LightningPair
 
 SERVICE: Final = "toll"
 EXPIRY_S: Final = 600
 BODY: Final = b"what was paid for"
+
+
+class Invoicing(Protocol):
+    """A node that makes invoices."""
+
+    def invoice(self, sats: int, *, expiry_s: int) -> str:
+        """A new one."""
+        ...
+
 
 Lines = list[tuple[bytes, bytes]]
 
@@ -38,7 +46,7 @@ class Toll:
         offered: how many invoices were made.
     """
 
-    lightning: LightningPair
+    lightning: Invoicing
     sats: int
     schemes: tuple[str, ...] = ("L402", "Payment")
     accepted: list[tuple[str, str]] = field(default_factory=list)

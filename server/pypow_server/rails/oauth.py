@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias, assert_never
+from urllib.parse import urlsplit
 
 from pypow.auth_params import quoted
 from pypow_server import problems
@@ -48,7 +49,7 @@ class OAuthRail:
         judge: TokenJudge,
         *,
         resource: str,
-        origin: str,
+        public_url: str,
         metadata_url: str,
         issuers: Sequence[str],
         denial: Denial = nobody,
@@ -58,14 +59,15 @@ class OAuthRail:
         Args:
             judge: finds out what tokens are worth.
             resource: what they must be for (RFC 8707).
-            origin: of the public URL; proofs of keys are for it.
+            public_url: of the gate; proofs of keys are for URLs of its origin.
             metadata_url: where that is told (RFC 9728).
             issuers: who may have made them.
             denial: why a subject or a token with this id is refused; None for no reason.
         """
         self._judge = judge
         self._resource = resource
-        self._origin = origin
+        url = urlsplit(public_url)
+        self._origin = f"{url.scheme}://{url.netloc}"
         self._metadata_url = metadata_url
         self._issuers = tuple(issuers)
         self._denial = denial

@@ -26,7 +26,7 @@ _COUNTED: Final = (
 
 
 class SqliteBooks:
-    """The books of a file. Between two pages nothing of it is held: who reads slowly is in nobody's way."""
+    """The books of a file. Between two pages nothing is held, and nobody waits for readers."""
 
     def __init__(self, rest: str) -> None:
         """Open it.

@@ -12,14 +12,14 @@ export async function pay(invoice) {
     return (await paid.json()).payment_preimage;
 }
 
-/** Fetches as the command line says, with clients that are made so; prints each [status, body]. */
+/** Fetches as the command line says, `{}` in the URL being the number of the fetch; prints each [status, body]. */
 export async function run(client) {
     const [who, url, times] = process.argv.slice(2);
     const one = client();
     const answers = [];
     for (let time = 0; time < Number(times); time++) {
         const fetchPaid = who === "one" ? one : client();
-        answers.push(await fetchPaid(url).catch((error) => [0, String(error)]));
+        answers.push(await fetchPaid(url.replace("{}", time)).catch((error) => [0, String(error)]));
     }
     console.log(JSON.stringify(answers));
 }

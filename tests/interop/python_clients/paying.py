@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the clients have in common: a wallet, and how they are asked and tell.
 
-Each program is started as ``program WHO URL TIMES``, fetches the URL so often, as ``strangers``
-that have never been here or as ``one`` client that may remember what it paid, and prints a list of
-``[status, body]`` as JSON; status 0 and what was said, where the client gave up. The wallet is a
-Core Lightning node: ``PAYER_CLN_URL`` and ``PAYER_RUNE`` in the environment.
+Each program is started as ``program WHO URL TIMES``, fetches the URL so often (``{}`` in it is the
+number of the fetch, from 0), as ``strangers`` that have never been here or as ``one`` client that
+may remember what it paid, and prints a list of ``[status, body]`` as JSON; status 0 and what was
+said, where the client gave up. The wallet is a Core Lightning node: ``PAYER_CLN_URL`` and
+``PAYER_RUNE`` in the environment.
 """
 
 import json
@@ -37,11 +38,11 @@ def run(client: Callable[[], Fetch]) -> None:
     who, url, times = sys.argv[1:]
     one = client()
 
-    def fetched() -> tuple[int, str]:
+    def fetched(time: int) -> tuple[int, str]:
         fetch = one if who == "one" else client()
         try:
-            return fetch(url)
+            return fetch(url.replace("{}", str(time)))
         except Exception as error:  # noqa: BLE001 - each client has errors of its own
             return 0, repr(error)
 
-    print(json.dumps([fetched() for _ in range(int(times))]))
+    print(json.dumps([fetched(time) for time in range(int(times))]))
