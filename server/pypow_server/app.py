@@ -30,6 +30,7 @@ from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
+from .gate_nonces import gate_nonces
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .login_desk import LoginDesk
@@ -116,7 +117,7 @@ class App:
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
         self._desk = LoginDesk(settings)
-        self._login = self._login_rail(settings)
+        self._login = self._login_rail(settings, keys)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -280,7 +281,7 @@ class App:
         )
         return (work, l402)
 
-    def _login_rail(self, settings: Settings) -> LoginRail | None:
+    def _login_rail(self, settings: Settings, keys: Keyring) -> LoginRail | None:
         logins, judge, resource = settings.rows.logins, self._desk.judge, settings.resource
         if logins is None or judge is None or resource is None:
             return None
@@ -294,6 +295,7 @@ class App:
             metadata_url=metadata_url(resource),
             issuers=[issuer.url for issuer in logins.issuers],
             denial=self._revoked.denial,
+            nonces=gate_nonces(keys) if logins.dpop_nonces else None,
         )
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a gate binds passes to keys, as the operator decides."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pypow.challenge import Keyring, hkdf_sha256
+from pypow.challenge import Keyring
 from pypow.errors import InvalidInputError
 
+from .gate_nonces import gate_nonces
 from .settings import Settings
 
 if TYPE_CHECKING:
     from .key_binding import KeyBinding
-
-_NONCES_PURPOSE: Final = b"pypow 1 dpop nonces"
-"""What the secret of nonces is derived for, by HKDF."""
 
 
 def key_binding(settings: Settings, keys: Keyring) -> "KeyBinding | None":
@@ -24,7 +22,6 @@ def key_binding(settings: Settings, keys: Keyring) -> "KeyBinding | None":
     if settings.bound_passes == "off":
         return None
     try:
-        from .identity.dpop import Nonces
         from .key_binding import KeyBinding
     except ModuleNotFoundError:
         raise InvalidInputError(
@@ -33,5 +30,4 @@ def key_binding(settings: Settings, keys: Keyring) -> "KeyBinding | None":
         ) from None
     if settings.bound_passes == "on":
         return KeyBinding(settings.url, keys)
-    secret = hkdf_sha256(keys.signing.secret, info=_NONCES_PURPOSE)
-    return KeyBinding(settings.url, keys, Nonces((secret,)))
+    return KeyBinding(settings.url, keys, gate_nonces(keys))

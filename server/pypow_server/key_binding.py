@@ -107,12 +107,7 @@ class KeyBinding:
 
     def receipt(self, now_ms: int) -> tuple[Header, ...]:
         """The nonce for the next proof, where they need one (RFC 9449 section 8.2)."""
-        if self._nonces is None:
-            return ()
-        return (
-            (b"dpop-nonce", self._nonces.current(now_ms).encode("ascii")),
-            (b"access-control-expose-headers", b"DPoP-Nonce"),
-        )
+        return dpop.nonce_fields(self._nonces, now_ms)
 
     def _verified(
         self,

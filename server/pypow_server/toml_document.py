@@ -203,6 +203,7 @@ class OAuthTable(_Table):
     issuer: list[IssuerTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    dpop_nonces: bool | None = _said("true: proofs of keys need a nonce of the gate.")
 
 
 class KeysTable(_Table):

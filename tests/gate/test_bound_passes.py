@@ -415,9 +415,11 @@ def test_a_gate_binds_passes_where_its_operator_says_so(tmp_path: Path) -> None:
 def test_a_gate_without_joserfc_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("pypow_server.identity.dpop")]:
+    dpop = "pypow_server.identity.dpop"
+    for name in [name for name in sys.modules if name.startswith(dpop)]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("pypow_server.identity.dpop")
+    monkeypatch.delitem(sys.modules, "pypow_server.key_binding")
+    monkeypatch.delattr(dpop)
     monkeypatch.setitem(sys.modules, "joserfc.jwk", None)
     with pytest.raises(InvalidInputError, match=r"pip install 'pypow-engine\[oauth\]'"):
         key_binding(Settings(state_dir=tmp_path, bound_passes="on"), KEYRING)
