@@ -82,7 +82,12 @@ class Keyring:
         self.macaroon_keys = _bridge_checks.MacKeys([(k.id, k.macaroon_mac) for k in ordered])
 
     def __reduce__(self) -> tuple[type["Keyring"], tuple[tuple[Key, ...]]]:
-        return Keyring, (tuple(self._by_id.values()),)
+        return Keyring, (self.keys,)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """All of them, the signing one first."""
+        return tuple(self._by_id.values())
 
     def find(self, key_id: int) -> Key | None:
         """The key with this id, or None."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from . import base64_json, base64_text, canonical_json, moments
 from .auth_params import AuthChallenge, quoted, read_challenges
-from .errors import WireError, shown
+from .errors import InvalidInputError, WireError, shown
 from .payment_reasons import Reason
 
 SCHEME: Final = "payment"
@@ -98,6 +98,14 @@ class PaymentChallenge:
         """The value of ``WWW-Authenticate``; beyond ASCII in UTF-8 where it is sent."""
         said = ((name, getattr(self, name)) for name in _WRITTEN)
         return "Payment " + ", ".join(f"{name}={quoted(text)}" for name, text in said if text)
+
+    def to_mcp(self) -> dict[str, object]:
+        """The challenge as MCP carries it: all of it JSON, and nothing in base64."""
+        said = self.to_json()
+        for name in ("request", "opaque"):
+            if name in said:
+                said[name] = base64_json.loads(str(said[name]), name)
+        return said
 
     def to_json(self) -> dict[str, object]:
         """The challenge as a credential echoes it."""
@@ -224,7 +232,30 @@ def credential_from_authorization(parameters: str) -> PaymentCredential:
     Raises:
         WireError: anything else; ``reason`` is a `Reason`.
     """
-    said = base64_json.loads(parameters, "a credential")
+    return _credential(base64_json.loads(parameters, "a credential"))
+
+
+def credential_from_json(document: object) -> PaymentCredential:
+    """Read a credential as MCP carries it, with objects where the header has base64.
+
+    Raises:
+        WireError: anything else; ``reason`` is a `Reason`.
+    """
+    said = document if isinstance(document, dict) else {}
+    challenge = said.get("challenge")
+    if not isinstance(challenge, dict):
+        return _credential(said)
+    try:
+        written = {
+            name: _canonical(value) if isinstance(value, dict) else value
+            for name, value in challenge.items()
+        }
+    except InvalidInputError as error:
+        raise WireError(str(error), Reason.BAD_JSON) from None
+    return _credential({**said, "challenge": written})
+
+
+def _credential(said: Mapping[str, Any]) -> PaymentCredential:
     challenge, payload, source = (said.get(name) for name in ("challenge", "payload", "source"))
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
         raise WireError(

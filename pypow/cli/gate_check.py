@@ -135,11 +135,16 @@ def _shown_logins(explained: "Explanation") -> list[str]:
 def _ways(line: "PriceLine") -> str:
     """What lets a call in, as a reader says it."""
     login = f"oauth ({' '.join(line.scopes)})"
-    return ", or ".join(way.replace("oauth", login, 1) for way in line.ways)
+    ways = ", or ".join(way.replace("oauth", login, 1) for way in line.ways)
+    return ways if line.login_free is None else f"{ways}; oauth has {_free(line.login_free)} free"
+
+
+def _free(quota: tuple[int, int] | None) -> str:
+    return "-" if quota is None else f"{quota[0]}/{quota[1] / 1000:g}s"
 
 
 def _row(line: "PriceLine") -> tuple[str, ...]:
-    free = "-" if line.free is None else f"{line.free[0]}/{line.free[1] / 1000:g}s"
+    free = _free(line.free)
     sold = "1 call"
     if line.sells is not None:
         calls, seconds = line.sells

@@ -29,6 +29,8 @@ Examples:
 \b
   pypow l402 doctor https://api.example.com/paid
   pypow l402 doctor http://127.0.0.1:8402/search --json
+  pypow l402 doctor https://mcp.example.com/mcp --header X-PoW-Accept:1 \\
+      --data '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"search"}}'
 
 \b
   pypow l402 doctor https://api.example.com/paid \\
@@ -42,6 +44,9 @@ Exit codes: 0 nothing fails (warnings may be told), 1 something would fail, 2 wr
 """
 
 _METHOD = re.compile(r"[A-Z]{1,20}", re.ASCII)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", re.ASCII)
+_VALUE = re.compile(r"[ -~]*", re.ASCII)
+_OURS = frozenset({"authorization", "content-length", "host", "payment-authorization"})
 _WIDE = 12
 _MAX_FEE_MSAT = 10_000
 
@@ -50,8 +55,16 @@ def doctor(
     url: Annotated[str, typer.Argument(metavar="URL", help="What is sold, as its callers ask.")],
     *,
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="The HTTP method that is sold.")
-    ] = "GET",
+        str | None,
+        typer.Option(metavar="NAME", help="The HTTP method that is sold. [GET; with --data POST]"),
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:VALUE", help="What callers send anyhow; once for each."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="JSON", help="The body of the call. [with POST]")
+    ] = None,
     pay: Annotated[bool, typer.Option("--pay", help="Pay, and see what a payment buys.")] = False,
     wallet: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Who pays, such as lnd:https://HOST:8080.")
@@ -70,13 +83,15 @@ def doctor(
 ) -> None:
     """Probe a server that sells by L402 or Payment (MPP), and tell which clients would fail."""
     _, host, _ = _origin(url)
-    if not _METHOD.fullmatch(method):
+    named = method or ("GET" if data is None else "POST")
+    if not _METHOD.fullmatch(named):
         raise InvalidInputError(
             f"--method: expected a name in capitals such as POST, got {shown(method)}"
         )
+    headers = dict(map(_field, header or ()))
     _require_means(url, pay=pay, wallet=wallet, max_sats=max_sats, other=other, patience=patience)
     try:
-        from pypow.l402_doctor.asking import asker
+        from pypow.l402_doctor.asking import Call, asker
         from pypow.l402_doctor.examination import examine
         from pypow.l402_doctor.paying import Spending
         from pypow.lightning.near import is_near
@@ -89,9 +104,10 @@ def doctor(
         spending = None
         if wallet is not None and max_sats is not None:
             spending = Spending(await _payer(wallet), max_sats, other or f"{url}-other", patience)
+        call = Call(url, named, headers, (data or "").encode(errors="replace"))
         agent = f"pypow-doctor/{version()}"
         with bar_line(quiet=as_json) as tell:
-            async with asker(url, method, agent=agent) as asking:
+            async with asker(call, agent=agent) as asking:
                 return await examine(
                     asking, is_near=is_near(host), now_ms=_now_ms, spending=spending, tell=tell
                 )
@@ -184,6 +200,17 @@ def _printable(words: str) -> str:
     return "".join(
         one if one.isascii() and (one.isprintable() or one == "\n") else "?" for one in words
     )
+
+
+def _field(text: str) -> tuple[str, str]:
+    """A name and a value."""
+    name, colon, value = text.partition(":")
+    if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value.strip()):
+        # What came is not quoted: it may be a login.
+        raise InvalidInputError("--header: expected NAME:VALUE, in printable ASCII")
+    if name.lower() in _OURS:
+        raise InvalidInputError(f"--header: {name} is what the doctor itself sends; leave it out")
+    return name, value.strip()
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

@@ -5,6 +5,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -16,6 +17,24 @@ MAX_BODY: Final = 64 * 1024
 _MAX_LINE: Final = 64 * 1024
 _MAX_LINES: Final = 200
 _LONGEST_WHY: Final = 160
+_TYPE: Final = {"Content-Type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is sold.
+
+    Attributes:
+        url: where.
+        method: HTTP method.
+        headers: that callers send anyhow.
+        body: that they send, in JSON; nothing for none.
+    """
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 class Asker:
@@ -23,14 +42,12 @@ class Asker:
 
     Args:
         session: of aiohttp.
-        url: what is sold.
-        method: by which.
+        call: what is sold there.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, method: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, call: Call) -> None:
         self._session = session
-        self._url = url
-        self._method = method
+        self._call = call
 
     async def ask(
         self, method: str = "", headers: Mapping[str, str] | None = None, *, url: str = ""
@@ -42,10 +59,16 @@ class Asker:
             headers: of the request.
             url: another one.
         """
+        call = self._call
+        sent = {**_TYPE, **call.headers} if call.body else dict(call.headers)
         begun = time.monotonic()
         try:
             async with self._session.request(
-                method or self._method, url or self._url, headers=headers, allow_redirects=False
+                method or call.method,
+                url or call.url,
+                headers=sent | dict(headers or {}),
+                data=call.body if call.body and not method else None,
+                allow_redirects=False,
             ) as response:
                 body, is_whole = await _beginning(response, begun + TIMEOUT_S)
                 fields = tuple(
@@ -56,19 +79,18 @@ class Asker:
                 return Answer(response.status, fields, body, seconds, is_whole)
         except TimeoutError:
             return Unanswered(f"no answer within {TIMEOUT_S:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return Unanswered(f"it cannot be reached: {_plain(error)}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # A parser's complaint quotes what came.
-            why = str(error).partition("\n")[0] or type(error).__name__
-            return Unanswered(f"no answer that can be read: {ascii(why[:_LONGEST_WHY])[1:-1]}")
+            return Unanswered(f"no answer that can be read: {_plain(error)}")
 
 
 @asynccontextmanager
-async def asker(url: str, method: str, *, agent: str) -> AsyncIterator[Asker]:
+async def asker(call: Call, *, agent: str) -> AsyncIterator[Asker]:
     """Ask for as long as a block lasts.
 
     Args:
-        url: what is sold.
-        method: by which.
+        call: what is sold.
         agent: who asks, as ``User-Agent`` has it.
     """
     session = aiohttp.ClientSession(
@@ -83,7 +105,13 @@ async def asker(url: str, method: str, *, agent: str) -> AsyncIterator[Asker]:
         auto_decompress=False,
     )
     async with session:
-        yield Asker(session, url, method)
+        yield Asker(session, call)
+
+
+def _plain(error: Exception) -> str:
+    """The words of an error, which may quote what came."""
+    why = str(error).partition("\n")[0] or type(error).__name__
+    return ascii(why[:_LONGEST_WHY])[1:-1]
 
 
 async def _beginning(response: aiohttp.ClientResponse, until: float) -> tuple[bytes, bool]:

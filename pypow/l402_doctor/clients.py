@@ -125,7 +125,7 @@ def _of(client: Client, taken: Taken, refusal: Answer) -> tuple[Fate, str, str]:
         return Fate.GIVES_UP, "no wallet reads this invoice", "send an invoice as BOLT 11 has it"
     sats = sats_of(taken.invoice) or 0
     if client.read is readers.lightning_toll:
-        sats = int(refusal.members.get("amountSats", 0))
+        sats = refusal.members.get("amountSats", 0)
     if client.most_sats is not None and sats > client.most_sats:
         why = f"{sats} sats are more than the {client.most_sats} that it pays unless told"
         return Fate.GIVES_UP, why, "sell smaller parts, or tell its users which limit to raise"

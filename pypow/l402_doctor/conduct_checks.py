@@ -103,11 +103,11 @@ def _flood(refusal: Answer, again: Sequence[Outcome]) -> Iterator[Finding]:
         return
     distinct = len({invoice for invoices in found for invoice in invoices})
     if len(found) < len(answers) or len(set(found)) < len(found):
-        yield ok("flood", f"{len(answers)} calls without a credential got {distinct} invoices")
+        yield ok("flood", f"invoices for {len(answers)} calls without a credential: {distinct}")
     else:
         yield warn(
             "flood",
-            f"{len(answers)} calls without a credential got {distinct} invoices: whoever asks "
+            f"invoices for {len(answers)} calls without a credential: {distinct}; whoever asks "
             "fills the wallet with them",
             fix="offer the last invoice again, or ask for a little work before the next one",
         )

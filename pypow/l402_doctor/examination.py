@@ -67,6 +67,8 @@ async def examine(
         return Report(None, Offered((), ()), [silent], [])
     offers = offered(refusal)
     findings = [*header_checks.check(refusal, offers)]
+    if refusal.header_size > header_checks.MOST_READ:
+        return Report(refusal, offers, findings, [])
     if not offers.l402 and not offers.payments:
         # What cannot be read may still be somebody's: a client is told of it, and nothing asked.
         found = verdicts(refusal, None, now_ms=now_ms()) if refusal.challenges else []

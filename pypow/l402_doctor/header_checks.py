@@ -15,6 +15,9 @@ from .readers import BODY_FORM, FORM
 _L402 = re.compile(r"[ \t]*(?:l402|lsat)(?:[ \t]|$)", re.IGNORECASE)
 _RIGHT = re.compile(r'(?:L402|LSAT) macaroon="[^"]+", invoice="[^"]+"(?:, .*)?')
 _ANY_SCHEME = re.compile(r"(?:^|,)[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+[A-Za-z_]+[ \t]*=")
+MOST_READ: Final = 16 * 1024
+"""Characters of a whole header that common clients read."""
+
 _MOST_LINE: Final = 8190
 _MOST_HEADER: Final = 4096
 """What nginx takes of an upstream's header unless it is told otherwise: one page."""
@@ -23,6 +26,9 @@ _MOST_HEADER: Final = 4096
 def check(refusal: Answer, offers: Offered) -> Iterator[Finding]:
     """Whether callers find what is offered."""
     yield from _status(refusal)
+    if refusal.header_size > MOST_READ:
+        yield from _size(refusal)
+        return
     if not offers.l402 and not offers.payments and not any(map(_L402.match, refusal.challenges)):
         yield _nothing(refusal)
         return
@@ -181,18 +187,24 @@ def _caching(refusal: Answer) -> Iterator[Finding]:
 
 
 def _size(refusal: Answer) -> Iterator[Finding]:
-    lengths = [len(name) + len(value) + 4 for name, value in refusal.fields]
-    if max(lengths, default=0) > _MOST_LINE:
+    longest = max((len(name) + len(value) for name, value in refusal.fields), default=0)
+    if refusal.header_size > MOST_READ:
         yield fail(
             "size",
-            f"a line of the header has {max(lengths)} characters",
+            f"the header has {refusal.header_size} characters",
+            fix=f"stay below {MOST_READ}, where Node and others stop reading",
+        )
+    elif longest > _MOST_LINE:
+        yield fail(
+            "size",
+            f"a line of the header has {longest} characters",
             fix=f"stay below {_MOST_LINE}, where common clients and proxies stop reading",
         )
-    elif sum(lengths) > _MOST_HEADER:
+    elif refusal.header_size > _MOST_HEADER:
         yield warn(
             "size",
-            f"the header has {sum(lengths)} characters",
+            f"the header has {refusal.header_size} characters",
             fix=f"stay below {_MOST_HEADER}, or raise proxy_buffer_size of an nginx before it",
         )
     else:
-        yield ok("size", f"the header has {sum(lengths)} characters")
+        yield ok("size", f"the header has {refusal.header_size} characters")

@@ -41,6 +41,11 @@ class Answer:
         return tuple(value for found, value in self.fields if found == name)
 
     @property
+    def header_size(self) -> int:
+        """Characters of its lines, with what stands between and after their parts."""
+        return sum(len(name) + len(value) + len(": \r\n") for name, value in self.fields)
+
+    @property
     def challenges(self) -> tuple[str, ...]:
         """The lines of ``WWW-Authenticate``."""
         return self.values("www-authenticate")

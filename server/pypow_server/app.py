@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
-from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -17,7 +16,7 @@ from pypow.challenge import Keyring, hkdf_sha256
 from . import configuration, keyfile, tracing
 from .admin import Readiness, create_admin
 from .api import CHALLENGE_PATH, VERIFY_PATH, create_api
-from .bound_passes import key_binding
+from .authorization.opening import TokenDesk
 from .calibration.calibrating import Calibrating
 from .calibration.calibration_figures import CalibrationFigures
 from .calibration.samples import Samples
@@ -30,18 +29,15 @@ from .fronts.dialects import DIALECTS
 from .fronts.forward_auth import ForwardAuth, vouch, without_bodies
 from .fronts.guarded import front_of, problem_of
 from .gate import Gate, wall_clock_ms
-from .gate_nonces import gate_nonces
 from .holders import Holders
 from .lifespan import serve_lifespan
 from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails import LoginRail, Rail
-from .rails.l402 import L402Rail
-from .rails.work import WorkRail
+from .rails.opening import Rails, login_rail, rails_of
+from .redemption import Redemption
 from .resource import raw_path
-from .resource_metadata import metadata_url
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
@@ -58,16 +54,13 @@ _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
 _API_PATHS: Final = (CHALLENGE_PATH.encode(), VERIFY_PATH.encode())
 
 
-_Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """All that may change while the gate runs."""
 
     settings: Settings
     policy: Policy
-    rails: _Rails
+    rails: Rails
     api: FastAPI
     holders: Holders | None
     own: Mapping[bytes, ASGIApp]
@@ -116,8 +109,11 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self.telemetry.metrics.show(self._shop)
+        if self._shop.invoices is not None:
+            self.telemetry.sales(self._store.sales)
         self._desk = LoginDesk(settings)
-        self._login = self._login_rail(settings, keys)
+        self._login = login_rail(settings, keys, self._desk.judge, denial=self._revoked.denial)
+        self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -135,7 +131,7 @@ class App:
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
-        self._entrance = self.telemetry.gate(self._entrance_of(settings))
+        self._entrance = self.telemetry.gate(self._tokens.carrying(self._entrance_of(settings)))
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -184,6 +180,7 @@ class App:
         keys = keyfile.load(settings.key_file)
         self._shop.require_same(settings)
         self._desk.require_same(settings)
+        self._tokens.require_same(settings)
         rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
         self._decide_by(rules)
@@ -255,47 +252,9 @@ class App:
             failure=problem_of,
         )
 
-    def _rails(self, settings: Settings, keys: Keyring) -> _Rails:
-        """The ways to earn admission; work is the first, and always one."""
-        host = urlsplit(settings.url).netloc
-        binding = key_binding(settings, keys)
-        work = WorkRail(
-            keys,
-            public_host=host,
-            lifetime_s=settings.lifetime_s,
-            denial=self._revoked.denial,
-            binding=binding,
-        )
-        selling, invoices = settings.rows.selling, self._shop.invoices
-        if selling is None or invoices is None:
-            return (work,)
-        l402 = L402Rail(
-            keys,
-            selling,
-            invoices,
-            public_host=host,
-            grant=work.grant,
-            settled=self._shop.settled if selling.strict else None,
-            denial=self._revoked.denial,
-            binding=binding,
-        )
-        return (work, l402)
-
-    def _login_rail(self, settings: Settings, keys: Keyring) -> LoginRail | None:
-        logins, judge, resource = settings.rows.logins, self._desk.judge, settings.resource
-        if logins is None or judge is None or resource is None:
-            return None
-        # Whoever takes no tokens needs none of what reading them does.
-        from .rails.oauth import OAuthRail
-
-        return OAuthRail(
-            judge,
-            resource=resource,
-            public_url=settings.url,
-            metadata_url=metadata_url(resource),
-            issuers=[issuer.url for issuer in logins.issuers],
-            denial=self._revoked.denial,
-            nonces=gate_nonces(keys) if logins.dpop_nonces else None,
+    def _rails(self, settings: Settings, keys: Keyring) -> Rails:
+        return rails_of(
+            settings, keys, self._shop, denial=self._revoked.denial, others=self._tokens.rails()
         )
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
@@ -309,25 +268,30 @@ class App:
             told=self.telemetry.metrics.standing_token,
         )
 
-    def _rules_of(self, settings: Settings, rails: _Rails, holders: Holders | None) -> _Rules:
+    def _rules_of(self, settings: Settings, rails: Rails, holders: Holders | None) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
-        api = create_api(
-            rail=rails[0],
-            policy=policy,
-            ledger=self._store.ledger,
-            clock=wall_clock_ms,
-            credit=self._store.credits,
-            conditions=self._conditions,
-            recorders=self._recorders(settings),
-            holders=holders,
-            secure_cookies=_is_https(settings),
+        redemption = Redemption(
+            rails[0],
+            policy,
+            self._store.ledger,
+            self._store.credits,
+            self._conditions,
+            holders,
             # There is no gate before its rules.
             meter_then=lambda price, at_ms: self.gate.meter_then(price, at_ms),  # noqa: PLW0108
+        )
+        recorders = self._recorders(settings)
+        api = create_api(
+            redemption,
+            clock=wall_clock_ms,
+            recorders=recorders,
+            secure_cookies=_is_https(settings),
             selling=settings.rows.selling,
         )
         own = dict.fromkeys(_API_PATHS, self._api)
         own.update(self._desk.documents(settings, policy))
+        own.update(self._tokens.answers(settings, redemption, rails, recorders))
         return _Rules(settings, policy, rails, api, holders, own)
 
     def _keep_sales_s(self) -> int | None:

@@ -20,7 +20,8 @@ from .accepts import Accepts, read_accepts
 from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
-from .payment_fields import Paying
+from .payment_fields import Paying, with_message
+from .presented import Form, Presented
 from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
@@ -59,32 +60,9 @@ _LONGEST_AUTHORIZATION = 256
 """Octets: a pass fits, and its holder sends it with every call."""
 
 
-class Form(enum.Enum):
-    """Where a credential was found, which says how it is written."""
-
-    SOLUTION_HEADER = "X-PoW-Solution"
-    AUTHORIZATION = "Authorization: PoW"
-    PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
-    BOUND_PASS = "Authorization: DPoP"  # noqa: S105 - a header's name
-    COOKIE = "Cookie: pypow_pass"
-    STANDING = "X-PoW-Standing"
-    STANDING_COOKIE = "Cookie: pypow_standing"
-    META = '_meta["io.pypow/proof"]'
-
-
+_HELD = (Form.PASS, Form.BOUND_PASS, Form.COOKIE)
 _PASS_SCHEMES = {b"bearer": Form.PASS, b"dpop": Form.BOUND_PASS}
 _COOKIES = {PASS_COOKIE.encode(): Form.COOKIE, STANDING_COOKIE.encode(): Form.STANDING_COOKIE}
-
-
-class Presented(NamedTuple):
-    """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
-
-    form: Form
-    value: object
-
-    def __repr__(self) -> str:
-        """Without the value: it is a secret."""
-        return f"Presented({self.form})"
 
 
 class Call(NamedTuple):
@@ -157,18 +135,22 @@ class Call(NamedTuple):
         """
         return (
             self.accepts is not None
-            or self.paying is not None
-            or any(
-                one.form not in (Form.PASS, Form.BOUND_PASS, Form.COOKIE) for one in self.presented
-            )
+            or (self.paying is not None and self.paying.in_header)
+            or any(one.form not in _HELD for one in self.presented)
         )
+
+    def with_message(self, message: McpMessage) -> "Call":
+        """The call, with what its body says."""
+        if not message.paying:
+            return self._replace(mcp=message)
+        return self._replace(mcp=message, paying=with_message(self.paying, message.paying))
 
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
         headers: Iterable[Header] = self.headers
         if self.by_key:  # and so the proof is ours too
             headers = tuple(h for h in headers if h[0] != b"dpop")
-        if self.mcp is not None and self.mcp.proof:
+        if self.mcp is not None and self.mcp.is_shortened:
             headers = (
                 *(h for h in headers if h[0] not in (b"content-length", b"transfer-encoding")),
                 (b"content-length", b"%d" % len(self.mcp.body)),

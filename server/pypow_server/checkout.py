@@ -65,6 +65,8 @@ class Checkout:
                 call.standing, client=call.client, now_ms=hearing.now_ms
             )
         refused = await signing_in.sign_in(hearing, call, price) if price.scopes else None
+        if hearing.login is not None:
+            price = price.signed_in
         standing = await self._judge(hearing, call, price)
         if price.scopes:
             standing = signing_in.with_login(hearing, price, standing, refused)

@@ -44,6 +44,7 @@ class PriceLine:
         sats: the same price in satoshis; None where it is asked in work only.
         ways: what lets a call in, each enough: rails, with a ``+`` where several are needed.
         scopes: what an access token must permit; empty where none is of use.
+        login_free: as ``free``, for the holder of such a token; None for the same.
     """
 
     entry: str
@@ -57,6 +58,7 @@ class PriceLine:
     sats: int | None = None
     ways: tuple[str, ...] = ("work",)
     scopes: tuple[str, ...] = ()
+    login_free: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _line(price: Price, profile: str) -> PriceLine:
         seconds=times.mean_s,
         p99_s=times.p99_s,
         free=_quota(price.free),
+        login_free=_quota(price.login_free),
         sells=None if price.sells is None else (price.sells.calls, price.sells.lifetime_s),
         observe=price.observe,
         sats=price.sats,

@@ -254,12 +254,12 @@ class Gate:
     async def _read_mcp(self, hearing: Hearing, call: Call) -> Problem | None:
         observed = Rewindable(hearing.receive) if hearing.is_observed else None
         receive = observed or hearing.receive
-        message = await self._messages.read(call, receive)
+        message = await self._messages.read(call, receive, is_sold=hearing.rulebook.policy.is_sold)
         if isinstance(message, Fault):
             hearing.fault = message
             hearing.receive = hearing.receive if observed is None else observed.again()
             return message.problem
-        hearing.call = call._replace(mcp=message)
+        hearing.call = call.with_message(message)
         hearing.receive = replay(message.body, hearing.receive)
         return None
 

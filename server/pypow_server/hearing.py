@@ -70,11 +70,15 @@ class Rulebook:
         now = price.meter
         if now is None or not self.former:
             return now
+        base = self.policy.named(price.name)
+        is_base = base is None or price is not base.signed_in
         then = None
         for until_ms, policy in self.former:
             if issued_at_ms >= until_ms:
                 break
             then = policy.named(price.name)
+        if then is not None and not is_base:
+            then = then.signed_in
         return now if then is None or then.meter is None else then.meter
 
 

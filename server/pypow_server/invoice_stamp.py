@@ -15,6 +15,7 @@ from pypow.errors import WireError
 from pypow.wire import Challenge
 
 from .fresh import fresh_id
+from .mcp_message import INVOICE_META
 from .payment_fields import STAMP_HEADER
 
 _PURPOSE: Final = b"invoice"
@@ -68,13 +69,14 @@ class Stamps:
         octets = issuer.issue(now_ms=now_ms, epoch=epoch, identity=self._fresh_id())
         return wire.challenge_of_octets(octets)
 
-    def take(self, sent: bytes, *, client: str, bought: str, now_ms: int) -> bytes | None:
+    def take(self, sent: object, *, client: str, bought: str, now_ms: int) -> bytes | None:
         """The id of a proof for such an invoice that was not used here before; now it was.
 
         None for anything else.
         """
         try:
-            proof = wire.proof_from_header(sent.decode("ascii"))
+            said = sent.decode("ascii") if isinstance(sent, bytes) else sent
+            proof = wire.proof_from_json(said)
             key_id, epoch = wire.key_and_epoch(proof.challenge or "")
         except (WireError, UnicodeDecodeError):
             return None
@@ -104,7 +106,7 @@ class Stamp:
     """The work that one request brought for an invoice, if any."""
 
     def __init__(
-        self, stamps: Stamps, sent: bytes | None, *, client: str, bought: str, now_ms: int
+        self, stamps: Stamps, sent: object, *, client: str, bought: str, now_ms: int
     ) -> None:
         """Nothing is looked at yet; the arguments are those of `Stamps.take`."""
         self._stamps = stamps
@@ -123,10 +125,19 @@ class Stamp:
             self._stamps.give_back(self._used)
 
 
-def asked(stamp: Challenge) -> dict[str, object]:
-    """What a caller is told of a stamp."""
-    return {
+def asked(stamp: Challenge, *, in_mcp: bool) -> dict[str, object]:
+    """What a caller is told of a stamp.
+
+    Args:
+        stamp: a fresh one.
+        in_mcp: whether the caller speaks MCP.
+    """
+    proof = f"challenge={stamp.text},nonce=<nonce>"
+    told: dict[str, object] = {
         **stamp.published(),
         "solve": f"pypow solve --challenge {stamp.text}",
-        "send": f"{STAMP_HEADER}: challenge={stamp.text},nonce=<nonce>",
+        "send": f"{STAMP_HEADER}: {proof}",
     }
+    if in_mcp:
+        told["send_mcp"] = {"_meta": {INVOICE_META: proof}}
+    return told

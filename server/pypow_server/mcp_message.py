@@ -8,10 +8,11 @@ must agree with it before any price is named.
 
 import base64
 import enum
+import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pypow import strict_json
@@ -21,6 +22,12 @@ from . import problems
 from .problems import Problem
 
 PROOF_META = "io.pypow/proof"
+PAYMENT_META = "io.pypow/payment"
+INVOICE_META = "io.pypow/invoice"
+CREDENTIAL_META = "org.paymentauth/credential"
+"""Of the `Payment` scheme's transport over MCP (draft-payment-transport-mcp-00)."""
+
+CHALLENGES_META = "org.paymentauth/payment-required"
 REFUSAL_META = "io.pypow/refusal"
 VERSION_META = "io.modelcontextprotocol/protocolVersion"
 TRACE_META = "traceparent"
@@ -32,6 +39,7 @@ NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"
 
 RequestId: TypeAlias = int | str
 
+_PAYING = (PAYMENT_META, CREDENTIAL_META, INVOICE_META)
 _MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMETERS = frozenset({"name", "uri", "_meta"})
 _MAX_QUOTED = 80
@@ -83,7 +91,9 @@ class McpMessage:
         modern: whether it speaks 2026-07-28 or later.
         proof: what ``_meta["io.pypow/proof"]`` held, unread; empty when it was absent.
         traceparent: of ``_meta`` (W3C Trace Context), unread; None without one.
-        body: what the upstream gets, without the proof; the original octets when there was none.
+        paying: members of ``_meta`` that pay, or ask for an invoice, with their names; unread.
+        body: what the upstream gets, without proof and payments; the original octets when there
+            were none.
     """
 
     kind: Kind
@@ -94,6 +104,23 @@ class McpMessage:
     proof: tuple[object, ...]
     body: bytes
     traceparent: str | None = None
+    paying: tuple[tuple[str, object], ...] = field(default=(), repr=False)
+
+    def arguments_digest(self) -> bytes:
+        """SHA-256 of what is asked, however it is written: of ``params`` but for ``_meta``.
+
+        Reads the body again: whoever asks for it has a reason to.
+        """
+        params = json.loads(self.body).get("params")
+        if isinstance(params, dict):
+            params = {key: value for key, value in params.items() if key != "_meta"}
+        text = json.dumps(params, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).digest()
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether something was taken out of the body."""
+        return bool(self.proof or self.paying)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +136,16 @@ def is_modern(version: str) -> bool:
     return not _DATE.fullmatch(version) or version >= MODERN_SINCE
 
 
-def read_message(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
-    """Read a POST body together with the headers that mirror it."""
+def read_message(
+    body: bytes, headers: RoutingHeaders, *, is_sold: bool = False
+) -> McpMessage | Fault:
+    """Read a POST body together with the headers that mirror it.
+
+    Args:
+        body: its octets.
+        headers: that mirror it.
+        is_sold: whether payments are looked for; where not, they are the upstream's.
+    """
     try:
         document = strict_json.loads(body)
     except InvalidInputError as error:
@@ -129,15 +164,19 @@ def read_message(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
         return Fault(problem, answer_to)
     method = document.get("method", "")
     meta = _meta(document)
+    proof = (meta[PROOF_META],) if PROOF_META in meta else ()
+    paying = tuple((name, meta[name]) for name in _PAYING if is_sold and name in meta)
+    ours = {PROOF_META, *dict(paying)}
     return McpMessage(
         kind=_kind(document),
         id=answer_to,
         method=method,
         name=_name(document) or "",
         modern=headers.modern or (VERSION_META in meta and is_modern(str(meta[VERSION_META]))),
-        proof=(meta[PROOF_META],) if PROOF_META in meta else (),
-        body=_without_proof(document) if PROOF_META in meta else body,
+        proof=proof,
+        body=_without(ours, document) if proof or paying else body,
         traceparent=_traceparent(meta),
+        paying=paying,
     )
 
 
@@ -261,10 +300,10 @@ def _traceparent(meta: Mapping[str, object]) -> str | None:
     return value if isinstance(value, str) and len(value) <= _MAX_QUOTED else None
 
 
-def _without_proof(document: Mapping[str, object]) -> bytes:
+def _without(ours: Set[str], document: Mapping[str, object]) -> bytes:
     params = document["params"]
     assert isinstance(params, dict)
-    meta = {key: value for key, value in _meta(document).items() if key != PROOF_META}
+    meta = {key: value for key, value in _meta(document).items() if key not in ours}
     kept = {key: value for key, value in params.items() if key != "_meta"}
     if meta:
         kept["_meta"] = meta

@@ -33,7 +33,8 @@ def logins_of(
             without an issuer.
     """
     if not issuers:
-        if asks_first or table.model_dump(exclude_none=True, exclude={"issuer"}):
+        asks_others = asks_first and not table.server
+        if asks_others or table.model_dump(exclude_none=True, exclude={"issuer", "server"}):
             raise InvalidInputError(NO_ISSUER)
         return None
     urls = [issuer.url for issuer in issuers]
@@ -124,6 +125,8 @@ def ways_of(table: PricedTable, *, has_work: bool, has_issuer: bool) -> Ways:
     # Sats alone have always been another way to pay what a price is in work.
     takes_work = has_work or not (scopes or "l402" in needed)
     is_sold = takes_work or table.sats is not None
+    if table.login_free is not None and not scopes:
+        raise InvalidInputError("expected scope beside login_free: who signs in, has it free")
     if table.sells is not None and not is_sold:
         raise InvalidInputError("expected work or sats beside pass: a login alone buys none")
     return Ways(scopes, login="oauth" in needed or not is_sold, takes_work=takes_work)

@@ -64,6 +64,7 @@ class PaidCalls:
         self._life = os.urandom(_LIFE_BYTES) if life is None else life
         self._monotonic = monotonic
         self._sure_until = 0.0
+        self._doubtful_to = 0
         self._numbers = itertools.count(1)
         self._open: dict[bytes, dict[int, None]] = {}
         self._unsaid: dict[PaidCall, Ending] = {}
@@ -98,16 +99,15 @@ class PaidCalls:
             if found is Spend.UNKNOWN:
                 self.say(call, Ending.UNTAKEN)
         if found is Spend.WON or isinstance(found, Charged):
-            self._sure_until = max(self._sure_until, asked_at + _SURE_S)
+            self._alive(asked_at, number - 1)
             self._upkeep.start()
             return found, call
         self._close(call)
         return found, None
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether this process is taken for alive, so that nobody else answers its calls."""
-        return self._monotonic() < self._sure_until
+    def is_sure(self, call: "PaidCall") -> bool:
+        """Whether this process was taken for alive ever since: nobody else answers this call."""
+        return self._monotonic() < self._sure_until and call.attempt.number > self._doubtful_to
 
     def say(self, call: "PaidCall", ending: Ending) -> "asyncio.Task[None]":
         """Have the ledger know how a call ended; again and again where it cannot be told."""
@@ -161,11 +161,17 @@ class PaidCalls:
 
     async def _live_on(self) -> None:
         if self._open:
-            asked_at = self._monotonic()
+            asked_at, last = self._monotonic(), next(self._numbers)
             await self._payments.live(self._life, lasts_ms=LASTS_MS)
-            self._sure_until = max(self._sure_until, asked_at + _SURE_S)
+            self._alive(asked_at, last)
         for call, ending in tuple(self._unsaid.items()):
             await self._say(call, ending)
+
+    def _alive(self, asked_at: float, last: int) -> None:
+        """The ledger was asked then, when this was the last number, to take this for alive."""
+        if asked_at >= self._sure_until:  # somebody may have taken it for dead in between
+            self._doubtful_to = max(self._doubtful_to, last)
+        self._sure_until = max(self._sure_until, asked_at + _SURE_S)
 
     def _close(self, call: "PaidCall") -> None:
         under_way = self._open.get(call.key)
@@ -194,7 +200,7 @@ class PaidCall:
 
     async def may_be_answered(self) -> bool:
         """Whether nobody else may answer. False is the end of it: this process must not."""
-        if self._is_over or self._calls.is_sure:
+        if self._is_over or self._calls.is_sure(self):
             return True
         self._is_over = True
         return await self._calls.say_now(self)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Header fields by which callers pay: taken out of a request before anything else reads it.
+"""What callers pay with: taken out of a request before anything else reads it.
 
 Only a gate that sells for sats does so. What was taken out reaches no upstream and no log.
 """
@@ -7,10 +7,13 @@ Only a gate that sells for sats does so. What was taken out reaches no upstream 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from pypow import payment_wire
+from pypow.errors import WireError
 from pypow.l402_wire import PREIMAGE_CAVEAT
 from pypow.payment_headers import METADATA_NAMES, split_authorization
 
 from . import problems
+from .mcp_message import INVOICE_META, PAYMENT_META
 from .problems import Problem
 from .reply import Header
 
@@ -23,6 +26,7 @@ STAMP_HEADER: Final = "X-PoW-Invoice"
 _AUTHORIZATION: Final = b"authorization"
 _CREDENTIAL: Final = b"payment-authorization"
 _STAMP: Final = STAMP_HEADER.lower().encode()
+_UNREADABLE: Final = payment_wire.SCHEME.encode()
 _PREIMAGE_HEX: Final = PREIMAGE_CAVEAT.hex().encode()
 _NAMES: Final = frozenset({_AUTHORIZATION, _CREDENTIAL, _STAMP, *METADATA_NAMES})
 
@@ -32,11 +36,13 @@ class Paying(NamedTuple):
 
     Attributes:
         fields: that hold a payment, names in lower case.
-        stamp: the work for an invoice; None for none.
+        stamp: the work for an invoice, octets of a header or JSON of a message; None for none.
+        in_header: whether any of it came in a header.
     """
 
     fields: tuple[Header, ...] = ()
-    stamp: bytes | None = None
+    stamp: object = None
+    in_header: bool = True
 
     def __repr__(self) -> str:
         """Without the values: they are secrets."""
@@ -69,6 +75,36 @@ def take_payments(headers: Sequence[Header]) -> tuple[list[Header], Paying | Non
     if not taken and stamp is None:
         return kept, None
     return kept, Paying(tuple(taken), stamp)
+
+
+def with_message(paying: Paying | None, members: Sequence[tuple[str, object]]) -> Paying:
+    """What a request pays with, its MCP message counted in.
+
+    Args:
+        paying: what its headers hold.
+        members: of ``_meta``, as `McpMessage.paying` has them.
+    """
+    known = paying or Paying(in_header=False)
+    written = tuple(
+        (_AUTHORIZATION, _written(name, value)) for name, value in members if name != INVOICE_META
+    )
+    stamps = [value for name, value in members if name == INVOICE_META]
+    stamp = known.stamp if known.stamp is not None or not stamps else stamps[0]
+    return known._replace(fields=known.fields + written, stamp=stamp)
+
+
+def _written(name: str, value: object) -> bytes:
+    """A payment as the header has it; what cannot be one is written so that it is none."""
+    match value:
+        case str():
+            text = value.encode(errors="replace")
+            return _UNREADABLE if split_authorization(text)[1] is not None else text
+        case {"macaroon": str(macaroon), "preimage": str(preimage)} if name == PAYMENT_META:
+            return f"L402 {macaroon}:{preimage}".encode(errors="replace")
+    try:
+        return payment_wire.credential_from_json(value).authorization().encode()
+    except (WireError, UnicodeEncodeError):
+        return _UNREADABLE
 
 
 def too_much(paying: Paying) -> Problem | None:

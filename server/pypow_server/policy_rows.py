@@ -18,6 +18,7 @@ from .policy import Entry, PassTerms, Price, relative_weight
 from .price import WORK, Ways
 from .selling import Selling
 from .stores import Quota
+from .token_sales import TokenSales
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class PriceRow:
         timed: whether the price was said as a time, and follows the callers' speed.
         sats: the same price in satoshis; None where it is asked in work only.
         ways: by which rails its calls are let in.
+        login_free: what each subject of a good token may use without paying; None for ``free``.
     """
 
     match: str
@@ -43,6 +45,7 @@ class PriceRow:
     timed: bool = False
     sats: int | None = None
     ways: Ways = WORK
+    login_free: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ class Rows:
             None where prices said as times stay what they are.
         default_sats: the default price in satoshis; None where it is asked in work only.
         selling: how calls are sold for sats; None where none are.
+        default_login_free: what a subject has free of what no row is about; None for the same.
         default_ways: by which rails calls of the default price are let in.
         logins: how callers sign in; None where nobody can.
+        token_sales: how access tokens are given out here; None where none are.
     """
 
     prices: tuple[PriceRow, ...] = ()
@@ -80,7 +85,9 @@ class Rows:
     default_sats: int | None = None
     selling: Selling | None = None
     default_ways: Ways = WORK
+    default_login_free: Quota | None = None
     logins: Logins | None = None
+    token_sales: TokenSales | None = None
 
     def require_quick(self, bits: float) -> None:
         """Refuse a default price that the profile does not pay in time.
@@ -129,6 +136,7 @@ class Rows:
             scopes=self.default_ways.scopes,
             login=self.default_ways.login,
             takes_work=self.default_ways.takes_work,
+            login_free=self.default_login_free,
         )
 
     def entries(self, default: Price, *, offset_q: int = 0) -> tuple[Entry, ...]:
@@ -154,6 +162,7 @@ class Rows:
             scopes=row.ways.scopes,
             login=row.ways.login,
             takes_work=row.ways.takes_work,
+            login_free=row.login_free,
         )
 
     def _moved(self, q: int, offset_q: int) -> int:

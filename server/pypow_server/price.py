@@ -3,7 +3,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pypow import difficulty
@@ -81,6 +81,9 @@ class Price:
         scopes: what an access token must permit to be of use here; empty where none is.
         login: whether a token is needed in any case; without it, one is as good as payment.
         takes_work: whether work pays for it.
+        login_free: what the subject of a good token may use of it, in place of ``free``; None for
+            the same.
+        signed_in: the price for such a subject.
         meter: what its calls charge whom; None where it is the same whatever is used.
     """
 
@@ -95,6 +98,8 @@ class Price:
     scopes: frozenset[str] = frozenset()
     login: bool = False
     takes_work: bool = True
+    login_free: Quota | None = None
+    signed_in: "Price" = field(init=False, repr=False, compare=False)
     meter: Meter | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -119,6 +124,10 @@ class Price:
         except InvalidInputError as error:
             raise InvalidInputError(f"price {self.name!r}: {error}") from None
         object.__setattr__(self, "meter", meter)
+        own = self
+        if self.login_free is not None:
+            own = replace(self, free=self.login_free, login_free=None)
+        object.__setattr__(self, "signed_in", own)
 
     @property
     def is_sold(self) -> bool:

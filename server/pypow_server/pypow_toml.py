@@ -27,6 +27,7 @@ from .policy_rows import NO_ROWS, PriceRow, Rows
 from .price import Ways
 from .selling import Selling
 from .stores import Quota
+from .token_sales import TokenSales
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
 
@@ -191,7 +192,8 @@ class _Reading:
             prices=tuple(self._price(index, table) for index, table in enumerate(document.price)),
             allowed=tuple(self._access("allow", *row) for row in enumerate(document.allow)),
             denied=tuple(self._access("deny", *row) for row in enumerate(document.deny)),
-            default_free=self._quota(("default",), document.default),
+            default_free=self._quota(("default", "free"), document.default.free),
+            default_login_free=self._quota(("default", "login_free"), document.default.login_free),
             default_sells=self._pass(("default",), document.default),
             profile=self.profile,
             max_p99_ms=self.max_p99_ms,
@@ -202,6 +204,7 @@ class _Reading:
             selling=self.selling,
             default_ways=self._ways(("default",), document.default),
             logins=self.logins,
+            token_sales=self.token_sales,
         )
         return FileSettings(self._texts(), rows, default_q)
 
@@ -227,9 +230,11 @@ class _Reading:
             raise InvalidInputError(
                 f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
             )
-        free = self._quota(place, table)
-        if free is not None:
-            self._read((*place, "free"), lambda quota: self.pricing.constants(quota, q), free)
+        free = self._quota((*place, "free"), table.free)
+        login_free = self._quota((*place, "login_free"), table.login_free)
+        for key, quota in (("free", free), ("login_free", login_free)):
+            if quota is not None:
+                self._read((*place, key), lambda one: self.pricing.constants(one, q), quota)
         return PriceRow(
             match.text,
             q,
@@ -239,6 +244,7 @@ class _Reading:
             timed=table.work is not None,
             sats=self._sats(place, table),
             ways=ways,
+            login_free=login_free,
         )
 
     @property
@@ -258,6 +264,13 @@ class _Reading:
                 "whose tokens they are; oauth.forward_token = true passes them on"
             )
         return self._read(_ENTRY if asks_first and not issuers else ("oauth",), read, issuers)
+
+    @property
+    def token_sales(self) -> TokenSales | None:
+        """How access tokens are given out here; None where none are."""
+        if not self.document.oauth.server:
+            return None
+        return TokenSales(asks_first=self.document.gate.entry == "oauth")
 
     def _ways(self, place: Place, table: PricedTable) -> Ways:
         has_work = any(said is not None for said in (table.work, table.bits, table.hashes))
@@ -312,10 +325,8 @@ class _Reading:
             getattr(table, said[0]),
         )
 
-    def _quota(self, place: Place, table: PricedTable) -> Quota | None:
-        if table.free is None:
-            return None
-        return self._read((*place, "free"), setting_texts.quota, table.free)
+    def _quota(self, place: Place, said: str | None) -> Quota | None:
+        return None if said is None else self._read(place, setting_texts.quota, said)
 
     def _pass(self, place: Place, table: PricedTable) -> PassTerms | None:
         if table.sells is None:

@@ -2,6 +2,7 @@
 """An MCP message, read whole under limits, and a ``receive`` that hands its body on."""
 
 import asyncio
+import functools
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -66,12 +67,15 @@ class MessageReader:
         # One thread: large bodies wait for each other, and not the small ones for them.
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pypow-bodies")
 
-    async def read(self, call: Call, receive: Receive) -> McpMessage | Fault:
+    async def read(
+        self, call: Call, receive: Receive, *, is_sold: bool = False
+    ) -> McpMessage | Fault:
         """Read a body that every server reads as the octets it is, as a message.
 
         Args:
             call: whose body it is; says how it is written.
             receive: where it comes from.
+            is_sold: whether payments are looked for in it.
         """
         types = call.values(b"content-type")
         if call.values(b"content-encoding") or not all(map(_JSON.fullmatch, types)):
@@ -84,11 +88,13 @@ class MessageReader:
             return Fault(self._too_large())
         body = _Body(self._room, call.client)
         try:
-            return await self._read(body, call, receive)
+            return await self._read(body, call, receive, is_sold=is_sold)
         finally:
             body.forget()
 
-    async def _read(self, body: "_Body", call: Call, receive: Receive) -> McpMessage | Fault:
+    async def _read(
+        self, body: "_Body", call: Call, receive: Receive, *, is_sold: bool
+    ) -> McpMessage | Fault:
         try:
             async with asyncio.timeout(self._deadline_s):
                 problem = await self._collect(body, receive)
@@ -100,9 +106,9 @@ class MessageReader:
             return Fault(problem)
         octets = bytes(body.octets)
         if len(octets) < LARGE:
-            return read_message(octets, call.routing)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._beside, read_message, octets, call.routing)
+            return read_message(octets, call.routing, is_sold=is_sold)
+        read = functools.partial(read_message, octets, call.routing, is_sold=is_sold)
+        return await asyncio.get_running_loop().run_in_executor(self._beside, read)
 
     async def _collect(self, body: "_Body", receive: Receive) -> Problem | None:
         while True:

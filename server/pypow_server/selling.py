@@ -33,6 +33,7 @@ class Selling:
         keep_sales_s: how long it is remembered what was sold, in seconds.
         max_sats: no call costs more, whatever is used.
         strict: whether the wallet is asked before a payment admits the first time.
+        binds_bodies: whether a payment for one MCP call is for its arguments only.
         foreign_schemes: of ``Authorization``, in lower case, that belong to the upstream.
     """
 
@@ -47,6 +48,7 @@ class Selling:
     keep_sales_s: int = KEEP_SALES_S
     max_sats: int = 100_000
     strict: bool = False
+    binds_bodies: bool = False
     foreign_schemes: frozenset[str] = frozenset()
 
     @property

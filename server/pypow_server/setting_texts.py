@@ -335,5 +335,6 @@ SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "keep_sales": ("keep_sales_s", _within(24 * 3600, 4000 * 24 * 3600)),
     "max_sats": ("max_sats", between(1, MAX_SATS, "sats")),
     "strict": ("strict", bool),
+    "bind": ("binds_bodies", lambda text: text == "body"),
 }
 """Keys of ``[l402]``: what each is of a `Selling`, and how it is read."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pypow.bolt11 import Network
@@ -86,6 +86,12 @@ class Shop(Collector):
         for result in ("made", "again", "held_back", "failed"):
             invoices.add_metric((result,), getattr(figures, result))
         yield invoices
+        assert self._wallet is not None
+        yield GaugeMetricFamily(
+            "pypow_wallet_failures",
+            "Calls to the wallet in a row that failed; 0 while it answers.",
+            self._wallet.health.failures,
+        )
 
     async def aclose(self) -> None:
         """Let go of the wallet."""

@@ -15,7 +15,9 @@ from .gate import wall_clock_ms
 from .metrics import Metrics
 from .recent import RecentDecisions
 from .scope import ASGIApp
+from .sold.figures import SoldFigures
 from .stores import Store
+from .stores.sales import SalesRead
 from .stores.watched import WatchedCredits, WatchedLedger, WatchedPayments, Watcher
 from .tracing import Tracing
 from .view.activity import Activity
@@ -62,6 +64,8 @@ class Telemetry:
         self._store = store_url.partition(":")[0]
         self._tracing = tracing
         self._entries: SpentEntries | None = None
+        self._sold: SoldFigures | None = None
+        self._clock = clock
         self.metrics = Metrics(version=version, kernel=kernel)
         self.recent = RecentDecisions()
         self.activity = Activity(clock)
@@ -95,6 +99,11 @@ class Telemetry:
             payments=WatchedPayments(inner.payments, watchers),
         )
 
+    def sales(self, sales: SalesRead) -> None:
+        """Tell of what is sold from now on."""
+        self._sold = SoldFigures(sales, clock=self._clock)
+        self.metrics.show(self._sold)
+
     async def exposition(self, accept: str) -> tuple[bytes, str]:
         """All figures as text, and its media type.
 
@@ -103,6 +112,8 @@ class Telemetry:
         """
         if self._entries is not None:
             await self._entries.refresh()
+        if self._sold is not None:
+            await self._sold.refresh()
         return self.metrics.exposition(accept)
 
     def upstream(self, app: ASGIApp) -> ASGIApp:

@@ -102,6 +102,9 @@ class PricedTable(_Table):
     require: list[Literal["oauth", "work", "l402"]] | None = _said(
         'Rails that are needed in any case: ["oauth", "l402"]; without it, one of them is enough.'
     )
+    login_free: str | None = _said(
+        'Calls that each holder of such a token has free: "600/60s"; as many as free says.'
+    )
     free: str | None = _said('Calls that each principal has free: "60/60s". Past them it pays.')
     sells: str | None = Field(
         default=None,
@@ -171,6 +174,9 @@ class L402Table(_Table):
     strict: bool | None = _said(
         "true asks the wallet whether a payment has come before it admits the first time."
     )
+    bind: Literal["call", "body"] | None = _said(
+        '"body": a payment for one MCP call is for its arguments only.'
+    )
 
 
 class IssuerTable(_Table):
@@ -204,6 +210,9 @@ class OAuthTable(_Table):
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
     dpop_nonces: bool | None = _said("true: proofs of keys need a nonce of the gate.")
+    server: bool | None = _said(
+        "true gives out access tokens for work and sats; needs an https public_url."
+    )
 
 
 class KeysTable(_Table):

@@ -39,6 +39,7 @@ from pypow_server.client_address import NOBODY, TrustedProxies, client_network
 from pypow_server.fronts.fields import request_fields, response_fields
 from pypow_server.holders import Holders
 from pypow_server.mcp_message import Fault, McpMessage, RoutingHeaders, decode_header, read_message
+from pypow_server.payment_fields import with_message
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.rails import Admit
@@ -134,17 +135,19 @@ def message(octets: bytes) -> None:
             _travels(proof)
     call = read_call(scope_of(fields_of(head)))
     routing = call.routing if isinstance(call, Call) else RoutingHeaders()
-    read = read_message(body, routing)
+    read = read_message(body, routing, is_sold=True)
     if isinstance(read, Fault):
         assert 400 <= read.problem.status < 500
         assert json.loads(carriers.answer_fault(read).body)["error"]["code"] == read.problem.code
         return
-    again = read_message(read.body, routing)
+    for field in with_message(None, read.paying).fields:
+        _refused(payment_headers.read_credential, [field], WireError)
+    again = read_message(read.body, routing, is_sold=True)
     assert isinstance(again, McpMessage), "what travels on is no message"
     assert (again.kind, again.id, again.method, again.name) == (
         read.kind, read.id, read.method, read.name,
     )  # fmt: skip
-    assert not again.proof, "a proof travels on"
+    assert not again.is_shortened, "a proof or a payment travels on"
 
 
 def payments(octets: bytes) -> None:

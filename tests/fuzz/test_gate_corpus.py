@@ -77,8 +77,8 @@ WRONG_TWINS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
         "gate_text", wire, "proof_from_header", _ignores_stray_characters,
     ),
     "a message that keeps its proof": (
-        "gate_message", mcp_message, "_without_proof",
-        lambda document: json.dumps(document).encode(),
+        "gate_message", mcp_message, "_without",
+        lambda _ours, document: json.dumps(document).encode(),
     ),
     "a payment that says another thing when it travels on": (
         "gate_payments", payment_wire.PaymentChallenge, "to_json", lambda self: {"id": self.id},

@@ -24,6 +24,7 @@ from pypow_server.match import Match
 from pypow_server.meter import Pricing
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.rails.work import WorkRail
+from pypow_server.redemption import Redemption
 from pypow_server.scope import Receive, Scope, Send
 from pypow_server.selling import Selling
 from pypow_server.settings import Settings
@@ -52,10 +53,12 @@ class Api:
         self.ledger = CountingLedger()
         self.clock = Clock()
         self._app = create_api(
-            rail=rail or WorkRail(KEYRING, public_host=HOST),
-            policy=policy or Policy(default=EASY, entries=(Entry("GET /dear", DEAR),)),
-            ledger=self.ledger,
-            credit=self.ledger,
+            Redemption(
+                rail or WorkRail(KEYRING, public_host=HOST),
+                policy or Policy(default=EASY, entries=(Entry("GET /dear", DEAR),)),
+                self.ledger,
+                self.ledger,
+            ),
             clock=self.clock,
             recorders=[_fails, self.told.append],
             selling=selling,

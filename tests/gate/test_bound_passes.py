@@ -26,6 +26,7 @@ from pypow_server.policy import Entry, PassTerms, Policy
 from pypow_server.problems import Problem
 from pypow_server.rails import Admit
 from pypow_server.rails.work import WorkRail
+from pypow_server.redemption import Redemption
 from pypow_server.settings import Settings
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING, NOW_MS
@@ -318,9 +319,7 @@ class Api:
     def __init__(self, *, nonces: Nonces | None = None) -> None:
         self.bench = BindingBench(nonces=nonces)
         self.api = create_api(
-            rail=self.bench.rail,
-            policy=self.bench.policy,
-            ledger=self.bench.ledger,
+            Redemption(self.bench.rail, self.bench.policy, self.bench.ledger),
             clock=self.bench.clock,
         )
 

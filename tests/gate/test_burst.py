@@ -17,6 +17,7 @@ from pypow_server.fronts.forward_auth import vouch
 from pypow_server.gate import Gate
 from pypow_server.meter import Pricing
 from pypow_server.policy import Entry, PassTerms, Policy, Price
+from pypow_server.redemption import Redemption
 from pypow_server.stores import Quota
 from support.asgi_client import Answer
 from support.asgi_client import call as call_asgi
@@ -377,11 +378,7 @@ class Api:
     def __init__(self, gate: Bench) -> None:
         self._gate = gate
         self._api = create_api(
-            rail=gate.rail,
-            policy=gate.policy,
-            ledger=gate.ledger,
-            credit=gate.ledger,
-            clock=gate.clock,
+            Redemption(gate.rail, gate.policy, gate.ledger, gate.ledger), clock=gate.clock
         )
 
     def challenge(self, resource: str | None = None) -> Answer:

@@ -20,6 +20,7 @@ from pypow_server.gate import Gate
 from pypow_server.meter import Pricing
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.work import WorkRail
+from pypow_server.redemption import Redemption
 from pypow_server.stores import Quota
 from support.asgi_client import Answer, call
 from support.challenges import KEYRING
@@ -204,11 +205,7 @@ def rules() -> Any:
 
 def api_of(town: Town) -> FastAPI:
     return create_api(
-        rail=town.rail,
-        policy=town.policy,
-        ledger=town.ledger,
-        credit=town.ledger,
-        conditions=town.conditions[0],
+        Redemption(town.rail, town.policy, town.ledger, town.ledger, town.conditions[0]),
         clock=town.clock,
     )
 

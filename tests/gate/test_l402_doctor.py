@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pypow l402 doctor` at a real gate, and at servers that are wrong or hostile."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,21 @@ def test_a_gate_that_was_asked_too_often_is_told_from_one_that_sells_nothing(
         if finding["check"] == "offers"
     )
     assert "an invoice costs work now" in offers["found"]
+
+
+TOOL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "search"}}
+
+
+def test_a_tool_that_is_sold_is_looked_at_with_what_its_callers_send(
+    command: Command, gate: GateProcess
+) -> None:
+    asks = ("--data", json.dumps(TOOL), "--header", "X-PoW-Accept: 1")
+    printed = looked_at(command, f"{gate.url}/mcp", *asks)
+    assert levels(printed)["order"] == "ok"
+    # Its body is JSON-RPC's, and has no room for what one client looks for.
+    assert [one["client"] for one in printed["clients"] if one["fate"] != "pays"] == [
+        "PyPI lightning-toll"
+    ]
 
 
 PAYS = ("--pay", "--wallet", "development:")
@@ -266,6 +282,9 @@ def test_words_of_a_server_move_no_cursor(command: Command) -> None:
         (["http://me:secret@example.com/"], "expected a URL without a login"),
         (["http://127.0.0.1:9/", "--method", "get"], "--method: expected a name in capitals"),
         ([], "Missing argument 'URL'"),
+        ([AT, "--header", "secret"], "--header: expected NAME:VALUE"),
+        ([AT, "--header", "x:se\ncret"], "--header: expected NAME:VALUE"),
+        ([AT, "--header", "Authorization:secret"], "is what the doctor itself sends"),
         ([AT, "--pay"], "--pay: expected --wallet ADDRESS and --max-sats N"),
         ([AT, "--pay", "--wallet", "development:", "--max-sats", "0"], "--pay: expected"),
         ([AT, "--wallet", "development:"], "expected --pay with --wallet"),
@@ -285,4 +304,4 @@ def test_nobody_there_is_one_finding(command: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     (finding,) = looked_at(command, f"http://127.0.0.1:{port}/")["findings"]
-    assert finding["check"] == "answer"
+    assert (finding["check"], finding["found"][:23]) == ("answer", "it cannot be reached: C")

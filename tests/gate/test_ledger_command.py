@@ -101,6 +101,7 @@ def test_what_was_sold_is_what_was_paid_and_served_though_a_gate_was_killed(
             other = bought(f"{second.url}/bundle/a", l402_credential)
             assert statuses(f"{second.url}/bundle/a", other, 1) == [200]
             beside = told()
+            figures = httpx2.get(f"{second.admin_url}/metrics").text
             page = httpx2.get(f"{second.admin_url}/sales.json").json()
             html = httpx2.get(f"{second.admin_url}/sales").text
             second.stop()
@@ -126,6 +127,8 @@ def test_what_was_sold_is_what_was_paid_and_served_though_a_gate_was_killed(
     for member in ("total", "groups", "schemes"):
         assert page[member] == afterwards[member] == beside[member]
     assert "GET /bundle/*" in html
+    assert "# TYPE pypow_sats_total counter" in figures
+    assert "pypow_wallet_failures 0.0" in figures
     preimages = [single["Authorization"].rpartition(":")[2] for single in (*singles, other)]
     assert not any(preimage in html + str(beside) for preimage in preimages)
 

@@ -30,6 +30,7 @@ from support.calibrations import calibrated
 from support.climates import RULES, Played, gate
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
+from support.seller_figures import seller_figures
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 DOCUMENTED = re.compile(r"^\| `(pypow_\w+)` \| ([\w, ]*)\|", re.MULTILINE)
@@ -201,6 +202,8 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.show(CalibrationFigures(calibrated()))
     metrics.standing_token("good")
     metrics.show(TurnFigures(Turns(UNIT)))
+    for collector in seller_figures():
+        metrics.show(collector)
     families = parse_text(metrics.exposition("")[0].decode())
     found = {
         family.name: {name for sample in family.samples for name in sample.labels} - {"le"}

@@ -24,6 +24,7 @@ from pypow_server.stores.watched import StoreCall
 from support.calibrations import calibrated
 from support.climates import Played, gate
 from support.decisions import refused
+from support.seller_figures import seller_figures
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
@@ -61,6 +62,8 @@ def exported() -> Mapping[str, set[str]]:
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     metrics.show(CalibrationFigures(calibrated()))
     metrics.show(TurnFigures(Turns(UNIT)))
+    for collector in seller_figures():
+        metrics.show(collector)
     found: dict[str, set[str]] = {}
     for family in parse_text(metrics.exposition("")[0].decode()):
         for sample in family.samples:
@@ -240,6 +243,7 @@ STORY: Mapping[str, list[tuple[str, str]]] = {
         ('pypow_decision_seconds_bucket{job="pypow", instance="a", le="+Inf"}', "0+12x60"),
     ],
     "PypowClimateUntold": [(f"pypow_climate_timestamp_seconds{GATE}", "60+0x60")],
+    "PypowWalletFails": [(f"pypow_wallet_failures{GATE}", "3x60")],
     "PypowAuditLinesLost": [(f"pypow_audit_lines_lost_total{GATE}", "0+1x60")],
     "PypowFewFilesLeft": [
         (f"process_open_fds{GATE}", "90x60"),

@@ -197,6 +197,15 @@ def test_free_calls_are_their_subjects_own_and_then_the_price_applies() -> None:
     assert desk.send("GET", headers=[*proof, *bearer(GOOD)]).status == 200
 
 
+def test_who_signs_in_may_have_more_free_calls_than_everybody() -> None:
+    desk = Desk(replace(ANY_OF, free=Quota(1, 60_000), login_free=Quota(3, 60_000)))
+    assert [desk.send("GET", headers=bearer(GOOD)).status for _ in range(4)] == [200, 200, 200, 402]
+    assert [desk.send("GET").status for _ in range(2)] == [200, 402]
+    own = Desk(replace(ANY_OF, login_free=Quota(1, 60_000)))
+    assert [own.send("GET", headers=bearer(GOOD)).status for _ in range(2)] == [200, 402]
+    assert own.send("GET").status == 402
+
+
 def test_who_has_not_signed_in_has_no_free_calls_where_a_login_is_needed() -> None:
     desk = Desk(replace(ALL_OF, free=Quota(2, 60_000)))
     assert [desk.send("GET").status for _ in range(2)] == [401, 401]

@@ -10,8 +10,10 @@ from pypow_server.logins import Logins, TrustedIssuer
 from pypow_server.price import WORK, Ways
 from pypow_server.pypow_toml import read
 from pypow_server.settings import Settings
+from pypow_server.stores import Quota
 
 ISSUER = '[[oauth.issuer]]\nissuer = "https://login.example.com/"\n'
+PUBLIC = '[gate]\npublic_url = "https://mcp.example"\n'
 WALLET = '[l402]\nwallet = "development:"\n'
 ASKED = (
     '[[oauth.issuer]]\nissuer = "https://login.example.com"\nkind = "introspection"\n'
@@ -107,6 +109,17 @@ def test_a_price_says_which_rails_let_a_call_in(row: str, ways: Ways) -> None:
         assert default.default_ways == ways
 
 
+def test_who_signs_in_may_have_other_calls_free_than_everybody(tmp_path: Path) -> None:
+    row = 'bits = 8\nscope = "a"\nlogin_free = "600/60s"'
+    text = f'{PUBLIC}{ISSUER}[default]\n{row}\n[[price]]\nmatch = "b"\n{row}\nfree = "5/60s"\n'
+    policy = settings(tmp_path, text).policy
+    row_price = policy.entries[0].price
+    assert row_price is not None
+    for price, free in ((policy.default, None), (row_price, Quota(5, 60_000))):
+        assert (price.free, price.signed_in.free) == (free, Quota(600, 60_000))
+    assert policy.dearest.signed_in is policy.dearest
+
+
 def test_the_default_price_may_be_a_login(tmp_path: Path) -> None:
     text = f'[gate]\npublic_url = "https://mcp.example"\n{ISSUER}[default]\nscope = "tools"\n'
     policy = settings(tmp_path, text).policy
@@ -135,7 +148,6 @@ def test_tokens_are_for_the_gate_as_its_callers_know_it(
     assert settings(tmp_path, said + ISSUER).resource == resource
 
 
-PUBLIC = '[gate]\npublic_url = "https://mcp.example"\n'
 WRONG = {
     "no name that tokens could be for": (ISSUER, "oauth: expected gate.public_url beside"),
     "a gate in clear text": (
@@ -237,6 +249,14 @@ WRONG = {
     "another rail": (
         f'{ISSUER}[default]\nrequire = ["cash"]\n',
         'line 4: default.require[1]: expected "oauth", "work" or "l402", got',
+    ),
+    "free calls of nobody": (
+        f'{ISSUER}[default]\nlogin_free = "5/60s"\n',
+        "default.scope: expected scope beside login_free",
+    ),
+    "free calls that are none": (
+        f'{ISSUER}[default]\nscope = "a"\nlogin_free = "5"\n',
+        "line 5: default.login_free: expected calls in a time",
     ),
     "a pass that nobody can buy": (
         f'{ISSUER}[default]\nscope = "a"\npass = "5m"\n',

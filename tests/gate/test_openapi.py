@@ -16,6 +16,7 @@ from schemathesis import GenerationMode, checks
 from pypow_server.api import create_api
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.work import WorkRail
+from pypow_server.redemption import Redemption
 from pypow_server.stores import Ledger, StoreError
 from pypow_server.stores.memory import MemoryLedger
 from support.asgi_client import call
@@ -38,9 +39,11 @@ OPERATIONS = ("GET /api/challenge", "POST /api/verify")
 
 def _api(ledger: Ledger) -> FastAPI:
     return create_api(
-        rail=WorkRail(KEYRING, public_host="gate.example"),
-        policy=Policy(default=Price("easy", 4096)),
-        ledger=ledger,
+        Redemption(
+            WorkRail(KEYRING, public_host="gate.example"),
+            Policy(default=Price("easy", 4096)),
+            ledger,
+        ),
         clock=Clock(),
     )
 

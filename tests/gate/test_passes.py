@@ -17,12 +17,14 @@ from pypow.challenge import Expected, Key, Keyring, Reason, Refusal
 from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
 from pypow_server.api import create_api
-from pypow_server.call import Call, Form, Presented
+from pypow_server.call import Call
 from pypow_server.hearing import Hearing, Rulebook
 from pypow_server.passes import Pass
 from pypow_server.policy import MAX_PASS_LIFETIME_S, Entry, PassTerms, Policy
+from pypow_server.presented import Form, Presented
 from pypow_server.rails import Admit
 from pypow_server.rails.work import WorkRail
+from pypow_server.redemption import Redemption
 from pypow_server.resource import Resource
 from pypow_server.scope import UPSTREAM_REACHED, Message, Receive, Scope, Send
 from pypow_server.stores import Spend
@@ -407,7 +409,7 @@ def test_a_price_cannot_sell_what_a_pass_cannot_hold(terms: tuple[int, int]) -> 
 
 def redeem(bench: Bench, proof: str, *, resource: object = None) -> Answer:
     """What ``POST /api/verify`` answers."""
-    api = create_api(rail=bench.rail, policy=bench.policy, ledger=bench.ledger, clock=bench.clock)
+    api = create_api(Redemption(bench.rail, bench.policy, bench.ledger), clock=bench.clock)
     text, _, nonce = proof.removeprefix("challenge=").partition(",nonce=")
     body: dict[str, object] = {"challenge": text, "nonce": nonce}
     if resource is not None:

@@ -54,9 +54,9 @@ def test_only_a_large_body_is_parsed_in_another_thread(
 ) -> None:
     threads = []
 
-    def noting(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
+    def noting(body: bytes, headers: RoutingHeaders, *, is_sold: bool) -> McpMessage | Fault:
         threads.append(threading.current_thread())
-        return read_message(body, headers)
+        return read_message(body, headers, is_sold=is_sold)
 
     monkeypatch.setattr(request_body, "read_message", noting)
     read = asyncio.run(reader().read(caller(), in_chunks([ping(octets)])))
@@ -70,10 +70,10 @@ def test_small_calls_are_read_while_a_large_body_is_parsed(
 ) -> None:
     small_was_read = threading.Event()
 
-    def waiting(body: bytes, headers: RoutingHeaders) -> McpMessage | Fault:
+    def waiting(body: bytes, headers: RoutingHeaders, *, is_sold: bool) -> McpMessage | Fault:
         if len(body) >= LARGE:
             assert small_was_read.wait(timeout=20)
-        return read_message(body, headers)
+        return read_message(body, headers, is_sold=is_sold)
 
     async def test() -> None:
         reading = reader()

@@ -41,7 +41,7 @@ def test_every_key_of_the_table_is_read() -> None:
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
         'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "30d"\n'
-        "max_sats = 77\nstrict = true\n"
+        'max_sats = 77\nstrict = true\nbind = "body"\n'
     )
     assert said.rows.selling == Selling(
         wallet="lnd:https://node:8080",
@@ -55,6 +55,7 @@ def test_every_key_of_the_table_is_read() -> None:
         keep_sales_s=30 * 24 * 3600,
         max_sats=77,
         strict=True,
+        binds_bodies=True,
         foreign_schemes=frozenset({"bearer"}),
     )
     assert read("").rows.selling is None
@@ -68,6 +69,7 @@ def test_every_key_of_the_table_is_read() -> None:
         ("[l402]\nwallet = 'here'\n", "line 2: l402.wallet: expected a wallet such as"),
         (f"{WALLET}invoice_bits = 3\n", "l402.invoice_bits: expected 4 to 32 bits, got 3"),
         (f"{WALLET}expires = '1m'\n", "l402.expires: expected 120 to 86400 seconds, got 60"),
+        (f"{WALLET}bind = 'client'\n", "l402.bind: expected"),
         (f"{WALLET}max_sats = 9\n[default]\nsats = 10\n", "default.sats: expected 1 to 9 sats"),
         (f"{WALLET}[default]\nsats = 0\n", "default.sats: expected 1 to 100000 sats, got 0"),
     ],

@@ -5,6 +5,7 @@ import asyncio
 import csv
 import io
 import json
+from dataclasses import dataclass, field
 
 import pytest
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from pypow import moments
 from pypow.errors import InvalidInputError
 from pypow_server.sale import Sale
 from pypow_server.sold import table
+from pypow_server.sold.figures import SoldFigures
 from pypow_server.sold.page import page
 from pypow_server.sold.report import Report, reported
 from pypow_server.sold.routes import sold_routes
@@ -197,6 +199,53 @@ def test_nothing_of_it_is_kept_or_framed_and_what_cannot_be_is_told(path: str) -
     failing.failing_from = 1
     down = asked(failing, path)
     assert (down.status, down.body) == (503, b"the disk is gone\n")
+
+
+@dataclass
+class Counting:
+    """Figures of sales that come while a gate runs."""
+
+    recorded: Recorded = field(default_factory=Recorded)
+    now_ms: int = NOW_MS
+
+    def __post_init__(self) -> None:
+        self.figures = SoldFigures(self.recorded, clock=lambda: self.now_ms)
+
+    def at(self, now_ms: int) -> dict[str, float]:
+        """What is told then: payments by price."""
+        self.now_ms = now_ms
+        asyncio.run(self.figures.refresh())
+        sats, payments = self.figures.collect()
+        assert [one.value for one in sats.samples] == [5 * one.value for one in payments.samples]
+        return {one.labels["entry"]: one.value for one in payments.samples}
+
+
+def test_sales_are_counted_once_each_while_a_gate_runs_and_late_ones_too() -> None:
+    counting = Counting()
+    keep = counting.recorded.kept.append
+    keep(sale(1, at_ms=NOW_MS - DAY_MS))
+    assert counting.at(NOW_MS + 9_999) == {}
+    assert counting.recorded.asked == 0
+    keep(sale(2, at_ms=NOW_MS + 10_000))
+    keep(sale(3, at_ms=NOW_MS + 25_000, price="other"))
+    assert counting.at(NOW_MS + 20_000) == {}
+    # Written now by a gate whose clock is behind.
+    keep(sale(4, at_ms=NOW_MS + 5_500))
+    counting.recorded.kept.sort(key=lambda one: one.at_ms)
+    assert counting.at(NOW_MS + 30_000) == {"search": 2}
+    assert counting.at(NOW_MS + 100_000) == {"search": 2, "other": 1}
+    assert counting.at(NOW_MS + 200_000) == {"search": 2, "other": 1}
+
+
+def test_what_could_not_be_counted_is_counted_when_it_can_be(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counting = Counting(Recorded(*(sale(n, at_ms=NOW_MS + n) for n in range(2 * PAGE))))
+    counting.recorded.failing_from = 2
+    assert counting.at(NOW_MS + 60_000) == {}
+    assert "the sales were not counted: the disk is gone" in caplog.text
+    counting.recorded.failing_from = 1 << 30
+    assert counting.at(NOW_MS + 61_000) == {"search": 2 * PAGE}
 
 
 def test_a_table_that_breaks_off_does_not_look_whole() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pypow.base64_text import encode_url
 from pypow_server import passes
 from support.gate_process import gate_process
-from support.gated import RecordingApp, offers, solved
+from support.gated import RecordingApp, solved
 from support.lightning import node_programs
 from support.oidc_provider import PROGRAMS, node_22
 from support.plain_http import ask
@@ -54,7 +54,7 @@ def test_a_client_of_others_holds_a_pass_that_nobody_else_can_use(
     options = ("--bound-passes", word, "--config", str(policy), "--store", "memory:")
     with served(app) as upstream, gate_process(tmp_path, upstream, *options) as gate:
         url = f"{gate.url}/search"
-        work = solved(offers(ask(url))[0])
+        work = solved(json.loads(ask(url).body)["offers"][0])
         found = held(tmp_path, url=url, solution=work, alg=alg, calls=4)
     assert found["statuses"] == [*buying, 200, 200, 200, 402]
     assert found["stolen"] == [402, 402]

@@ -69,10 +69,10 @@ def observed(url: str, headers: dict[str, str] | None = None) -> Answer:
     return Answer(seen.status, fields, seen.body)
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
-def test_a_client_does_what_the_doctor_says(
-    client: PayingClient, wallet: Purse, heard: dict[str, tuple[Answer, Answer]]
-) -> None:
+def disagreements(
+    client: PayingClient, judged: Client, wallet: Purse, heard: dict[str, tuple[Answer, Answer]]
+) -> dict[str, Fate]:
+    """Where a client does another thing than the doctor says of one that is judged."""
     street = Street(wallet)
     with served(street) as url:
         answers = client.fetch(f"{url}/{{}}", wallet, times=len(WAYS))
@@ -80,8 +80,24 @@ def test_a_client_does_what_the_doctor_says(
         toll.wrong.name: done(answer, toll.payments)
         for toll, answer in zip(street.tolls, answers, strict=True)
     }
-    said = {name: said_of(known(client), *answers) for name, answers in heard.items()}
-    assert {name: fate for name, fate in said.items() if fate not in seen[name]} == {}, answers
+    said = {name: said_of(judged, *answers) for name, answers in heard.items()}
+    return {name: fate for name, fate in said.items() if fate not in seen[name]}
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_a_client_does_what_the_doctor_says(
+    client: PayingClient, wallet: Purse, heard: dict[str, tuple[Answer, Answer]]
+) -> None:
+    assert disagreements(client, known(client), wallet, heard) == {}
+
+
+def test_a_reader_that_reads_as_another_client_does_is_caught(
+    wallet: Purse, heard: dict[str, tuple[Answer, Answer]]
+) -> None:
+    (strict,) = (client for client in CLIENTS if client.name == "l402sdk")
+    for other in ("l402-requests", "l402kit", "l402"):
+        (judged,) = (one for one in CLIENTS if one.name == other)
+        assert disagreements(strict, known(judged), wallet, heard) != {}, other
 
 
 def said_of(client: Client, refusal: Answer, without: Answer) -> Fate:
@@ -89,3 +105,8 @@ def said_of(client: Client, refusal: Answer, without: Answer) -> Fate:
     found = clients.verdicts(refusal, without, now_ms=time.time_ns() // 1_000_000)
     (fate,) = (one.fate for one in found if one.client is client)
     return fate
+
+
+def test_every_fate_is_met(heard: dict[str, tuple[Answer, Answer]]) -> None:
+    met = {said_of(known(client), *answers) for client in CLIENTS for answers in heard.values()}
+    assert met == set(Fate)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pypow import payment_lightning, payment_wire
 from pypow.base64_json import loads
@@ -149,6 +151,10 @@ HEADERS: dict[str, tuple[Callable[[Sale], Answer], set[tuple[str, str]]]] = {
     "a large header": (
         lambda s: refusal([s.l402], s.members, fields=(NO_STORE, ("x", "x" * 4000))),
         {("size", "warn")},
+    ),
+    "a header that Node does not read": (
+        lambda s: refusal([s.l402], s.members, fields=(NO_STORE, *[("x", "x" * 4000)] * 4)),
+        {("size", "fail")},
     ),
     "a long line": (
         lambda s: refusal([s.l402], s.members, fields=(NO_STORE, ("x", "x" * 9000))),
@@ -367,6 +373,36 @@ def test_clients_in_go_read_what_their_expressions_match(name: str) -> None:
     assert fate(made.paid_by) is (Fate.PAYS if name == "Go lnget" else Fate.OTHER_SCHEME)
     opaque = f'L402 macaroon="eyJhIjoxfQ==", invoice="{made.invoice.text}"'
     assert fate(opaque) is (Fate.GIVES_UP if name == "Go lnget" else Fate.PAYS)
+
+
+WORDS = st.sampled_from(
+    ['L402 ', 'LSAT', 'l402', 'Payment ', 'Bearer ', 'macaroon=', 'token=', 'invoice=', 'id=', '"',
+     ',', ', ', '=', ' ', '\\', "'", 'request=', 'e30', 'method="lightning"', 'intent="charge"',
+     'realm="r"', 'expires="x"', 'AgEEbHNhdA==', 'lnbcrt1', '\x00', '\xff', '\u20ac']
+)  # fmt: skip
+LINES = st.lists(st.lists(WORDS | st.text(max_size=3), max_size=12).map("".join), max_size=4)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = ("invoice", "macaroon", "amountSats", "offers", "paymentRequest", "payment_request")
+BODIES = st.dictionaries(st.sampled_from(NAMES), VALUES).map(json.dumps).map(str.encode)
+
+
+@given(LINES, BODIES | st.binary(max_size=40), st.data())
+@settings(deadline=None, max_examples=300)
+def test_no_answer_is_too_odd_to_be_judged(
+    lines: list[str], body: bytes, data: st.DataObject
+) -> None:
+    made = sale()
+    lines += data.draw(st.sampled_from([[], [made.l402], [made.l402[:-9], made.paid_by[3:]]]))
+    said = tuple(("www-authenticate", line) for line in lines)
+    answer = Answer(402, (*said, NO_STORE), body)
+    complaints(looked_at(answer))
+    asks(offered(answer), now_ms=NOW_MS)
+    complaints([*conduct_checks.check(answer, dict.fromkeys(Probe, answer), [answer])])
+    assert len(verdicts(answer, answer, now_ms=NOW_MS)) == len(CLIENTS)
 
 
 def test_the_page_lists_these_clients() -> None:

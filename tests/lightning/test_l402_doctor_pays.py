@@ -14,7 +14,7 @@ from pypow.bolt11 import Invoice
 from pypow.errors import PowError
 from pypow.findings import Level
 from pypow.l402_doctor import paid_checks
-from pypow.l402_doctor.asking import asker
+from pypow.l402_doctor.asking import Call, asker
 from pypow.l402_doctor.observed import Answer, offered
 from pypow.l402_doctor.paying import Outlay, Spending, Trial, Unpaid, passes, trials
 from pypow.payment_headers import LightningCredential
@@ -100,7 +100,7 @@ def spending(seller: Seller, url: str, **more: Any) -> Spending:
 
 def outlays(seller: Seller, **more: Any) -> list[Outlay]:
     async def look(url: str) -> list[Outlay]:
-        async with asker(url, "GET", agent="test") as asking:
+        async with asker(Call(url), agent="test") as asking:
             refusal = await asking.ask()
             assert isinstance(refusal, Answer)
             means = spending(seller, url, **more)

@@ -211,6 +211,7 @@ class Bench:
         login: LoginRail | None = None,
         recorders: Sequence[Recorder] = (),
         turns: Turns | None = None,
+        life: bytes = b"one life",
     ) -> None:
         self.decisions: list[Decision] = []
         self.app = RecordingApp()
@@ -218,6 +219,8 @@ class Bench:
         self.clock = Clock()
         self.rail = WorkRail(KEYRING, public_host=HOST)
         self.policy = policy or Policy(default=EASY)
+        self.seconds = 0.0
+        self.paid_calls = PaidCalls(self.ledger, life=life, monotonic=lambda: self.seconds)
         self.gate = gate(
             app or self.app,
             rails=[self.rail] if rails is None else rails,
@@ -225,7 +228,7 @@ class Bench:
             policy=self.policy,
             clock=self.clock,
             credit=self.ledger,
-            paid_calls=PaidCalls(self.ledger, life=b"one life"),
+            paid_calls=self.paid_calls,
             body_limit=body_limit,
             limiter=limiter,
             holders=holders,

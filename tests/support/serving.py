@@ -24,8 +24,15 @@ class _Server(uvicorn.Server):
         self.accepting.set()
 
 
-def _prepare(app: ASGIApp, *, lifespan: bool) -> tuple[_Server, socket.socket, str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+def free_port() -> socket.socket:
+    """Listens already, for an app that has to know where it is served."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def _prepare(
+    app: ASGIApp, *, lifespan: bool, listener: socket.socket | None = None
+) -> tuple[_Server, socket.socket, str]:
+    listener = listener or free_port()
     config = uvicorn.Config(
         app,
         log_level="critical",
@@ -55,9 +62,11 @@ async def serving(app: ASGIApp, *, lifespan: bool = False) -> AsyncIterator[str]
 
 
 @contextmanager
-def served(app: ASGIApp, *, lifespan: bool = False) -> Iterator[str]:
+def served(
+    app: ASGIApp, *, lifespan: bool = False, listener: socket.socket | None = None
+) -> Iterator[str]:
     """Serves `app` in a thread with its own event loop; yields its URL."""
-    server, listener, url = _prepare(app, lifespan=lifespan)
+    server, listener, url = _prepare(app, lifespan=lifespan, listener=listener)
     thread = threading.Thread(target=server.run, args=([listener],))
     with listener:
         thread.start()

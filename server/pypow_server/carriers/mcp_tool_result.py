@@ -7,10 +7,11 @@ the model, so it is short and says what to do; ``_meta`` has the same for progra
 holds it against the tool's own output schema, error or not, and throws the answer away.
 """
 
+import json
 from collections.abc import Sequence
 
 from pypow_server.call import Call
-from pypow_server.mcp_message import REFUSAL_META
+from pypow_server.mcp_message import CHALLENGES_META, REFUSAL_META
 from pypow_server.problems import Problem
 from pypow_server.rails import Offer
 from pypow_server.reply import Reply, json_reply
@@ -28,7 +29,7 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
     result: dict[str, object] = {
         "content": [{"type": "text", "text": _text(problem, offers)}],
         "isError": True,
-        "_meta": {REFUSAL_META: document},
+        "_meta": {REFUSAL_META: document, **_challenges(offers)},
     }
     if call.mcp.modern:
         result |= {"structuredContent": document, "resultType": "complete"}
@@ -37,6 +38,12 @@ def carry(call: Call, problem: Problem, offers: Sequence[Offer]) -> Reply:
         {"jsonrpc": "2.0", "id": call.mcp.id, "result": result},
         headers=problem.headers,
     )
+
+
+def _challenges(offers: Sequence[Offer]) -> dict[str, object]:
+    """What clients of the `Payment` scheme look for; its JSON-RPC code means something else now."""
+    found = [one for offer in offers if offer.challenges for one in json.loads(offer.challenges)]
+    return {CHALLENGES_META: {"challenges": found}} if found else {}
 
 
 def _text(problem: Problem, offers: Sequence[Offer]) -> str:

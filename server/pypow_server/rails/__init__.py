@@ -112,6 +112,7 @@ class Offer(NamedTuple):
         q: work that it asks for, in 1/1024 bit; None where it asks for something else.
         beside: members that its clients look for beside those of the problem, the text of a JSON
             object without its braces.
+        challenges: of the `Payment` scheme, as MCP has them: the text of a JSON array; "" for none.
     """
 
     rail: str
@@ -120,6 +121,7 @@ class Offer(NamedTuple):
     ask: str
     q: int | None = None
     beside: str = ""
+    challenges: str = ""
 
     @property
     def body(self) -> dict[str, object]:

@@ -5,6 +5,7 @@ The preimage proves the payment, so that no wallet is asked when a call is let i
 offered both as L402 and by the `Payment` scheme, and counts once: the ledger's key is its hash.
 """
 
+import asyncio
 import functools
 import hashlib
 import json
@@ -29,6 +30,7 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
+from pypow_server.request_body import LARGE
 from pypow_server.sale import Sale
 from pypow_server.selling import Selling
 from pypow_server.settled import Settled
@@ -131,7 +133,12 @@ class L402Rail:
             foreign = None if call.credentials else self._foreign(call)
             return _ABSENT if foreign is None else Refuse(foreign)
         found = l402_credential.judge(
-            paying, self._keyring, self._asked(call, price), realm=self._host, now_ms=now_ms
+            paying,
+            self._keyring,
+            self._asked(call, price),
+            realm=self._host,
+            body=functools.partial(_digest, call),
+            now_ms=now_ms,
         )
         if found is None:
             return _ABSENT
@@ -154,12 +161,12 @@ class L402Rail:
         """
         if price.sats is None or self._may_loop(call):
             return None
-        sold, client = self._sold(call, price, quote), call.client
+        sold, client = await self._sold(call, price, quote), call.client
         bought = sold.bought
         memo = "".join(c for c in f"{self._host}: {price.name}" if " " <= c <= "~")[:_MAX_MEMO]
         stamp = None if call.paying is None else call.paying.stamp
         found = await self._invoices.offer(
-            Wanted(client, sold.form, sold.sats, memo),
+            Wanted(client, (*sold.form, call.mcp is None), sold.sats, memo),
             self._selling,
             functools.partial(self._compose, call, price, sold),
             work=Stamp(self._stamps, stamp, client=client, bought=bought, now_ms=now_ms),
@@ -169,7 +176,7 @@ class L402Rail:
             return None
         if found is Without.WORK:
             made = self._stamps.challenge(client=client, bought=bought, now_ms=now_ms, epoch=epoch)
-            return l402_offer.for_work(made, sats=sold.sats)
+            return l402_offer.for_work(made, sats=sold.sats, in_mcp=call.mcp is not None)
         return found
 
     async def _admit(self, found: Bought, call: Call, price: Price, now_ms: int) -> Verdict:
@@ -216,14 +223,17 @@ class L402Rail:
             path=call.path.decode("ascii") if is_narrow else "",
             tool=_tool(call) if sells is None else "",
             random=self._random(32),
+            in_mcp=call.mcp is not None,
+            beside_logins=bool(self._selling.foreign_schemes),
         )
 
-    def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
+    async def _sold(self, call: Call, price: Price, quote: Quote | None) -> Sold:
         """What a payment for this call would buy, were it not for when."""
         sells = price.sells
         sats, bought = self._selling.asked(price.sats or 0, quote), bought_by(call, price)
         if sells is None:
-            return Sold(bought, sats, 0, self._selling.grace_s)
+            body = await _arguments(call) if self._selling.binds_bodies else b""
+            return Sold(bought, sats, 0, self._selling.grace_s, body=body)
         after_s = max(self._selling.grace_s, sells.lifetime_s)
         if sells.calls:
             return Sold(bought, sats, 0, after_s, sells.calls)
@@ -292,6 +302,17 @@ def _pass_id(found: Bought) -> bytes:
     """The id of the one pass that a payment buys."""
     info = _PASS_PURPOSE + found.payment_hash
     return hkdf_sha256(found.key.secret, info=info, length=_PASS_ID_BYTES)
+
+
+def _digest(call: Call) -> bytes:
+    return b"" if call.mcp is None else call.mcp.arguments_digest()
+
+
+async def _arguments(call: Call) -> bytes:
+    """As `_digest`, of a call that has shown nothing yet: large ones must not hold others up."""
+    if call.mcp is None or len(call.mcp.body) < LARGE:
+        return _digest(call)
+    return await asyncio.to_thread(_digest, call)
 
 
 def _tool(call: Call) -> str:

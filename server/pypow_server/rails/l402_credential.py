@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple, TypeAlias
 
-from pypow import base64_json, l402, macaroon, payment_lightning
+from pypow import base64_json, l402, macaroon, payment_lightning, payment_wire
 from pypow.challenge import Key, Keyring
 from pypow.errors import WireError
 from pypow.l402 import Checked, Expected, Outcome, Reason, Refusal, Terms
@@ -26,6 +27,9 @@ from pypow_server.payment_fields import Paying, too_much
 from pypow_server.problems import Problem
 
 SERVICE: Final = "pypow"
+
+Digest: TypeAlias = Callable[[], bytes]
+"""SHA-256 of the arguments of a call; empty for a call whose body is not read."""
 
 ANY_NUMBER: Final = l402.MAX_USES
 """Uses of what is good for as many calls as fit in its time."""
@@ -66,6 +70,7 @@ class Sold(NamedTuple):
         uses: how many calls; None for as many as fit in its time.
         lasts_s: its time: how long after ``expires_s`` it is good for any number of calls; 0
             where calls are counted.
+        body: SHA-256 of the only arguments of the call, or nothing.
     """
 
     bought: str
@@ -74,6 +79,7 @@ class Sold(NamedTuple):
     after_s: int
     uses: int | None = 1
     lasts_s: int = 0
+    body: bytes = b""
 
     @property
     def until_s(self) -> int:
@@ -81,9 +87,9 @@ class Sold(NamedTuple):
         return self.expires_s + self.after_s
 
     @property
-    def form(self) -> tuple[str, int | None, int]:
+    def form(self) -> tuple[str, int | None, int, bytes]:
         """What tells two of them apart that cost the same."""
-        return (self.bought, self.uses, self.lasts_s)
+        return (self.bought, self.uses, self.lasts_s, self.body)
 
     def identity(self, random: bytes) -> bytes:
         """What names the macaroon, beside its key and its payment: 30 bytes.
@@ -109,11 +115,14 @@ class Sold(NamedTuple):
             uses=self.uses,
             audience=audience,
             tool=tool,
+            body=self.body,
         )
 
     def opaque(self, key: Key) -> dict[str, str]:
         """What the `Payment` challenge says besides what it asks for."""
+        body = {"body": self.body.hex()} if self.body else {}
         return {
+            **body,
             "after": str(self.after_s),
             "expires": str(self.expires_s),
             "for": self.bought,
@@ -133,6 +142,7 @@ class Sold(NamedTuple):
             number["after"],
             number["uses"] or None,
             number["lasts"],
+            bytes.fromhex(str(said.get("body", ""))),
         )
 
 
@@ -162,6 +172,7 @@ def judge(
     expected: Sequence[Expected],
     *,
     realm: str,
+    body: Digest,
     now_ms: int,
 ) -> Bought | Problem | None:
     """Hold what a request pays with against the call; None where that is for somebody else.
@@ -171,6 +182,7 @@ def judge(
         keyring: the deployment's secrets.
         expected: what the call asks for, in each form in which it may have been sold.
         realm: the host that is paid for.
+        body: the digest of the call's arguments, reckoned for payments that are bound to some.
         now_ms: Unix milliseconds.
     """
     wrong = too_much(paying)
@@ -180,10 +192,12 @@ def judge(
         credential = read_credential(paying.fields)
         if isinstance(credential, L402Credential):
             return _judge_macaroons(
-                credential, keyring, expected, realm=realm, now_s=now_ms // 1000
+                credential, keyring, expected, realm=realm, body=body, now_s=now_ms // 1000
             )
         if isinstance(credential, PaymentCredential):
-            return _judge_payment(credential, keyring, expected, realm=realm, now_ms=now_ms)
+            return _judge_payment(
+                credential, keyring, expected, realm=realm, body=body, now_ms=now_ms
+            )
     except WireError as error:
         if error.reason == PaymentReason.CONFLICTING:
             return problems.conflicting_credentials(str(error))
@@ -197,12 +211,13 @@ def _judge_macaroons(
     expected: Sequence[Expected],
     *,
     realm: str,
+    body: Digest,
     now_s: int,
 ) -> Bought | Problem:
     refusal: Refusal | None = None
     preimage = credential.preimage or b""
     for octets in credential.macaroons:
-        found, bought = _check(octets, preimage, keyring, expected, now_s=now_s)
+        found, bought = _check(octets, preimage, keyring, expected, body=body, now_s=now_s)
         if isinstance(found, Checked):
             return _bought(found, octets, keyring, bought, realm)
         refusal = refusal or found
@@ -211,13 +226,22 @@ def _judge_macaroons(
 
 
 def _check(
-    octets: bytes, preimage: bytes, keyring: Keyring, expected: Sequence[Expected], *, now_s: int
+    octets: bytes,
+    preimage: bytes,
+    keyring: Keyring,
+    expected: Sequence[Expected],
+    *,
+    body: Digest,
+    now_s: int,
 ) -> tuple[Outcome, str]:
     """What is found of a macaroon, and in which of the forms it was sold."""
     for form in expected:
         found = l402.check(octets, preimage, keyring, form, now_s=now_s)
         if isinstance(found, Checked) or found.reason is not Reason.WRONG_CAPABILITY:
             break
+    if isinstance(found, Refusal) and found.reason is Reason.WRONG_BODY:
+        bound = replace(form, body=body())
+        found = l402.check(octets, preimage, keyring, bound, now_s=now_s)
     return found, form.capability
 
 
@@ -243,6 +267,7 @@ def _judge_payment(
     expected: Sequence[Expected],
     *,
     realm: str,
+    body: Digest,
     now_ms: int,
 ) -> Bought | Problem:
     """As `l402.check` does of macaroons: nothing is believed before the MAC is."""
@@ -251,12 +276,16 @@ def _judge_payment(
     key = _key_of(said, keyring)
     if key is None:
         return problems.unknown_key(f"the key of this challenge is not known here; {_PAY}")
-    if not asked.is_ours(key.payment_mac):
+    # Clients that know of no other header for credentials do not repeat which one we named.
+    named = replace(asked, header=payment_wire.CREDENTIAL_HEADER)
+    if not (asked.is_ours(key.payment_mac) or named.is_ours(key.payment_mac)):
         return problems.bad_signature(f"the challenge was not issued here, or was changed; {_PAY}")
     if asked.realm != realm or said["for"] not in [form.capability for form in expected]:
         return problems.wrong_resource("the payment is for another call")
     paid = payment_lightning.asked(asked)
     sold = Sold.of_opaque(said, paid.amount_sat)
+    if sold.body and sold.body != body():
+        return problems.wrong_resource("the payment is for other arguments")
     if now_ms >= 1000 * sold.until_s:
         return problems.expired(f"the payment is past its time; {_PAY}")
     payment_hash = paid.payment_hash

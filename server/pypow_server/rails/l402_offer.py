@@ -9,6 +9,7 @@ from pypow.challenge import Key
 from pypow.l402_wire import L402Challenge
 from pypow.wire import Challenge
 from pypow_server import invoice_stamp
+from pypow_server.mcp_message import PAYMENT_META
 from pypow_server.reply import json_text
 
 from . import Offer
@@ -20,7 +21,16 @@ _TOO_LONG: Final = 256
 
 
 def with_invoice(
-    invoice: Invoice, sold: Sold, key: Key, *, host: str, path: str, tool: str, random: bytes
+    invoice: Invoice,
+    sold: Sold,
+    key: Key,
+    *,
+    host: str,
+    path: str,
+    tool: str,
+    random: bytes,
+    in_mcp: bool,
+    beside_logins: bool,
 ) -> Offer:
     """One invoice, offered in both schemes.
 
@@ -32,6 +42,8 @@ def with_invoice(
         path: canonical, or "".
         tool: the MCP tool that is called, or "".
         random: 10 fresh random bytes or more.
+        in_mcp: whether the caller speaks MCP.
+        beside_logins: whether ``Authorization`` belongs to others.
     """
     terms = sold.terms(
         audience=host + path if len(path) <= _TOO_LONG else host,
@@ -50,6 +62,7 @@ def with_invoice(
         intent=payment_lightning.INTENT,
         expires_at_ms=invoice.expires_at_ms,
         opaque=sold.opaque(key),
+        header=payment_wire.CREDENTIAL_HEADER if beside_logins else None,
     )
     sats = sold.sats
     said = {
@@ -66,7 +79,7 @@ def with_invoice(
         "expires_at": invoice.expires_at_ms // 1000,
         "description": invoice.description or "",
     }
-    send = f"Authorization: L402 {challenge.token}:<preimage in hex>"
+    credential = f"L402 {challenge.token}:<preimage in hex>"
     body = {
         "rail": RAIL,
         "sats": sats,
@@ -78,29 +91,32 @@ def with_invoice(
         "payment_hash": invoice.payment_hash.hex(),
         "expires_at": invoice.expires_at_ms // 1000,
         "valid_until": sold.until_s,
-        "send": send,
+        "send": f"{payment.header or 'Authorization'}: {credential}",
         "payment": {**payment.to_json(), "request": request},
     }
+    if in_mcp:
+        body["send_mcp"] = {"_meta": {PAYMENT_META: credential}}
     return Offer(
         RAIL,
         (challenge.www_authenticate(), payment.www_authenticate()),
         json_text(body),
         f"Pay the Lightning invoice of {sats} sats and send macaroon and preimage as `send` says.",
         beside=json_text(said)[1:-1],
+        challenges=f"[{json_text(payment.to_mcp())}]" if in_mcp else "",
     )
 
 
-def for_work(stamp: Challenge, *, sats: int) -> Offer:
+def for_work(stamp: Challenge, *, sats: int, in_mcp: bool) -> Offer:
     """No invoice yet, and how to get one."""
     how = (
         "No invoice was made: too many were asked for without work. Solve `work`, and send the "
-        "call again with the header that it names."
+        "call again with what its `send` names."
     )
     body = {
         "rail": RAIL,
         "sats": sats,
         "invoice": None,
         "how": how,
-        "work": invoice_stamp.asked(stamp),
+        "work": invoice_stamp.asked(stamp, in_mcp=in_mcp),
     }
     return Offer(RAIL, (), json_text(body), how)

@@ -103,6 +103,11 @@ class WorkRail:
         self._form = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_form)
         self._known_digest = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_digest)
 
+    @property
+    def keyring(self) -> Keyring:
+        """The deployment's secrets."""
+        return self._keyring
+
     def challenge(
         self,
         resource: Resource | None,

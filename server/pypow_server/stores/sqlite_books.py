@@ -35,7 +35,7 @@ class SqliteBooks:
             rest: what stands after ``sqlite:``.
 
         Raises:
-            StoreError: there is no such file, it cannot be read, or is no ledger that sells.
+            StoreError: there is no such file, it cannot be read, or is no ledger.
         """
         path = file_of(rest)
         if not path.exists():
@@ -44,13 +44,13 @@ class SqliteBooks:
             self._db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
-            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
         except sqlite3.Error as error:
             raise _unreadable(error) from error
-        if not {"meta", "spends"} <= tables:
+        try:
+            self._has_sales = self._require_ledger(rest)
+        except StoreError:
             self._db.close()
-            raise StoreError(f"{rest} is no ledger", fix="name the gates' own store with --store")
-        self._has_sales = "sales" in tables
+            raise
         self._rows = SaleRows(self._db)
 
     async def sold(
@@ -79,6 +79,16 @@ class SqliteBooks:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def _require_ledger(self, rest: str) -> bool:
+        """Whether it records sales; one that no gate has opened since that is done does not."""
+        try:
+            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master")}
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
+        if not {"meta", "spends"} <= tables:
+            raise StoreError(f"{rest} is no ledger", fix="name the gates' own store with --store")
+        return "sales" in tables
 
 
 def _unreadable(error: sqlite3.Error) -> StoreError:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authorization server put together, for a gate whose operator wants one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pypow_server.api_decisions import Deciding
+from pypow_server.decision import Recorder
+from pypow_server.rails import Rail
+from pypow_server.redemption import Redemption
+from pypow_server.scope import ASGIApp
+from pypow_server.stores import Limiter
+
+from .authorize import Authorize
+from .clients import Clients
+from .codes import Codes
+from .offers import Offers
+from .place import Place
+from .purchases import Purchases
+from .sealing import Seals
+from .server import AuthorizationServer
+from .signing import SigningKeys
+from .token_endpoint import TokenEndpoint
+from .tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What a gate with an authorization server has besides.
+
+    Attributes:
+        app: answers at its `place.PATHS`.
+        tokens: judges those that come back.
+    """
+
+    app: ASGIApp
+    tokens: Tokens
+
+
+def issuing(
+    place: Place,
+    redemption: Redemption,
+    *,
+    payments: Rail | None,
+    limiter: Limiter,
+    recorders: Sequence[Recorder],
+    clock: Callable[[], int],
+) -> Issuing:
+    """An authorization server of a gate.
+
+    Args:
+        place: where it is.
+        redemption: where proofs are spent.
+        payments: judges payments; None where nothing is sold for sats.
+        limiter: counts what each network asks.
+        recorders: are told of every redemption and refusal.
+        clock: Unix milliseconds.
+    """
+    keyring = redemption.rail.keyring
+    keys, seals = SigningKeys(keyring), Seals(keyring)
+    tokens, clients, codes = Tokens(place, keys, seals), Clients(seals), Codes(seals)
+    purchases = Purchases(redemption, payments)
+    offers = Offers(redemption, payments)
+    server = AuthorizationServer(
+        place,
+        keys=keys,
+        clients=clients,
+        authorize=Authorize(
+            place,
+            clients=clients,
+            codes=codes,
+            purchases=purchases,
+            offers=offers,
+            clock=clock,
+        ),
+        token=TokenEndpoint(place, tokens, purchases, codes, clock=clock),
+        limiter=limiter,
+        free_limit=redemption.policy.free_limit,
+        clock=clock,
+    )
+    decided = Deciding(
+        server,
+        policy=redemption.policy,
+        clock=clock,
+        recorders=recorders,
+        holders=redemption.holders,
+    )
+    return Issuing(decided, tokens)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the authorization server says of itself (RFC 8414 section 2)."""
+
+from typing import Final
+
+from .place import AUTHORIZE, JWKS, REGISTER, TOKEN, Place
+
+GRANTS: Final = (
+    "authorization_code",
+    "client_credentials",
+    "urn:ietf:params:oauth:grant-type:token-exchange",
+)
+SCOPES: Final = ("work", "sats")
+
+
+def document(place: Place) -> dict[str, object]:
+    """The metadata document."""
+    return {
+        "issuer": place.issuer,
+        "authorization_endpoint": place.url(AUTHORIZE),
+        "token_endpoint": place.url(TOKEN),
+        "registration_endpoint": place.url(REGISTER),
+        "jwks_uri": place.url(JWKS),
+        "scopes_supported": list(SCOPES),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANTS),
+        "token_endpoint_auth_methods_supported": [
+            "none",
+            "client_secret_basic",
+            "client_secret_post",
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": False,
+    }

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authorization server of a gate, if its operator wants one; else nothing, which costs nothing.
+
+Whoever gives out no tokens needs none of what signs them: the rest of this package is loaded here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pypow.errors import InvalidInputError
+from pypow_server.decision import Recorder
+from pypow_server.fixable import FixableError
+from pypow_server.rails import Rail
+from pypow_server.redemption import Redemption
+from pypow_server.resource_metadata import documents, metadata_url
+from pypow_server.scope import ASGIApp
+from pypow_server.settings import Settings
+from pypow_server.stores import Limiter
+
+from .place import PATHS, Place
+
+if TYPE_CHECKING:
+    from .assembly import Issuing
+
+
+class TokenDesk:
+    """Gives out tokens, and takes them, by the settings that are in force."""
+
+    def __init__(self, settings: Settings, limiter: Limiter, *, clock: Callable[[], int]) -> None:
+        """Nothing is given out before `answers`.
+
+        Args:
+            settings: all of it.
+            limiter: counts what each network asks.
+            clock: Unix milliseconds.
+
+        Raises:
+            InvalidInputError: a public URL that no token may be for.
+        """
+        self._sales = settings.rows.token_sales
+        self._limiter = limiter
+        self._clock = clock
+        self._issuing: Issuing | None = None
+        if self._sales is not None:
+            self._place = Place.of(settings.url, settings.mcp_paths)
+
+    def require_same(self, settings: Settings) -> None:
+        """Refuse to begin or end this, or to move, while the gate runs.
+
+        Raises:
+            InvalidInputError: that is wanted.
+        """
+        before, after = self._sales, settings.rows.token_sales
+        if before != after or (
+            after is not None and Place.of(settings.url, settings.mcp_paths) != self._place
+        ):
+            raise InvalidInputError("oauth.server: another one, or another place, takes a restart")
+
+    def rails(self) -> tuple[Rail, ...]:
+        """What tells callers of tokens, where there are any."""
+        if self._sales is None:
+            return ()
+        from pypow_server.rails.token import TokenRail
+
+        rail = TokenRail(
+            issuer=self._place.issuer,
+            resource=self._place.default,
+            metadata_url=metadata_url(self._place.default),
+            asks_first=self._sales.asks_first,
+        )
+        return (rail,)
+
+    def answers(
+        self,
+        settings: Settings,
+        redemption: Redemption,
+        rails: Sequence[Rail],
+        recorders: Sequence[Recorder],
+    ) -> Mapping[bytes, ASGIApp]:
+        """What is answered here, by path; from now on by these.
+
+        Raises:
+            InvalidInputError: joserfc is not there; the text has the fix.
+        """
+        if self._sales is None:
+            return {}
+        try:
+            from .assembly import issuing
+        except FixableError as error:
+            raise InvalidInputError(f"oauth.server: {error}") from None
+        self._issuing = issuing(
+            self._place,
+            redemption,
+            payments=next((rail for rail in rails if rail.name == "l402"), None),
+            limiter=self._limiter,
+            recorders=recorders,
+            clock=self._clock,
+        )
+        logins = settings.rows.logins
+        trusted = [] if logins is None else [one.url for one in logins.issuers]
+        told = documents(
+            redemption.policy,
+            resource=settings.resource or self._place.default,
+            issuers=[*trusted, self._place.issuer],
+            dpop_algorithms=(),
+        )
+        return {**dict.fromkeys(PATHS, self._issuing.app), **told}
+
+    def carrying(self, gate: ASGIApp) -> ASGIApp:
+        """The gate, for callers who bring tokens of its own, where there are such."""
+        if self._sales is None:
+            return gate
+        from .carrying import Carrying
+
+        return Carrying(gate, issuing=lambda: self._issuing, clock=self._clock)

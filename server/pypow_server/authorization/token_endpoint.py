@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where tokens are given out: RFC 6749 section 3.2, and the grants that need no account."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from pypow_server.api_decisions import Asked, asked_in
+from pypow_server.problems import Problem
+from pypow_server.reply import Reply, json_reply
+from pypow_server.scope import Receive, Scope
+from pypow_server.settlement import settle
+
+from .codes import Codes
+from .forms import Parameters, basic_credentials, read_form
+from .oauth_error import NO_STORE, Code, OAuthError, of_problem
+from .place import Place
+from .purchases import PROOF, Purchases, Secret, read_secret
+from .tokens import Bought, Tokens
+
+TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
+ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
+PROOF_TYPE: Final = "urn:pypow:token-type:proof"
+PAYMENT_TYPE: Final = "urn:pypow:token-type:payment"
+_MAX_CLIENT_ID: Final = 4096
+_LONGEST_NAMED: Final = 256
+"""Of a client's id that goes into a token; a longer one is a registration, and stays out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One request for a token.
+
+    Attributes:
+        said: its parameters, and those of HTTP Basic among them.
+        asked: who sends it.
+        audience: the resource that the token is to be for.
+        challenged: whether the client used HTTP Basic.
+    """
+
+    said: Parameters
+    asked: Asked
+    audience: str
+    challenged: bool
+
+    @property
+    def client_id(self) -> str:
+        """As it goes into the token; empty where the client does not say."""
+        named = self.said.get("client_id", "")
+        return named if len(named) <= _LONGEST_NAMED else "registered"
+
+
+_Answer: TypeAlias = tuple[Bought, Mapping[str, str]] | OAuthError
+
+
+class TokenEndpoint:
+    """Gives a token for what a client pays with. Whatever does not stand writes nothing."""
+
+    def __init__(
+        self,
+        place: Place,
+        tokens: Tokens,
+        purchases: Purchases,
+        codes: Codes,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        """Sell tokens of this place."""
+        self._place = place
+        self._tokens = tokens
+        self._purchases = purchases
+        self._codes = codes
+        self._clock = clock
+        self._grants: Mapping[str, Callable[[_Request, int], Awaitable[_Answer]]] = {
+            "client_credentials": self._client_credentials,
+            "authorization_code": self._authorization_code,
+            TOKEN_EXCHANGE: self._token_exchange,
+        }
+
+    async def answer(self, scope: Scope, receive: Receive) -> Reply:
+        """Answer one POST."""
+        request = await self._read(scope, receive)
+        if isinstance(request, OAuthError):
+            return request.reply()
+        grant = self._grants.get(request.said.get("grant_type", ""))
+        if grant is None:
+            named = ", ".join(self._grants)
+            return OAuthError("unsupported_grant_type", f"expected a grant_type of {named}").reply()
+        now_ms = self._clock()
+        found = await grant(request, now_ms)
+        if isinstance(found, OAuthError):
+            return found.reply()
+        bought, beside = found
+        issued = self._tokens.issue(
+            bought, client_id=request.client_id, audience=request.audience, now_ms=now_ms
+        )
+        document = {
+            "access_token": issued.token,
+            "token_type": "Bearer",
+            "expires_in": issued.expires_in_s,
+            "scope": issued.scope,
+            **beside,
+        }
+        return json_reply(200, document, headers=(NO_STORE,))
+
+    async def _read(self, scope: Scope, receive: Receive) -> _Request | OAuthError:
+        basic = basic_credentials(scope)
+        if isinstance(basic, OAuthError):
+            return basic
+        said = await read_form(scope, receive)
+        if isinstance(said, OAuthError):
+            return said
+        if basic is not None:
+            if "client_secret" in said or said.get("client_id", basic[0]) != basic[0]:
+                return OAuthError(
+                    "invalid_request", "expected client and secret once, in header or body"
+                )
+            said = {**said, "client_id": basic[0], "client_secret": basic[1]}
+        if len(said.get("client_id", "")) > _MAX_CLIENT_ID:
+            return OAuthError(
+                "invalid_request", f"expected a client_id of at most {_MAX_CLIENT_ID} characters"
+            )
+        audience = self._place.resource(said.get("resource", self._place.default))
+        if audience is None:
+            named = ", ".join(map(self._place.url, self._place.resources))
+            return OAuthError("invalid_target", f"expected a resource of {named}")
+        return _Request(said, asked_in(scope), audience, basic is not None)
+
+    async def _client_credentials(self, request: _Request, now_ms: int) -> _Answer:
+        text = request.said.get("client_secret")
+        if text is None:
+            return OAuthError(
+                "invalid_client",
+                "expected a client_secret: a solved challenge, challenge=...,nonce=..., or a paid "
+                "L402, macaroon:preimage",
+                401,
+                challenged=True,
+            )
+        found = await self._buy(text, request.asked, now_ms, "invalid_client")
+        if isinstance(found, OAuthError) and request.challenged and found.status == 401:
+            return OAuthError(found.code, found.detail, 401, challenged=True)
+        return found if isinstance(found, OAuthError) else (found, {})
+
+    async def _token_exchange(self, request: _Request, now_ms: int) -> _Answer:
+        said = request.said
+        text, kind = said.get("subject_token"), said.get("subject_token_type")
+        if text is None or kind not in (PROOF_TYPE, PAYMENT_TYPE):
+            return OAuthError(
+                "invalid_request",
+                f"expected a subject_token, and a subject_token_type of {PROOF_TYPE} or "
+                f"{PAYMENT_TYPE}",
+            )
+        if said.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+            return OAuthError("invalid_request", f"expected to be asked for {ACCESS_TOKEN}")
+        if "actor_token" in said or "audience" in said:
+            return OAuthError("invalid_request", "expected no actor_token, and no audience")
+        if text.startswith(PROOF) != (kind == PROOF_TYPE):
+            return OAuthError("invalid_request", f"expected the subject_token to be a {kind}")
+        found = await self._buy(text, request.asked, now_ms, "invalid_request")
+        return (
+            found
+            if isinstance(found, OAuthError)
+            else (
+                found,
+                {"issued_token_type": ACCESS_TOKEN},
+            )
+        )
+
+    async def _authorization_code(self, request: _Request, now_ms: int) -> _Answer:
+        said = request.said
+        code = self._codes.read(said.get("code", ""), now_ms=now_ms)
+        if code is None:
+            return OAuthError("invalid_grant", "expected a code of this server, within a minute")
+        wrong = code.misuse(
+            client_id=said.get("client_id", ""),
+            redirect_uri=said.get("redirect_uri", ""),
+            verifier=said.get("code_verifier", ""),
+        )
+        if wrong is not None:
+            return OAuthError("invalid_grant", wrong)
+        if "resource" in said and request.audience != code.wanted.audience:
+            return OAuthError("invalid_target", "expected the resource that the code is for")
+        # A thief who sends it first without the verifier has not come this far.
+        problem = await settle(self._purchases.redemption.ledger, code.claim, now_ms=now_ms)
+        if problem is not None:
+            return _refused(problem, request.asked, "invalid_grant")
+        found = await self._pay(code.secret, request.asked, now_ms, "invalid_grant")
+        return found if isinstance(found, OAuthError) else (found, {})
+
+    async def _buy(self, text: str, asked: Asked, now_ms: int, code: Code) -> Bought | OAuthError:
+        secret = read_secret(text)
+        if isinstance(secret, Problem):
+            return _refused(secret, asked, code)
+        return await self._pay(secret, asked, now_ms, code)
+
+    async def _pay(
+        self, secret: Secret, asked: Asked, now_ms: int, code: Code
+    ) -> Bought | OAuthError:
+        found = await self._purchases.buy(secret, asked, now_ms=now_ms)
+        return _refused(found, asked, code) if isinstance(found, Problem) else found
+
+
+def _refused(problem: Problem, asked: Asked, code: Code) -> OAuthError:
+    asked.problem = problem  # so that it is told as what the gate refuses is
+    return of_problem(problem, code)

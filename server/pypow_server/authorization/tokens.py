@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access tokens (RFC 9068): what somebody bought, in the form that OAuth's clients carry.
+
+A token holds, sealed, the pass or payment that it stands for. The gate takes that in its place, so
+that a token is good for exactly the calls, and the time, that were bought, whichever form they are
+used in. It tells of no account: its scopes are `work` or `sats`, and how many calls there were.
+"""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+from pypow_server.fresh import fresh_id
+from pypow_server.identity import BadToken, Identity
+
+from .place import Place
+from .sealing import Seals
+from .signing import SigningKeys
+
+_CREDENTIAL: Final = "pypow"
+"""The claim that holds what was bought."""
+
+_PURPOSE: Final = "token"
+_MOST_REMEMBERED: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """What a token stands for.
+
+    Attributes:
+        authorization: what the gate takes for it.
+        kind: what it was bought with.
+        calls: how many it was bought for; 0 for any number in its time.
+        expires_at_ms: Unix milliseconds.
+    """
+
+    authorization: str = field(repr=False)
+    kind: Literal["work", "sats"]
+    calls: int
+    expires_at_ms: int
+
+    @property
+    def scope(self) -> str:
+        """What the token permits, as OAuth writes it."""
+        return f"{self.kind} calls:{self.calls}" if self.calls else self.kind
+
+
+class Issued(NamedTuple):
+    """A token, and what its client is told beside it."""
+
+    token: str
+    expires_in_s: int
+    scope: str
+
+    def __repr__(self) -> str:
+        """Without the token: it is a secret."""
+        return f"Issued(expires_in_s={self.expires_in_s}, scope={self.scope!r})"
+
+
+class Tokens:
+    """Issues tokens, and finds out what those are worth that come back."""
+
+    def __init__(self, place: Place, keys: SigningKeys, seals: Seals) -> None:
+        """Issue and judge with these keys."""
+        self._place = place
+        self._keys = keys
+        self._seals = seals
+        # Its clients send a token with every call, and a signature takes longer than a call.
+        self._read = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_read)
+
+    def issue(self, bought: Bought, *, client_id: str, audience: str, now_ms: int) -> Issued:
+        """A token for what was bought.
+
+        Args:
+            bought: what it stands for.
+            client_id: whom it is given to.
+            audience: the one resource that it is for.
+            now_ms: Unix milliseconds.
+        """
+        name = fresh_id().hex()
+        claims = {
+            "iss": self._place.issuer,
+            "aud": audience,
+            # One for each purchase: two tokens of a caller have nothing in common.
+            "sub": name,
+            "client_id": client_id,
+            "scope": bought.scope,
+            "jti": name,
+            "iat": now_ms // 1000,
+            "exp": bought.expires_at_ms // 1000,
+            _CREDENTIAL: self._seals.seal(
+                _PURPOSE,
+                {"authorization": bought.authorization},
+                until_ms=bought.expires_at_ms,
+            ),
+        }
+        expires_in_s = bought.expires_at_ms // 1000 - now_ms // 1000
+        return Issued(self._keys.sign(claims), expires_in_s, bought.scope)
+
+    def is_ours(self, token: str) -> bool:
+        """Whether a token says that it was issued here."""
+        return self._keys.is_named_in(token)
+
+    def credential(self, token: str, *, path: str, now_ms: int) -> str | BadToken:
+        """What the gate takes in the place of a token.
+
+        Args:
+            token: one that `is_ours`.
+            path: of the request that brings it.
+            now_ms: Unix milliseconds.
+        """
+        claims = self._read(token)
+        wrong = self._wrong(claims, now_ms=now_ms)
+        if claims is None or wrong is not None:
+            return wrong or BadToken("invalid_token", _FOREIGN)
+        if not self._place.covers(claims["aud"], path):
+            return BadToken(
+                "invalid_token", f"expected a token for this resource, got one for {claims['aud']}"
+            )
+        said = self._seals.open(_PURPOSE, claims[_CREDENTIAL], now_ms=now_ms)
+        if said is None:
+            return BadToken("invalid_token", _FOREIGN)
+        authorization: str = said["authorization"]
+        return authorization
+
+    async def judge(self, token: str, *, now_ms: int) -> Identity | BadToken:
+        """What a token says of its holder: nothing that any account has (a `TokenJudge`)."""
+        claims = self._read(token)
+        wrong = self._wrong(claims, now_ms=now_ms)
+        if claims is None or wrong is not None:
+            return wrong or BadToken("invalid_token", _FOREIGN)
+        return Identity(
+            issuer=claims["iss"],
+            subject=claims["sub"],
+            client_id=claims["client_id"],
+            scopes=frozenset(claims["scope"].split()),
+            expires_at_ms=1000 * claims["exp"],
+            issued_at_ms=1000 * claims["iat"],
+            token_id=claims["jti"],
+            claims=claims,
+        )
+
+    def _wrong(self, claims: dict[str, Any] | None, *, now_ms: int) -> BadToken | None:
+        if claims is None or claims["iss"] != self._place.issuer:
+            return BadToken("invalid_token", _FOREIGN)
+        if now_ms >= 1000 * claims["exp"]:
+            return BadToken("invalid_token", "the token has expired; get a new one")
+        return None
+
+    def _make_read(self, token: str) -> dict[str, Any] | None:
+        return self._keys.read(token)
+
+
+_FOREIGN: Final = "expected a token that was issued here, got one that was changed or is another's"
