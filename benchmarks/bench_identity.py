@@ -70,7 +70,7 @@ def fresh_tokens(algorithm: str) -> list[str]:
 @pytest.fixture
 def gate() -> Gate:
     login = OAuthRail(
-        judge_of(*KEYS.values()), resource=RESOURCE, origin="https://gate.example",
+        judge_of(*KEYS.values()), resource=RESOURCE, public_url="https://gate.example",
         metadata_url="https://gate.example/.well-known/oauth-protected-resource",
         issuers=[tokens.ISSUER],
     )  # fmt: skip

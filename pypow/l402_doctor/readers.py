@@ -16,7 +16,7 @@ from pypow import moments
 from pypow.auth_params import read_challenges
 from pypow.errors import WireError
 
-from .observed import PAYMENT_REQUIRED, Answer, payment_hash_of, sats_of
+from .observed import Answer, payment_hash_of, sats_of
 
 FORM: Final = (
     'send a line of its own, the first: L402 macaroon="...", invoice="...", version="0", '
@@ -249,8 +249,6 @@ def _is_standard_base64(text: str) -> bool:
 
 def _payments(answer: Answer) -> Iterator[Mapping[str, str]]:
     """The parameters of every ``Payment`` challenge."""
-    if answer.status != PAYMENT_REQUIRED:
-        return
     for line in answer.challenges:
         try:
             found = read_challenges(line)

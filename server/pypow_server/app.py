@@ -108,9 +108,7 @@ class App:
         self._calibrating = Calibrating(store.calibration, self._samples, moved=self._moved)
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
-        self.telemetry.metrics.show(self._shop)
-        if self._shop.invoices is not None:
-            self.telemetry.sales(self._store.sales)
+        self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings)
         self._login = login_rail(settings, keys, self._desk.judge, denial=self._revoked.denial)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
@@ -322,6 +320,7 @@ class App:
         await self._old_sales.aclose()
         await self._shop.aclose()
         await self._desk.aclose()
+        await self._tokens.aclose()
         await self._store.limiter.aclose()
         await self._store.ledger.aclose()
         self.telemetry.close()

@@ -34,7 +34,9 @@ def logins_of(
     """
     if not issuers:
         asks_others = asks_first and not table.server
-        if asks_others or table.model_dump(exclude_none=True, exclude={"issuer", "server"}):
+        if asks_others or table.model_dump(
+            exclude_none=True, exclude={"issuer", "server", "client_documents"}
+        ):
             raise InvalidInputError(NO_ISSUER)
         return None
     urls = [issuer.url for issuer in issuers]

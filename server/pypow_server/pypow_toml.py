@@ -268,9 +268,16 @@ class _Reading:
     @property
     def token_sales(self) -> TokenSales | None:
         """How access tokens are given out here; None where none are."""
-        if not self.document.oauth.server:
+        said = self.document.oauth
+        if not said.server:
+            if said.client_documents is not None:
+                raise InvalidInputError(
+                    f"{self._at(('oauth', 'client_documents'))}: expected oauth.server = true "
+                    "beside it; it is its clients that have documents"
+                )
             return None
-        return TokenSales(asks_first=self.document.gate.entry == "oauth")
+        asks_first = self.document.gate.entry == "oauth"
+        return TokenSales(asks_first=asks_first, fetches_clients=bool(said.client_documents))
 
     def _ways(self, place: Place, table: PricedTable) -> Ways:
         has_work = any(said is not None for said in (table.work, table.bits, table.hashes))

@@ -11,6 +11,9 @@ class TokenSales:
     Attributes:
         asks_first: whether who brings nothing is asked for one (401), as stock OAuth clients need
             it to begin.
+        fetches_clients: whether a client may name the URL of a document about it, which the gate
+            then asks for.
     """
 
     asks_first: bool = False
+    fetches_clients: bool = False

@@ -213,6 +213,9 @@ class OAuthTable(_Table):
     server: bool | None = _said(
         "true gives out access tokens for work and sats; needs an https public_url."
     )
+    client_documents: bool | None = _said(
+        "With server: true lets clients name the https URL of a document about them."
+    )
 
 
 class KeysTable(_Table):

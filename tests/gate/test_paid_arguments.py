@@ -145,6 +145,11 @@ def test_where_logins_have_authorization_payments_are_asked_for_in_another_heade
     assert stall.app.header(b"authorization") == [b"Bearer theirs"]
 
 
+def test_so_they_are_where_a_token_can_pay_for_the_call() -> None:
+    stall = Stall(Policy(default=replace(SATS, scopes=frozenset({"tools"}))))
+    assert challenge(stall.send("GET")).header == "Payment-Authorization"
+
+
 def test_clients_that_know_no_other_header_are_taken_too() -> None:
     stall = Stall(selling=APART)
     refused = stall.send("GET")

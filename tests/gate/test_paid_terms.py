@@ -116,6 +116,19 @@ def test_a_part_of_what_was_bought_does_not_open_the_whole() -> None:
     assert stall.send("GET", headers=[(b"macaroon", sent)]).values(b"x-pow-pass") != []
 
 
+def test_a_payment_for_a_time_has_an_end_of_uses_that_no_caveat_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pypow_server.rails.l402.ANY_NUMBER", 3)
+    stall = stall_of(HOUR)
+    token, _, preimage = stall.buy().removeprefix(b"L402 ").partition(b":")
+    whole = macaroon.macaroon_of_octets(decode_either(token.decode()))
+    narrowed = encode(whole.narrowed(b"pypow_uses=9").octets).encode()
+    credentials = [b"L402 " + text + b":" + preimage for text in (token, narrowed)]
+    assert calls(stall, credentials[0], 2) == [200, 200]
+    assert calls(stall, credentials[1], 2) == [200, 402]
+
+
 def test_a_payment_whose_pass_was_revoked_opens_it_no_more() -> None:
     stall = stall_of(HOUR)
     credential = stall.buy()

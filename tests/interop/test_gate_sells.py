@@ -2,6 +2,7 @@
 """The gate itself sells calls for real satoshis to clients of others, as an operator starts it."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,22 +20,36 @@ pytest.importorskip("coincurve", reason="signatures need the extra l402")
 SATS = 9
 CALLS = 6
 SETTINGS = """
+[gate]
+pass_authorization = {logins}
+
 [l402]
 wallet = "lnd:{gate_url}"
 network = "regtest"
 invoices = "1000/60s"
+{l402}
 
 [default]
 bits = 20
 sats = {sats}
+{price}
 """
 
 
 @contextmanager
-def selling(home: Path, nodes: LightningPair, app: RecordingApp) -> Iterator[GateProcess]:
-    """A gate that sells every call to an app."""
+def selling(
+    home: Path,
+    nodes: LightningPair,
+    app: RecordingApp,
+    *,
+    logins: str = "[]",
+    l402: str = "",
+    price: str = "",
+) -> Iterator[GateProcess]:
+    """A gate that sells every call to an app; with more said in three tables of its file."""
     config = home / "pypow.toml"
-    config.write_text(SETTINGS.format(gate_url=nodes.gate_url, sats=SATS), encoding="utf-8")
+    said = {"logins": logins, "l402": l402, "price": price, "sats": SATS}
+    config.write_text(SETTINGS.format(gate_url=nodes.gate_url, **said), encoding="utf-8")
     options = ("--config", str(config), "--store", f"sqlite:{home / 'spent.db'}")
     with (
         served(app) as upstream,
@@ -77,3 +92,47 @@ def test_a_client_that_comes_back_with_a_spent_payment_pays_anew_and_once(
             answers = client.fetch(f"{gate.url}/priced", nodes, times=2, who="one")
             assert answers == [(200, "reached")] * 2, client.name
             assert (app.reached - reached, len(nodes.paid()) - paid) == (2, 2), client.name
+
+
+def test_clients_that_pay_all_at_once_pay_once_each(nodes: LightningPair, tmp_path: Path) -> None:
+    app, before = RecordingApp(), len(nodes.paid())
+    with (
+        selling(tmp_path, nodes, app, l402="strict = true") as gate,
+        ThreadPoolExecutor(len(CLIENTS)) as beside,
+    ):
+        url = f"{gate.url}/priced"
+        found = list(beside.map(lambda client: client.fetch(url, nodes, times=2), CLIENTS))
+        assert dict(zip([client.name for client in CLIENTS], found, strict=True)) == {
+            client.name: [(200, "reached")] * 2 for client in CLIENTS
+        }
+        paid = nodes.paid()[before:]
+        assert (app.reached, len(paid), spent(gate)) == (2 * len(CLIENTS),) * 3
+        assert len({payment["hash"] for payment in paid}) == len(paid)
+
+
+@pytest.mark.parametrize("package", ["l402-requests", "l402"])
+def test_a_client_that_keeps_its_credential_gets_all_the_calls_of_a_pass(
+    package: str, nodes: LightningPair, tmp_path: Path
+) -> None:
+    app, before = RecordingApp(), len(nodes.paid())
+    (client,) = (one for one in CLIENTS if one.package == package)
+    with selling(tmp_path, nodes, app, price='pass = "3 calls / 5m"') as gate:
+        answers = client.fetch(f"{gate.url}/priced", nodes, times=7, who="one")
+    assert answers == [(200, "reached")] * 7
+    assert (app.reached, len(nodes.paid()) - before) == (7, 3)
+
+
+def test_clients_pay_where_authorization_belongs_to_logins(
+    nodes: LightningPair, tmp_path: Path
+) -> None:
+    app, before = RecordingApp(), len(nodes.paid())
+    with (
+        selling(tmp_path, nodes, app, logins='["Bearer"]') as gate,
+        ThreadPoolExecutor(len(CLIENTS)) as beside,
+    ):
+        offered = ask(f"{gate.url}/priced").headers.get_all("WWW-Authenticate")
+        assert offered is not None
+        assert 'header="Payment-Authorization"' in offered[1]
+        found = beside.map(lambda one: one.fetch(f"{gate.url}/priced", nodes, times=1), CLIENTS)
+        assert list(found) == [[(200, "reached")]] * len(CLIENTS)
+    assert (app.reached, len(nodes.paid()) - before) == (len(CLIENTS), len(CLIENTS))

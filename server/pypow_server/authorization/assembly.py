@@ -12,6 +12,7 @@ from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
 from .authorize import Authorize
+from .client_documents import ClientDocuments
 from .clients import Clients
 from .codes import Codes
 from .offers import Offers
@@ -42,6 +43,7 @@ def issuing(
     redemption: Redemption,
     *,
     payments: Rail | None,
+    documents: ClientDocuments | None,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -52,19 +54,21 @@ def issuing(
         place: where it is.
         redemption: where proofs are spent.
         payments: judges payments; None where nothing is sold for sats.
+        documents: finds clients by URLs; None where none are asked for.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
     """
     keyring = redemption.rail.keyring
     keys, seals = SigningKeys(keyring), Seals(keyring)
-    tokens, clients, codes = Tokens(place, keys, seals), Clients(seals), Codes(seals)
+    tokens, clients, codes = Tokens(place, keys, seals), Clients(seals, documents), Codes(seals)
     purchases = Purchases(redemption, payments)
     offers = Offers(redemption, payments)
     server = AuthorizationServer(
         place,
         keys=keys,
         clients=clients,
+        fetches_clients=documents is not None,
         authorize=Authorize(
             place,
             clients=clients,

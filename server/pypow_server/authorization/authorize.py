@@ -65,7 +65,9 @@ class Authorize:
         """Answer a client's request (GET) with what would earn it a code."""
         said = read_query(scope)
         now_ms = self._clock()
-        found = _Refused(said) if isinstance(said, OAuthError) else self._read(said, now_ms=now_ms)
+        if isinstance(said, OAuthError):
+            return self._refuse(_Refused(said), scope)
+        found = await self._read(said, now_ms=now_ms)
         if isinstance(found, _Refused):
             return self._refuse(found, scope)
         return await self._show(found, scope, now_ms=now_ms)
@@ -94,13 +96,11 @@ class Authorize:
         code = self._codes.code(wanted, secret, until_ms=until_ms)
         return self._send_on(wanted.redirect_uri, {"code": code}, wanted.state, scope)
 
-    def _read(self, said: Parameters, *, now_ms: int) -> _Read:
+    async def _read(self, said: Parameters, *, now_ms: int) -> _Read:
         """What a client asks for, held against all that OAuth 2.1 and MCP want of it."""
-        client = self._clients.find(said.get("client_id", ""), now_ms=now_ms)
-        if client is None:
-            return _Refused(
-                OAuthError("invalid_client", "expected the client_id of a registration made here")
-            )
+        client = await self._clients.find(said.get("client_id", ""), now_ms=now_ms)
+        if isinstance(client, OAuthError):
+            return _Refused(client)
         redirect_uri = said.get("redirect_uri", client.redirects[0])
         if not client.may_be_sent_to(redirect_uri):
             return _Refused(

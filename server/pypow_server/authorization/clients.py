@@ -6,11 +6,14 @@ Nothing is stored for whoever registers, so nothing is to be filled up.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .oauth_error import OAuthError
 from .redirects import MAX_URI, is_redirect, is_same
 from .sealing import Seals
+
+if TYPE_CHECKING:
+    from .client_documents import ClientDocuments
 
 LIFETIME_MS: Final = 365 * 24 * 3_600_000
 """How long a registration is good for; whoever comes back later registers again."""
@@ -43,15 +46,21 @@ class Client:
 class Clients:
     """Registers clients, and knows them again by their ids."""
 
-    def __init__(self, seals: Seals) -> None:
-        """Seal with these keys."""
+    def __init__(self, seals: Seals, documents: "ClientDocuments | None" = None) -> None:
+        """Know them by these.
+
+        Args:
+            seals: seals registrations.
+            documents: finds clients by URLs; None where none are asked for.
+        """
         self._seals = seals
+        self._documents = documents
 
     def register(self, said: object, *, now_ms: int) -> dict[str, object] | OAuthError:
         """The client information response to the metadata of a client (RFC 7591 section 3.2.1)."""
         if not isinstance(said, dict):
             return OAuthError("invalid_client_metadata", "expected a JSON object")
-        redirects = _redirects(said)
+        redirects = redirects_of(said)
         if isinstance(redirects, OAuthError):
             return redirects
         wrong = _unsupported(said)
@@ -73,15 +82,20 @@ class Clients:
             "token_endpoint_auth_method": "none",
         }
 
-    def find(self, client_id: str, *, now_ms: int) -> Client | None:
-        """The client with this id, if it was registered here."""
+    async def find(self, client_id: str, *, now_ms: int) -> Client | OAuthError:
+        """The client with this id, or why there is none."""
+        if self._documents is not None and client_id.startswith("https:"):
+            return await self._documents.find(client_id)
         said = self._seals.open(_PURPOSE, client_id, now_ms=now_ms)
         if said is None:
-            return None
+            return OAuthError(
+                "invalid_client", "expected the client_id of a registration made here"
+            )
         return Client(client_id, said["name"], tuple(said["redirects"]))
 
 
-def _redirects(said: Mapping[str, Any]) -> list[str] | OAuthError:
+def redirects_of(said: Mapping[str, Any]) -> list[str] | OAuthError:
+    """Where codes for a client may be sent, as its metadata says (RFC 7591 section 2)."""
     found = said.get("redirect_uris")
     if not isinstance(found, list) or not 0 < len(found) <= MAX_REDIRECTS:
         return OAuthError(

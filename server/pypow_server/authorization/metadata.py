@@ -13,8 +13,13 @@ GRANTS: Final = (
 SCOPES: Final = ("work", "sats")
 
 
-def document(place: Place) -> dict[str, object]:
-    """The metadata document."""
+def document(place: Place, *, fetches_clients: bool) -> dict[str, object]:
+    """The metadata document.
+
+    Args:
+        place: where the server is.
+        fetches_clients: whether the URL of a client's document is an id.
+    """
     return {
         "issuer": place.issuer,
         "authorization_endpoint": place.url(AUTHORIZE),
@@ -32,5 +37,5 @@ def document(place: Place) -> dict[str, object]:
         ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
-        "client_id_metadata_document_supported": False,
+        "client_id_metadata_document_supported": fetches_clients,
     }

@@ -21,6 +21,7 @@ from .place import PATHS, Place
 
 if TYPE_CHECKING:
     from .assembly import Issuing
+    from .client_documents import ClientDocuments
 
 
 class TokenDesk:
@@ -41,6 +42,7 @@ class TokenDesk:
         self._limiter = limiter
         self._clock = clock
         self._issuing: Issuing | None = None
+        self._documents: ClientDocuments | None = None
         if self._sales is not None:
             self._place = Place.of(settings.url, settings.mcp_paths)
 
@@ -88,10 +90,13 @@ class TokenDesk:
             from .assembly import issuing
         except FixableError as error:
             raise InvalidInputError(f"oauth.server: {error}") from None
+        if self._sales.fetches_clients and self._documents is None:
+            self._documents = _client_documents(self._clock)
         self._issuing = issuing(
             self._place,
             redemption,
             payments=next((rail for rail in rails if rail.name == "l402"), None),
+            documents=self._documents,
             limiter=self._limiter,
             recorders=recorders,
             clock=self._clock,
@@ -113,3 +118,16 @@ class TokenDesk:
         from .carrying import Carrying
 
         return Carrying(gate, issuing=lambda: self._issuing, clock=self._clock)
+
+    async def aclose(self) -> None:
+        """Stop asking for clients."""
+        if self._documents is not None:
+            await self._documents.aclose()
+
+
+def _client_documents(clock: Callable[[], int]) -> "ClientDocuments":
+    from pypow_server.identity.fetching import Fetcher
+
+    from .client_documents import ClientDocuments
+
+    return ClientDocuments(Fetcher(), clock=clock)

@@ -44,6 +44,7 @@ class AuthorizationServer:
         *,
         keys: SigningKeys,
         clients: Clients,
+        fetches_clients: bool,
         authorize: Authorize,
         token: TokenEndpoint,
         limiter: Limiter,
@@ -56,6 +57,7 @@ class AuthorizationServer:
             place: where it is.
             keys: whose public halves it shows.
             clients: registers them.
+            fetches_clients: whether it knows them by URLs as well.
             authorize: gives codes.
             token: gives tokens.
             limiter: counts what each network asks.
@@ -68,7 +70,7 @@ class AuthorizationServer:
         self._clock = clock
         files = resources.files(__package__)
         self._kept: Mapping[str, Reply] = {
-            WELL_KNOWN: _kept_json(metadata.document(place)),
+            WELL_KNOWN: _kept_json(metadata.document(place, fetches_clients=fetches_clients)),
             JWKS: _kept_json(keys.jwks),
             SCRIPT: _kept("text/javascript", files.joinpath("authorize.js").read_bytes()),
             WORKER: _kept("text/javascript", files.joinpath("solve.js").read_bytes()),

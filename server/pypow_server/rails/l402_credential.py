@@ -24,6 +24,7 @@ from pypow.payment_reasons import Reason as PaymentReason
 from pypow.payment_wire import PaymentCredential
 from pypow_server import problems
 from pypow_server.payment_fields import Paying, too_much
+from pypow_server.price import MAX_PASS_CALLS
 from pypow_server.problems import Problem
 
 SERVICE: Final = "pypow"
@@ -31,8 +32,9 @@ SERVICE: Final = "pypow"
 Digest: TypeAlias = Callable[[], bytes]
 """SHA-256 of the arguments of a call; empty for a call whose body is not read."""
 
-ANY_NUMBER: Final = l402.MAX_USES
-"""Uses of what is good for as many calls as fit in its time."""
+ANY_NUMBER: Final = MAX_PASS_CALLS
+"""Uses of a payment for a time: its pass has no end of calls, and what a ledger notes of one
+payment has."""
 
 _SIGNED: Final = struct.Struct(">QIII")
 _KEY_BYTES: Final = l402.TOKEN_ID_BYTES - l402.IDENTITY_BYTES
