@@ -110,8 +110,14 @@ class App:
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings)
-        self._login = login_rail(settings, keys, self._desk.judge, denial=self._revoked.denial)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
+        self._login = login_rail(
+            settings,
+            keys,
+            self._tokens.judging(self._desk.judge),
+            issuers=self._tokens.issuers(settings),
+            denial=self._revoked.denial,
+        )
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(

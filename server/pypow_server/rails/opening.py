@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rails a gate has, as its operator decides."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
@@ -68,7 +69,12 @@ def rails_of(
 
 
 def login_rail(
-    settings: Settings, keys: Keyring, judge: "TokenJudge | None", *, denial: Denial
+    settings: Settings,
+    keys: Keyring,
+    judge: "TokenJudge | None",
+    *,
+    issuers: Sequence[str],
+    denial: Denial,
 ) -> LoginRail | None:
     """Who says who calls; None where no issuer is trusted.
 
@@ -76,10 +82,11 @@ def login_rail(
         settings: all of it.
         keys: what nonces come from.
         judge: finds out what tokens are worth; None where nobody does.
+        issuers: who may have made tokens.
         denial: why a subject or a token with this id is refused.
     """
     logins, resource = settings.rows.logins, settings.resource
-    if logins is None or judge is None or resource is None:
+    if judge is None or resource is None:
         return None
     # Whoever takes no tokens needs none of what reading them does.
     from .oauth import OAuthRail
@@ -89,7 +96,7 @@ def login_rail(
         resource=resource,
         public_url=settings.url,
         metadata_url=metadata_url(resource),
-        issuers=[issuer.url for issuer in logins.issuers],
+        issuers=issuers,
         denial=denial,
-        nonces=gate_nonces(keys) if logins.dpop_nonces else None,
+        nonces=gate_nonces(keys) if logins is not None and logins.dpop_nonces else None,
     )
