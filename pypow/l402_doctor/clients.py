@@ -51,6 +51,7 @@ class Client:
         knows: the schemes that it can pay by.
         read: how it reads a refusal.
         most_sats: what it pays at most for a call unless it is told; None for anything.
+        needs_402: whether it looks for offers in an answer of 402 only.
     """
 
     name: str
@@ -58,10 +59,12 @@ class Client:
     knows: frozenset[str]
     read: Callable[[Answer, int], Reading]
     most_sats: int | None = None
+    needs_402: bool = True
 
 
 _L402: Final = frozenset({"L402"})
 _PAYMENT: Final = frozenset({"Payment"})
+_ALBY: Final = "@getalby/lightning-tools"
 
 CLIENTS: Final = (
     Client("PyPI l402-requests", "0.9.0", _L402 | _PAYMENT, readers.l402_requests, 1000),
@@ -70,8 +73,8 @@ CLIENTS: Final = (
     Client("PyPI lightning-toll", "0.1.1", _L402, readers.lightning_toll, 100),
     Client("PyPI pympp", "0.16.0", _PAYMENT, readers.pympp),
     Client("npm l402", "0.5.1", _L402, readers.npm_l402),
-    Client("npm @getalby/lightning-tools fetchWithL402", "9.0.1", _L402, readers.alby_with_l402),
-    Client("npm @getalby/lightning-tools fetch402", "9.0.1", _L402 | _PAYMENT, readers.alby_402),
+    Client(f"npm {_ALBY} fetchWithL402", "9.0.1", _L402, readers.alby_with_l402, needs_402=False),
+    Client(f"npm {_ALBY} fetch402", "9.0.1", _L402 | _PAYMENT, readers.alby_402, needs_402=False),
     Client("Go aperture's interceptor", "0.5.0", _L402, readers.aperture, 1000),
     Client("Go lnget", "1.1.0", _L402 | _PAYMENT, readers.lnget, 1000),
 )
@@ -95,7 +98,7 @@ class Verdict:
 
 
 def verdicts(refusal: Answer, without_scheme: Outcome | None, *, now_ms: int) -> list[Verdict]:
-    """What becomes of every client.
+    """What becomes of every client; of a redirect nothing, which some follow.
 
     Args:
         refusal: the answer to a call without a credential.
@@ -103,11 +106,17 @@ def verdicts(refusal: Answer, without_scheme: Outcome | None, *, now_ms: int) ->
             when it takes the wrong offer for its own; None where nobody asked.
         now_ms: Unix milliseconds.
     """
+    if 300 <= refusal.status < 400:
+        return []
     return [_verdict(client, refusal, without_scheme, now_ms) for client in CLIENTS]
 
 
 def _verdict(client: Client, refusal: Answer, without: Outcome | None, now_ms: int) -> Verdict:
     read = client.read(refusal, now_ms)
+    if client.needs_402 and refusal.status != PAYMENT_REQUIRED:
+        read = Missed(
+            f"it looks at answers of 402 only, and this is {refusal.status}", "answer 402"
+        )
     if isinstance(read, Missed):
         knows = bool(client.knows & schemes(refusal))
         return Verdict(client, Fate.GIVES_UP if knows else Fate.OTHER_SCHEME, read.why, read.fix)

@@ -62,7 +62,9 @@ def _loops(answers: Mapping[Probe, Outcome]) -> Iterator[Finding]:
         and offered(answer).invoices
     ]
     for probe in looping:
-        yield fail(
+        # A login of another scheme may be what the upstream wants, with a payment beside it.
+        told = warn if probe is Probe.UNKNOWN_SCHEME else fail
+        yield told(
             "pay loop",
             f"{probe.value} is answered by another invoice: a client that writes its credential "
             "so pays again and again",

@@ -35,10 +35,11 @@ def logins_of(
     if not issuers:
         asks_others = asks_first and not table.server
         if asks_others or table.model_dump(
-            exclude_none=True, exclude={"issuer", "server", "client_documents"}
+            exclude_none=True, exclude={"issuer", "server", "client_documents", "workload"}
         ):
             raise InvalidInputError(NO_ISSUER)
-        return None
+        # Our own tokens are those of workloads.
+        return Logins((), asks_first=asks_first) if table.workload else None
     urls = [issuer.url for issuer in issuers]
     twice = next((url for url in urls if urls.count(url) > 1), None)
     if twice is not None:
@@ -101,7 +102,7 @@ def ways_of(table: PricedTable, *, has_work: bool, has_issuer: bool) -> Ways:
         InvalidInputError: what cannot be, or would let nobody in.
     """
     needed = frozenset(table.require or ())
-    scopes = frozenset() if table.scope is None else _scopes(table.scope)
+    scopes = frozenset() if table.scope is None else scopes_of(table.scope)
     if (scopes or "oauth" in needed) and not has_issuer:
         raise InvalidInputError(NO_ISSUER)
     if "oauth" in needed and not scopes:
@@ -128,7 +129,12 @@ def ways_of(table: PricedTable, *, has_work: bool, has_issuer: bool) -> Ways:
     return Ways(scopes, login="oauth" in needed or not is_sold, takes_work=takes_work)
 
 
-def _scopes(text: str) -> frozenset[str]:
+def scopes_of(text: str) -> frozenset[str]:
+    """The scopes in a text.
+
+    Raises:
+        InvalidInputError: there are none, or too many.
+    """
     found = text.split(" ")
     if not all(map(_SCOPE.fullmatch, found)) or len(found) > _MAX_SCOPES:
         raise InvalidInputError(

@@ -30,6 +30,7 @@ from .stores import Quota
 from .token_sales import TokenSales
 from .toml_document import AccessTable, Document, Place, PricedTable, PriceTable, complaint
 from .toml_place import where
+from .workloads_toml import workload_of
 
 MAX_FILE_OCTETS: Final = 1024 * 1024
 
@@ -270,18 +271,23 @@ class _Reading:
         """How access tokens are given out here; None where none are."""
         said = self.document.oauth
         if not said.server:
-            if said.client_documents is not None:
-                raise InvalidInputError(
-                    f"{self._at(('oauth', 'client_documents'))}: expected oauth.server = true "
-                    "beside it; it is its clients that have documents"
-                )
+            for key in ("client_documents", "workload"):
+                if getattr(said, key):
+                    raise InvalidInputError(
+                        f"{self._at(('oauth', key))}: expected oauth.server = true beside it, "
+                        "which gives out the tokens that this is about"
+                    )
             return None
         asks_first = self.document.gate.entry == "oauth"
-        return TokenSales(asks_first=asks_first, fetches_clients=bool(said.client_documents))
+        workloads = tuple(
+            self._read(("oauth", "workload", index), workload_of, table)
+            for index, table in enumerate(said.workload)
+        )
+        return TokenSales(asks_first, bool(said.client_documents), workloads)
 
     def _ways(self, place: Place, table: PricedTable) -> Ways:
         has_work = any(said is not None for said in (table.work, table.bits, table.hashes))
-        has_issuer = bool(self.document.oauth.issuer)
+        has_issuer = bool(self.document.oauth.issuer or self.document.oauth.workload)
         read = functools.partial(ways_of, has_work=has_work, has_issuer=has_issuer)
         return self._read((*place, "scope" if table.require is None else "require"), read, table)
 

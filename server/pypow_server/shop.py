@@ -18,9 +18,12 @@ from .selling import Selling
 from .settings import Settings
 from .settled import Settled
 from .stores import Limiter
+from .stores.sales import SalesRead
 
 if TYPE_CHECKING:
     from pypow.lightning.guarded import GuardedWallet
+
+    from .telemetry import Telemetry
 
 _FORGETFUL: Final = "memory:"
 
@@ -59,6 +62,17 @@ class Shop(Collector):
         if settings.rows.selling is not None and self._wallet is not None:
             _require_sense(settings, settings.rows.selling)
             _require_answers(settings.rows.selling, self._wallet)
+
+    def show(self, telemetry: "Telemetry", sales: SalesRead) -> None:
+        """Let Prometheus have the figures of the wallet, and of what is sold.
+
+        Args:
+            telemetry: of the gate.
+            sales: the store's.
+        """
+        telemetry.metrics.show(self)
+        if self.invoices is not None:
+            telemetry.sales(sales)
 
     def remark(self) -> str | None:
         """How the wallet has been doing, in words; None where nothing is sold. Asks nobody."""

@@ -200,10 +200,24 @@ class IssuerTable(_Table):
     )
 
 
+class WorkloadTable(_Table):
+    """Jobs of a platform that get tokens here for its word."""
+
+    platform: str = Field(description="github-actions, kubernetes, spiffe, google, aws or azure.")
+    claims: dict[str, str] = Field(
+        description="What its JWTs must say; * is one part, ** any: {repository = 'acme/*'}."
+    )
+    scope: str = Field(description="What they may do: 'tools:search tools:read'.")
+    issuer: str | None = _said("Of the JWTs, where every tenant has one of his own.")
+    jwks_uri: str | None = _said("Where its keys are; its metadata tells.")
+    private_network: bool | None = _said("true lets its hosts be in a private network.")
+
+
 class OAuthTable(_Table):
     """How callers sign in."""
 
     issuer: list[IssuerTable] = []
+    workload: list[WorkloadTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
     server: bool | None = _said(

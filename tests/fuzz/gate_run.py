@@ -18,8 +18,13 @@ from pathlib import Path
 
 from fuzz.run import BUILT, by_size, executions, listed, unpack
 
-TARGETS = ("gate_headers", "gate_text", "gate_message", "gate_payments")
-PARSERS = {"gate_headers": 7, "gate_text": 9, "gate_message": 4, "gate_payments": 15}
+TARGETS = (
+    "gate_headers", "gate_text", "gate_message", "gate_payments", "gate_tokens", "gate_urls",
+)  # fmt: skip
+PARSERS = {
+    "gate_headers": 7, "gate_text": 9, "gate_message": 4, "gate_payments": 15, "gate_tokens": 6,
+    "gate_urls": 2,
+}  # fmt: skip
 """How many parsers see each input, at least."""
 
 

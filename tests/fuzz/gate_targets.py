@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import pypow
+from fuzz import token_targets
 from pypow import (
     Key,
     Keyring,
@@ -200,9 +201,12 @@ TARGETS: Final[Mapping[str, Callable[[bytes], None]]] = {
     "gate_text": text,
     "gate_message": message,
     "gate_payments": payments,
+    "gate_tokens": token_targets.tokens,
+    "gate_urls": token_targets.urls,
 }
 LONGEST_INPUT: Final = {
     "gate_headers": 512, "gate_text": 320, "gate_message": 640, "gate_payments": 512,
+    "gate_tokens": 640, "gate_urls": 160,
 }  # fmt: skip
 
 
@@ -253,6 +257,8 @@ def seeds() -> dict[str, list[bytes]]:
             b'{"jsonrpc":"2.0","method":"notifications/x"}',
         ],
         "gate_payments": [*_payment_seeds()],
+        "gate_tokens": [*token_targets.token_seeds()],
+        "gate_urls": [*token_targets.url_seeds()],
     }
 
 

@@ -10,9 +10,10 @@ import pytest
 from fuzz import gate_targets
 from fuzz.gate_run import TARGETS
 from fuzz.run import known
-from pypow import payment_wire, wire
-from pypow.errors import WireError
+from pypow import payment_wire, strict_json, wire
+from pypow.errors import InvalidInputError, WireError
 from pypow_server import call, mcp_message, passes
+from pypow_server.identity import fetching
 
 MUTATIONS = 3000
 """How many mutated inputs each target is fed besides: borders that no corpus keeps."""
@@ -61,6 +62,13 @@ def _lets_an_error_out(text: str) -> passes.Pass:
     raise WireError("expected a pass")
 
 
+def _takes_the_first_of_two(document: bytes) -> object:
+    try:
+        return json.loads(document, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    except (ValueError, RecursionError):
+        raise InvalidInputError("expected JSON") from None
+
+
 def _ignores_stray_characters(value: str) -> wire.Proof:
     challenge, _, nonce = value.removeprefix("challenge=").partition(",nonce=")
     return wire.Proof((nonce.strip().encode("latin-1", "replace"),), challenge)
@@ -82,6 +90,12 @@ WRONG_TWINS: dict[str, tuple[str, object, str, Callable[..., object]]] = {
     ),
     "a payment that says another thing when it travels on": (
         "gate_payments", payment_wire.PaymentChallenge, "to_json", lambda self: {"id": self.id},
+    ),
+    "a token whose members may come twice": (
+        "gate_tokens", strict_json, "loads", _takes_the_first_of_two,
+    ),
+    "a host that is another's": (
+        "gate_urls", fetching, "is_public", lambda address: True,
     ),
 }  # fmt: skip
 

@@ -13,7 +13,14 @@ from joserfc import jwt as jose_jwt
 from joserfc.jwk import ECKey, Key, RSAKey
 
 from pypow.base64_text import decode_url
-from pypow_server.identity import BadToken, Identity, Judgement, judging, unverified
+from pypow_server.identity import (
+    BadToken,
+    Identity,
+    Judgement,
+    access_token,
+    judging,
+    unverified,
+)
 from pypow_server.identity.issuers import Issuer, IssuerError
 from pypow_server.identity.judging import TokensOfIssuers, Trusted
 from pypow_server.identity.remembered import Remembered
@@ -247,6 +254,13 @@ def test_plain_tokens_are_taken_of_issuers_that_the_operator_said_so_of(typ: str
     assert (found.client_id, found.scopes) == ("an-app", frozenset("ab"))
     proof = minted(claims(), KEY, typ="dpop+jwt")
     assert isinstance(judged(proof, judge), BadToken)
+
+
+def test_a_token_of_another_issuer_is_not_checked_as_one_of_this() -> None:
+    read = unverified.read(minted(claims(iss="https://other.example"), KEY))
+    assert isinstance(read, Unverified)
+    found = access_token.check(read, Issuer(ISSUER, frozenset((RESOURCE,))), now_ms=NOW_MS)
+    assert isinstance(found, BadToken)
 
 
 def test_clocks_may_differ_by_the_skew_and_no_millisecond_more() -> None:

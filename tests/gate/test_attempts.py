@@ -2,18 +2,27 @@
 """Who took a use and has no answer: the same request gets it again, once, and nobody else."""
 
 import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pypow.errors import InvalidInputError
-from pypow_server.stores.attempts import read
+from pypow_server.stores import Spend
+from pypow_server.stores.attempts import Attempt, Ending, read
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support.attempts_contract import CONTRACT, DURABLE
 from support.ledger_contract import NOW_MS
 from support.redis_stores import fresh_address, opened
-from support.sales_contract import Check, OpenTill
+from support.sales_contract import Check, OpenTill, Till, every_sale, sale, take
+
+LIVES = (b"one life", b"2nd life", b"3rd life")
+TRACES = 12
+STEPS = 40
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
@@ -37,6 +46,76 @@ def test_every_store_hands_uses_on_as_it_should(open_till: OpenTill, check: Chec
 @pytest.mark.parametrize("open_till", ["sqlite", "redis", "valkey"], indirect=True)
 def test_every_durable_store_knows_after_a_restart(open_till: OpenTill, check: Check) -> None:
     asyncio.run(asyncio.wait_for(check(open_till), timeout=60))
+
+
+class Trace:
+    """Processes that take uses, answer, leave, die and come back, by chance."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._sold = [sale(number, uses=uses) for number, uses in enumerate((1, 2, 4))]
+        self._taken: list[tuple[bytes, Attempt]] = []
+        self._numbers = itertools.count(1)
+        self._seed = seed
+
+    def steps(self, count: int) -> Iterator[Callable[[Till], Awaitable[object]]]:
+        for _ in range(count):
+            pick = self._chance.choice
+            life, key = pick(LIVES), b""
+            if self._taken:
+                key, attempt = pick(self._taken)
+            match pick(("take", "take", "take", "end", "give up", "live")):
+                case "end" if self._taken:
+                    yield partial(_end, key, attempt, pick(list(Ending)))
+                case "give up" if self._taken:
+                    yield partial(_give_up, key, attempt)
+                case "live":
+                    yield partial(_live, life, pick((0, 60_000)))
+                case _:
+                    yield self._take(life)
+
+    def _take(self, life: bytes) -> Callable[[Till], Awaitable[object]]:
+        pick, number = self._chance.choice, next(self._numbers)
+        oldest = self._chance.randint(1, number)
+        sold, request = pick(self._sold), pick((b"this", b"that")).ljust(16)
+        sold = sold._replace(payment_hash=bytes([self._seed]) + sold.payment_hash[1:])
+        attempt = Attempt(request, life, number, oldest, pick((0, 60_000)))
+        self._taken.append((b"ln:" + sold.payment_hash, attempt))
+        return partial(take, sold=sold, attempt=attempt)
+
+
+async def _end(key: bytes, attempt: Attempt, ending: Ending, till: Till) -> object:
+    return await till.end(key, attempt, ending)
+
+
+async def _give_up(key: bytes, attempt: Attempt, till: Till) -> object:
+    await till.give_up(key, attempt, None)
+    return None
+
+
+async def _live(life: bytes, lasts_ms: int, till: Till) -> object:
+    await till.live(life, lasts_ms=lasts_ms)
+    return None
+
+
+@pytest.mark.parametrize("open_till", ["sqlite", "redis", "valkey"], indirect=True)
+def test_every_durable_store_decides_as_the_one_in_memory(open_till: OpenTill) -> None:
+    async def story() -> None:
+        durable, seen = open_till(), set[object]()
+        for seed in range(TRACES):
+            model = MemoryLedger()
+            for step in Trace(seed).steps(STEPS):
+                found, expected = await step(durable), await step(model)
+                assert found == expected, seed
+                seen.add(found)
+            ours = [each for each in await every_sale(durable) if each.payment_hash[0] == seed]
+            assert ours == await every_sale(model), seed
+            for life in LIVES:
+                await durable.live(life, lasts_ms=0)
+        await durable.aclose()
+        assert seen >= {Spend.WON, Spend.LOST, Spend.HELD, True, False}
+
+    asyncio.run(asyncio.wait_for(story(), timeout=120))
 
 
 def test_a_record_of_who_took_uses_that_is_none_is_named() -> None:

@@ -111,7 +111,9 @@ def test_no_name_is_asked_that_stands_for_an_address_that_is_near(address: str) 
         "https://keys.example/#x", "https://keys.example\\@evil.example/", "https://keys.example /",
         "https://keys.example/\r\nX: y", "https://кeys.example/", "https://keys.example./",
         "https://127.0.0.1./", "https://127.1/", "https://2130706433/", "https://0x7f000001/",
-        "https://0177.0.0.1/", "https://127.0.0.0x1/", "https://[::1%25lo]/", "https://[::1/",
+        "https://0177.0.0.1/", "https://127.0.0.0x1/", 'https://[::ffff":7f00:1]/',
+        "https://a%2eb/", "https://a_b.2x/", "https://.a.example/", "https://a..example/",
+        "https://a;b/", "https://a.example:x/", "https://[::1%25lo]/", "https://[::1/",
         "https://keys.example:99999/", "https://keys.example/" + "x" * 2048, "data:,x",
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import Key, OctKey, RSAKey
 
+from pypow.base64_text import decode_url
 from pypow.errors import InvalidInputError
 from pypow_server.identity import BadToken, Identity, Unavailable, jwks
 from pypow_server.identity.fetching import Fetcher, FetchError
@@ -150,6 +151,22 @@ def test_a_key_that_is_published_while_a_set_is_on_its_way_is_found() -> None:
         bench.open.set()
         assert (await first, await second) == ("", "two")
         assert bench.reads == 3
+
+    played(play)
+
+
+def test_whoever_waits_for_a_set_that_does_not_come_is_told_so() -> None:
+    async def play() -> None:
+        bench = Bench(ONE)
+        await bench.find("one")
+        bench.open.clear()
+        bench.fails = True
+        waiters = [asyncio.create_task(bench.find(each)) for each in ("two", "three")]
+        await settle()
+        bench.open.set()
+        assert await asyncio.gather(*waiters) == ["unavailable"] * 2
+        assert await bench.find("one") == "one"
+        assert bench.reads == 2
 
     played(play)
 
@@ -317,6 +334,15 @@ def test_keys_that_prove_nothing_are_left_out(jwk: Any, reason: str) -> None:
     assert [key.key_id for key in usable({"keys": [jwk, GOOD]})] == ["one"]
     with pytest.raises(InvalidInputError, match="got none"):
         usable({"keys": [jwk]})
+
+
+def test_a_key_checks_nothing_by_an_algorithm_of_others() -> None:
+    token = minted(claims(), ONE)
+    signed, _, signature = token.rpartition(".")
+    octets, key = decode_url(signature), public_key(GOOD)
+    assert key.has_signed(signed.encode(), octets, algorithm="ES256")
+    for other in ("ES384", "RS256", "HS256", "none", ""):
+        assert not key.has_signed(signed.encode(), octets, algorithm=other)
 
 
 def test_sets_that_are_none_are_refused() -> None:

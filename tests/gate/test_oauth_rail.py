@@ -3,7 +3,10 @@
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import pytest
 from joserfc import jwt
@@ -11,11 +14,16 @@ from joserfc.jwk import ECKey
 
 from pypow.base64_text import encode_url
 from pypow_server import problems
+from pypow_server.call import Call
 from pypow_server.decision import Outcome
+from pypow_server.fronts.dialects import UPSTREAM
+from pypow_server.fronts.forward_auth import vouch
+from pypow_server.hearing import Hearing
 from pypow_server.policy import Entry, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
-from pypow_server.rails.oauth import subject_id
+from pypow_server.rails import Absent, Admit, Refuse, Verdict
+from pypow_server.rails.oauth import OAuthRail, subject_id
 from pypow_server.stores import Quota
 from support.asgi_client import Answer
 from support.challenges import NOW_MS
@@ -40,11 +48,13 @@ from support.logins import (
 )
 from support.selling import SATS, Stall, authorized
 
+Standing: TypeAlias = list[tuple[str, Admit]] | Problem | None
 ALICE = f"oauth:{subject_id(ISSUER, 'alice').hex()}"
 
 
 def problem(answer: Answer) -> str:
     """The name of a refusal's type."""
+    assert answer.body != b"reached"
     body = document(answer)
     body = body.get("error", {}).get("data", body)
     name: str = body["type"].removeprefix("urn:pypow:error:")
@@ -450,3 +460,102 @@ def test_a_bound_token_is_worth_nothing_without_a_proof_of_its_key() -> None:
         lines = b" ".join(answer.values(b"www-authenticate"))
         assert lines.count(b"resource_metadata=") == 2
     assert (desk.app.reached, desk.ledger.spends) == (0, 0)
+
+
+@pytest.mark.parametrize("forwards", [False, True])
+def test_a_proxy_that_asks_is_told_to_leave_the_token_out(forwards: bool) -> None:
+    desk = Desk(ONLY, app=vouch, policy={"forwards_tokens": forwards})
+    answer = desk.send("GET", headers=bearer(GOOD))
+    assert answer.values(b"x-pow-principal") == [ALICE.encode()]
+    sent = f"Bearer {GOOD}".encode() if forwards else b""
+    assert answer.values(UPSTREAM + b"authorization") == [sent]
+
+
+class Permissive(OAuthRail):
+    """Permits every token everything."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        return await super().judge(
+            call, replace(price, scopes=frozenset({"profile"})), now_ms=now_ms
+        )
+
+
+class Unguarded(OAuthRail):
+    """Takes a proof of a key as often as it comes."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        verdict = await super().judge(call, price, now_ms=now_ms)
+        return verdict._replace(guard=None) if isinstance(verdict, Admit) else verdict
+
+
+class Forgiving(OAuthRail):
+    """Lets whoever brings a token that is not good go on as if none had come."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        verdict = await super().judge(call, price, now_ms=now_ms)
+        return Absent() if isinstance(verdict, Refuse) else verdict
+
+
+class Mixing(OAuthRail):
+    """Knows all subjects by one name."""
+
+    async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
+        verdict = await super().judge(call, price, now_ms=now_ms)
+        return verdict._replace(principal=ALICE) if isinstance(verdict, Admit) else verdict
+
+
+def paid_or_signed_in(
+    hearing: Hearing, price: Price, standing: Standing, refused: Problem | None
+) -> Standing:
+    """Takes either of the two, though both are needed."""
+    login = hearing.login
+    return standing or refused or (None if login is None else [("oauth", login)])
+
+
+def told_about(token: str, price: Price) -> None:
+    status, name, error = {
+        NARROW: (403, "insufficient-scope", "insufficient_scope"),
+        EXPIRED: (401, "invalid-token", "invalid_token"),
+    }[token]
+    test_a_token_that_is_not_good_is_refused_with_its_error(token, status, name, error, price)
+
+
+WRONG: list[tuple[str, object, Callable[[], None]]] = [
+    ("support.logins.OAuthRail", Permissive, partial(told_about, NARROW, ONLY)),
+    (
+        "support.logins.OAuthRail",
+        Unguarded,
+        partial(test_a_token_of_a_key_is_good_for_its_holder_once_for_each_proof, ONLY),
+    ),
+    (
+        "support.logins.OAuthRail",
+        Unguarded,
+        test_a_replayed_proof_uses_up_no_free_call_and_no_payment,
+    ),
+    ("support.logins.OAuthRail", Forgiving, partial(told_about, EXPIRED, ANY_OF)),
+    (
+        "support.logins.OAuthRail",
+        Mixing,
+        test_free_calls_are_their_subjects_own_and_then_the_price_applies,
+    ),
+    (
+        "pypow_server.signing_in.with_login",
+        paid_or_signed_in,
+        test_where_both_are_needed_neither_alone_admits_and_nothing_is_spent,
+    ),
+    (
+        "pypow_server.hearing.Hearing.charged",
+        property(lambda hearing: hearing.client),
+        test_free_calls_are_their_subjects_own_and_then_the_price_applies,
+    ),
+]
+
+
+@pytest.mark.parametrize(("where", "wrong", "law"), WRONG)
+def test_what_is_wrong_is_caught(
+    where: str, wrong: object, law: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    law()
+    monkeypatch.setattr(where, wrong)
+    with pytest.raises(AssertionError):
+        law()

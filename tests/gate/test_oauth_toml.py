@@ -159,7 +159,7 @@ WRONG = {
     ),
     "an issuer that is no URL": (
         '[[oauth.issuer]]\nissuer = "login"\n',
-        "line 1: oauth.issuer[1]: expected a URL .*write it whole",
+        "line 1: oauth.issuer[1]: an issuer: expected a whole URL .*write it whole",
     ),
     "keys in clear text": (
         f'{ISSUER}jwks_uri = "http://login.example/keys"\n',

@@ -16,7 +16,7 @@ import pytest
 from pypow_server.stores import Spend, StoreError
 from support.check_program import COMPILER
 from support.power_loss import Note, disks, read_notes
-from support.recorded_ledger import claim, opened
+from support.recorded_ledger import END, ENDED, PAID, SPENT, claim, opened, payment
 
 TESTS = Path(__file__).parents[1]
 SOURCE = TESTS / "support" / "recorded_writes.c"
@@ -69,23 +69,44 @@ def recorded(recorder: Path, folder: Path, batches: int, *, synchronous: str) ->
 
 @dataclass(slots=True)
 class Found:
-    """What came of all images."""
+    """What came of all images.
+
+    Attributes:
+        images: how many there were.
+        told: of the last one, how many spends were told.
+        unopened: ledgers that could not be opened.
+        missing: spends that were told, and could be won again by others, or once answered.
+        handed_on: of the last one, payments that the same request got again.
+        stranded: payments that nobody had begun to answer, and the same request did not get.
+    """
 
     images: int = 0
     told: int = 0
     unopened: int = 0
     missing: int = 0
+    handed_on: int = 0
+    stranded: int = 0
 
     def count(self, image: Path, told: list[bytes]) -> None:
         """Open what the disk holds, and send all that was told again."""
         self.images += 1
-        self.told = max(self.told, len(told))
+        spent, paid, perhaps, answered = (
+            [line.removeprefix(word) for line in told if line.startswith(word)]
+            for word in (SPENT, PAID, END, ENDED)
+        )
+        self.told = max(self.told, len(spent) + len(paid))
         try:
             file = opened(image)
         except StoreError:
             self.unopened += 1
             return
-        self.missing += file.apply([claim(key) for key in told]).count(Spend.WON)
+        others = [payment(key, request=b"another request ") for key in paid]
+        replays = [*map(claim, spent), *others, *map(payment, answered)]
+        self.missing += file.apply(replays).count(Spend.WON)
+        owed = [payment(key, life=b"another ") for key in paid if key not in perhaps]
+        handed_on = file.apply(owed).count(Spend.WON)
+        self.handed_on = max(self.handed_on, handed_on)
+        self.stranded += len(owed) - handed_on
         file.close()
 
 
@@ -110,7 +131,8 @@ def test_no_spend_that_was_told_is_missing_after_the_power_failed(
 ) -> None:
     notes = recorded(recorder, folder, BATCHES, synchronous="FULL")
     found = outcome(notes, folder, randomly=1)
-    assert (found.missing, found.unopened) == (0, 0)
+    assert (found.missing, found.stranded, found.unopened) == (0, 0, 0)
+    assert found.handed_on > 0
     assert found.told == sum(1 + number % 7 for number in range(BATCHES))
     assert {note.name for note in notes if note.what == "flush"} >= {"ledger.db", "ledger.db-wal"}
 
@@ -125,4 +147,4 @@ def test_no_way_of_losing_power_loses_a_spend_that_was_told(recorder: Path, fold
     notes = recorded(recorder, folder, DEEP_BATCHES, synchronous="FULL")
     found = outcome(notes, folder, randomly=DEEP_IMAGES)
     print(found)
-    assert (found.missing, found.unopened) == (0, 0)
+    assert (found.missing, found.stranded, found.unopened) == (0, 0, 0)

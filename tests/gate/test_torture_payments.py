@@ -10,12 +10,15 @@ said so: at most one call of each caller, because the next spend of a caller say
 import asyncio
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from pypow_server.sold.recount import Recount, recounted
+from pypow_server.stores.books import open_books
 from support.forked_gates import KILLED, nursery
 from support.payment_load import Purse
 from support.proof_load import Books, Headers, callers, counting_upstream, replay
@@ -153,7 +156,7 @@ async def kill_sellers(
             gate = parent.start(upstream, *options, hosts[0], twin=twin)
             for _ in range(kills):
                 purse = Purse()
-                async with callers([gate.url], books, count=CALLERS, earn=purse.buy):
+                async with callers([gate.url], books, count=CALLERS, earn=purse.buy, hear_out=True):
                     await books.until_admitted(random.randint(1, MOST_BEFORE_A_KILL))
                     # Not always as an answer comes in: anywhere in the life of the next calls.
                     await asyncio.sleep(random.uniform(0, LONGEST_CALL_S))
@@ -173,11 +176,20 @@ def over_sqlite(home: Path) -> str:
     return f"sqlite:{home / 'spent.db'}"
 
 
+def require_true_books(home: Path, story: Story) -> None:
+    """Every payment that was answered is one sale of one call, by its sale and by its spends."""
+    with closing(open_books(over_sqlite(home))) as books:
+        found = recounted(books.counted())
+    served = story.answered + story.late
+    assert found == Recount(payments=served, calls=served, spends=served), story
+
+
 def test_a_seller_that_is_killed_answers_everybody_who_paid(tmp_path: Path) -> None:
     story = asyncio.run(kill_sellers(tmp_path, KILLS, over_sqlite(tmp_path)))
     assert story.kept, story
     assert story.answered >= KILLS, story
     assert story.late, story
+    require_true_books(tmp_path, story)
 
 
 def test_a_ledger_that_forgets_payments_when_it_is_killed_is_caught(tmp_path: Path) -> None:
@@ -207,3 +219,4 @@ def test_two_hundred_killed_sellers_answer_everybody_who_paid(tmp_path: Path) ->
     print(story)
     assert story.kept, story
     assert story.handed_on, story
+    require_true_books(tmp_path, story)

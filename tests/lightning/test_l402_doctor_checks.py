@@ -2,6 +2,7 @@
 """What the doctor of servers that sell for sats says of a refusal that is wrong in one way."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pypow import payment_lightning, payment_wire
 from pypow.base64_json import loads
 from pypow.bolt11 import Network
 from pypow.findings import Finding, Level
-from pypow.l402_doctor import conduct_checks, header_checks, offer_checks
+from pypow.l402_doctor import conduct_checks, header_checks, offer_checks, readers
 from pypow.l402_doctor.clients import CLIENTS, Fate, verdicts
 from pypow.l402_doctor.observed import Answer, Outcome, Unanswered, offered
 from pypow.l402_doctor.probes import MUST_NOT_ADMIT, Probe, asks
@@ -24,8 +25,11 @@ from support.wrong_tolls import RIGHT, Purse, Sale, WrongToll
 
 pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
-NOW_MS = time.time_ns() // 1_000_000
 NO_STORE = ("cache-control", "no-store")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def sale(**how: Any) -> Sale:
@@ -58,11 +62,11 @@ def complaints(findings: list[Finding]) -> set[tuple[str, str]]:
     }
 
 
-def looked_at(answer: Answer, *, is_near: bool = True, now_ms: int = NOW_MS) -> list[Finding]:
+def looked_at(answer: Answer, *, is_near: bool = True, at_ms: int | None = None) -> list[Finding]:
     offers = offered(answer)
     return [
         *header_checks.check(answer, offers),
-        *offer_checks.check(answer, offers, is_near=is_near, now_ms=now_ms),
+        *offer_checks.check(answer, offers, is_near=is_near, now_ms=at_ms or now_ms()),
     ]
 
 
@@ -270,7 +274,8 @@ def test_an_invoice_that_nobody_should_pay_is_told(
     made = sale(**how)
     answer = refusal([made.l402, made.paid_by], {**made.members, "amountSats": None})
     answer = right(made) if how == {} else answer
-    assert complaints(looked_at(answer, now_ms=NOW_MS + 1000 * at_s)) == expected
+    at_ms = 1000 * (made.invoice.created_at_s + at_s)
+    assert complaints(looked_at(answer, at_ms=at_ms)) == expected
 
 
 def test_money_that_is_none_is_told_of_public_servers_only() -> None:
@@ -283,7 +288,7 @@ def test_parts_of_a_satoshi_are_told() -> None:
     made = sale()
     assert payment_lightning.asked(made.payment).amount_sat == 7
     odd = replace(made.invoice, amount_msat=7001)
-    assert offer_checks._unusual(odd, NOW_MS) is not None
+    assert offer_checks._unusual(odd, now_ms()) is not None
 
 
 FINE: dict[Probe, Outcome] = {
@@ -310,9 +315,12 @@ def test_whatever_is_worth_nothing_and_is_let_in_is_told(probe: Probe) -> None:
     assert conduct({probe: Unanswered("it hung up")}) == {("answers", "fail")}
 
 
-@pytest.mark.parametrize("probe", [Probe.UNKNOWN_SCHEME, Probe.NO_SCHEME, Probe.MALFORMED])
-def test_an_invoice_for_what_is_no_credential_is_a_pay_loop(probe: Probe) -> None:
-    assert conduct({probe: right(sale())}) == {("pay loop", "fail")}
+@pytest.mark.parametrize(
+    ("probe", "level"),
+    [(Probe.UNKNOWN_SCHEME, "warn"), (Probe.NO_SCHEME, "fail"), (Probe.MALFORMED, "fail")],
+)
+def test_an_invoice_for_what_is_no_credential_is_a_pay_loop(probe: Probe, level: str) -> None:
+    assert conduct({probe: right(sale())}) == {("pay loop", level)}
     assert conduct({probe: Answer(402, ())}) == set()
 
 
@@ -341,20 +349,27 @@ def test_a_slow_refusal_is_told() -> None:
     assert complaints([*conduct_checks.check(slow, FINE, [])]) == {("speed", "warn")}
 
 
+def test_nobody_says_what_clients_do_with_a_redirect() -> None:
+    made = sale()
+    assert verdicts(refusal([made.l402], {}, status=307), None, now_ms=now_ms()) == []
+
+
 def test_every_probe_that_can_be_asked_is_asked() -> None:
-    assert set(asks(offered(right(sale())), now_ms=NOW_MS)) == set(Probe)
+    assert set(asks(offered(right(sale())), now_ms=now_ms())) == set(Probe)
 
 
 def test_a_client_that_pays_elsewhere_than_it_sends_pays_in_vain() -> None:
     made, other = sale(), sale()
     answer = refusal([made.l402], {"macaroon": other.challenge.token, "amountSats": 7})
-    fates = {verdict.client.name: verdict.fate for verdict in verdicts(answer, None, now_ms=NOW_MS)}
+    fates = {
+        verdict.client.name: verdict.fate for verdict in verdicts(answer, None, now_ms=now_ms())
+    }
     assert fates["PyPI l402kit"] is Fate.IN_VAIN
     assert fates["PyPI l402sdk"] is Fate.PAYS
 
 
 def test_all_clients_pay_at_a_server_that_is_well() -> None:
-    found = verdicts(right(sale()), None, now_ms=NOW_MS)
+    found = verdicts(right(sale()), None, now_ms=now_ms())
     assert [verdict.client for verdict in found] == [*CLIENTS]
     assert {verdict.fate for verdict in found} == {Fate.PAYS}
 
@@ -362,7 +377,7 @@ def test_all_clients_pay_at_a_server_that_is_well() -> None:
 @pytest.mark.parametrize("name", ["Go aperture's interceptor", "Go lnget"])
 def test_clients_in_go_read_what_their_expressions_match(name: str) -> None:
     def fate(*lines: str) -> Fate:
-        found = verdicts(refusal([*lines], {}), None, now_ms=NOW_MS)
+        found = verdicts(refusal([*lines], {}), None, now_ms=now_ms())
         (verdict,) = (one for one in found if one.client.name == name)
         return verdict.fate
 
@@ -400,9 +415,18 @@ def test_no_answer_is_too_odd_to_be_judged(
     said = tuple(("www-authenticate", line) for line in lines)
     answer = Answer(402, (*said, NO_STORE), body)
     complaints(looked_at(answer))
-    asks(offered(answer), now_ms=NOW_MS)
+    asks(offered(answer), now_ms=now_ms())
     complaints([*conduct_checks.check(answer, dict.fromkeys(Probe, answer), [answer])])
-    assert len(verdicts(answer, answer, now_ms=NOW_MS)) == len(CLIENTS)
+    assert len(verdicts(answer, answer, now_ms=now_ms())) == len(CLIENTS)
+
+
+def test_clients_in_go_are_played_by_their_own_expressions() -> None:
+    vectors = Path(__file__).parents[1] / "vectors" / "l402_readers.json"
+    recorded = json.loads(vectors.read_text(encoding="utf-8"))["challenges"]
+    patterns = {one["name"].partition(" ")[0]: one["pattern"] for one in reversed(recorded)}
+    assert readers._APERTURE.pattern == patterns["aperture"]
+    assert f"(?i){readers._LNGET.pattern}" == patterns["lnget"]
+    assert readers._LNGET.flags & re.IGNORECASE
 
 
 def test_the_page_lists_these_clients() -> None:

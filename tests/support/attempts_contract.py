@@ -171,6 +171,21 @@ async def who_took_it_is_known_after_a_restart(open_till: OpenTill) -> None:
     assert outcomes == [Spend.LOST, Spend.WON, Spend.LOST, Spend.WON, Spend.HELD]
 
 
+async def of_two_processes_one_gets_what_a_third_left(open_till: OpenTill) -> None:
+    tills = {life: open_till() for life in (b"one life", OTHER_LIFE)}
+    for number in range(20):
+        sold = sale(number)
+        await take(tills[OTHER_LIFE], sold, attempt=dead(life=b"3rd life"))
+        outcomes = Counter(
+            await asyncio.gather(
+                *(take(tills[life], sold, attempt=fresh(life=life)) for life in [*tills] * 10)
+            )
+        )
+        assert outcomes == {Spend.WON: 1, Spend.HELD: 19}
+    for till in tills.values():
+        await till.aclose()
+
+
 async def nothing_is_handed_on_past_the_end_of_its_payment(open_till: OpenTill) -> None:
     till = open_till()
     await take(till, ONE, attempt=dead())
@@ -195,4 +210,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     nothing_is_handed_on_past_the_end_of_its_payment,
 )
 
-DURABLE: Final[tuple[Check, ...]] = (who_took_it_is_known_after_a_restart,)
+DURABLE: Final[tuple[Check, ...]] = (
+    who_took_it_is_known_after_a_restart,
+    of_two_processes_one_gets_what_a_third_left,
+)

@@ -64,7 +64,7 @@ class PayingClient:
             pinned = json.loads((folder / "package.json").read_text(encoding="utf-8"))
             version: str = pinned["dependencies"][self.package]
             return version
-        return dict(line.split("==") for line in _requirements(folder))[self.package]
+        return dict(line.split("==") for line in requirements(folder))[self.package]
 
     def fetch(
         self, url: str, lightning: Payer, *, times: int, who: str = "strangers"
@@ -100,13 +100,14 @@ class PayingClient:
             home = node_programs(program.parent, folder / "clients")
             return peer_home.program("node"), str(home / program.name)
         try:
-            python = peer_home.python_with(*_requirements(program.parent))
+            python = peer_home.python_with(*requirements(program.parent))
         except peer_home.UnavailableError as error:
             pytest.skip(str(error))
         return str(python), str(program)
 
 
-def _requirements(folder: Path) -> list[str]:
+def requirements(folder: Path) -> list[str]:
+    """What the programs of a folder import, each at one version."""
     return (folder / "requirements.txt").read_text(encoding="utf-8").split()
 
 

@@ -138,13 +138,18 @@ async def earn(session: aiohttp.ClientSession, url: str) -> tuple[str, Headers] 
 
 @asynccontextmanager
 async def callers(
-    urls: list[str], books: Books, *, count: int = 8, earn: Earner = earn
+    urls: list[str], books: Books, *, count: int = 8, earn: Earner = earn, hear_out: bool = False
 ) -> AsyncIterator[None]:
-    """``count`` callers at work for the length of the block; every fourth proof is sent twice."""
+    """``count`` callers at work for the length of the block; every fourth proof is sent twice.
+
+    Those who ``hear_out`` read what they are sent to its end, though the block has ended: what a
+    killed gate had answered is then on its way, and was answered.
+    """
+    is_over = asyncio.Event()
 
     async def work(number: int) -> None:
         turn = number
-        while True:
+        while not is_over.is_set():
             url = urls[turn % len(urls)]
             earned = await earn(session, url)
             if earned is None:
@@ -159,7 +164,8 @@ async def callers(
         try:
             yield
         finally:
-            for task in tasks:
+            is_over.set()
+            for task in () if hear_out else tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -61,6 +61,7 @@ class Wrong:
         asks_again: whether an `Authorization` of no known scheme gets another invoice.
         sats: the price; None for an invoice of any amount.
         opaque: of the `Payment` challenge.
+        status: of a refusal.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Wrong:
     asks_again: bool = False
     sats: int | None = SATS
     opaque: Mapping[str, str] | None = None
+    status: int = 402
 
 
 def _nothing(_sale: Sale) -> dict[str, Any]:
@@ -135,6 +137,8 @@ WRONG: Final = (
     Wrong("any amount", lambda sale: [sale.l402], _nothing, sats=None),
     Wrong("dear", lambda sale: [sale.l402], sats=150),
     Wrong("very dear", lambda sale: [sale.l402], sats=1500),
+    Wrong("401", lambda sale: [sale.l402, sale.paid_by], status=401),
+    Wrong("403, Payment only", lambda sale: [sale.paid_by], status=403),
     Wrong("a body that is a list", lambda sale: [sale.l402], lambda _: ["payment required"]),
 )  # fmt: skip
 
@@ -263,7 +267,7 @@ class WrongToll(Toll):
         lines = [(b"www-authenticate", line.encode()) for line in self.wrong.lines(sale)]
         lines += [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         body = json.dumps(self.wrong.body(sale)).encode()
-        await send({"type": "http.response.start", "status": 402, "headers": lines})
+        await send({"type": "http.response.start", "status": self.wrong.status, "headers": lines})
         await send({"type": "http.response.body", "body": body})
 
 

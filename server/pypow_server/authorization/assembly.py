@@ -11,6 +11,7 @@ from pypow_server.redemption import Redemption
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
+from .attestations import Attestations
 from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Clients
@@ -44,6 +45,7 @@ def issuing(
     *,
     payments: Rail | None,
     documents: ClientDocuments | None,
+    attestations: Attestations,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -55,6 +57,7 @@ def issuing(
         redemption: where proofs are spent.
         payments: judges payments; None where nothing is sold for sats.
         documents: finds clients by URLs; None where none are asked for.
+        attestations: finds out who callers are for whom others answer.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
@@ -77,7 +80,7 @@ def issuing(
             offers=offers,
             clock=clock,
         ),
-        token=TokenEndpoint(place, tokens, purchases, codes, clock=clock),
+        token=TokenEndpoint(place, tokens, purchases, codes, attestations, clock=clock),
         limiter=limiter,
         free_limit=redemption.policy.free_limit,
         clock=clock,

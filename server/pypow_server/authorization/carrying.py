@@ -63,6 +63,8 @@ class Carrying:
             )
             if isinstance(found, BadToken):
                 return _refused(found)
+            if found is None:  # who it is, is for the rail of logins to judge
+                continue
             credential = (b"authorization", found.encode("latin-1"))
             return {**scope, "headers": [*fields[:at], credential, *fields[at + 1 :]]}
         return scope

@@ -9,6 +9,7 @@ GRANTS: Final = (
     "authorization_code",
     "client_credentials",
     "urn:ietf:params:oauth:grant-type:token-exchange",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer",
 )
 SCOPES: Final = ("work", "sats")
 

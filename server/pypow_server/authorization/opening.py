@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 from pypow.errors import InvalidInputError
 from pypow_server.decision import Recorder
 from pypow_server.fixable import FixableError
-from pypow_server.rails import Rail
+from pypow_server.identity import BadToken, Judgement, TokenJudge
+from pypow_server.rails import Denial, LoginRail, Rail
 from pypow_server.redemption import Redemption
 from pypow_server.resource_metadata import documents, metadata_url
 from pypow_server.scope import ASGIApp
 from pypow_server.settings import Settings
 from pypow_server.stores import Limiter
+from pypow_server.token_sales import TokenSales
 
 from .place import PATHS, Place
 
 if TYPE_CHECKING:
+    from pypow_server.identity.trust import TrustedWorkloads
+
     from .assembly import Issuing
     from .client_documents import ClientDocuments
 
@@ -43,6 +47,8 @@ class TokenDesk:
         self._clock = clock
         self._issuing: Issuing | None = None
         self._documents: ClientDocuments | None = None
+        self._workloads: TrustedWorkloads | None = None
+        self._others: TokenJudge | None = None
         if self._sales is not None:
             self._place = Place.of(settings.url, settings.mcp_paths)
 
@@ -72,6 +78,47 @@ class TokenDesk:
         )
         return (rail,)
 
+    def login(
+        self, settings: Settings, others: TokenJudge | None, denial: Denial
+    ) -> LoginRail | None:
+        """The rail of logins: for tokens of others, and those given out here for nothing.
+
+        Args:
+            settings: all of it.
+            others: judges the tokens of other issuers; None where none is trusted.
+            denial: why a subject or a token with this id is refused; None for no reason.
+        """
+        self._others = others
+        vouches = self._sales is not None and self._sales.workloads
+        judge, resource = self if vouches else others, settings.resource
+        if judge is None or resource is None:
+            return None
+        # Whoever takes no tokens needs none of what reading them does.
+        from pypow_server.rails.oauth import OAuthRail
+
+        return OAuthRail(
+            judge,
+            resource=resource,
+            public_url=settings.url,
+            metadata_url=metadata_url(resource),
+            issuers=self.issuers(settings),
+            denial=denial,
+        )
+
+    def issuers(self, settings: Settings) -> list[str]:
+        """Whose tokens are taken."""
+        logins = settings.rows.logins
+        others = [] if logins is None else [one.url for one in logins.issuers]
+        return others if self._sales is None else [*others, self._place.issuer]
+
+    async def judge(self, token: str, *, now_ms: int) -> Judgement:
+        """What a token says, whoever gave it out (a `TokenJudge`)."""
+        if self._issuing is not None and self._issuing.tokens.is_ours(token):
+            return await self._issuing.tokens.judge(token, now_ms=now_ms)
+        if self._others is None:
+            return BadToken("invalid_token", "expected a token that was given out here")
+        return await self._others.judge(token, now_ms=now_ms)
+
     def answers(
         self,
         settings: Settings,
@@ -88,25 +135,29 @@ class TokenDesk:
             return {}
         try:
             from .assembly import issuing
+            from .attestations import Attestations
         except FixableError as error:
             raise InvalidInputError(f"oauth.server: {error}") from None
         if self._sales.fetches_clients and self._documents is None:
             self._documents = _client_documents(self._clock)
+        if self._sales.workloads and self._workloads is None:
+            self._workloads = _trusted_workloads(self._sales)
         self._issuing = issuing(
             self._place,
             redemption,
             payments=next((rail for rail in rails if rail.name == "l402"), None),
             documents=self._documents,
+            attestations=Attestations(
+                self._place, redemption.ledger, self._workloads, self._others
+            ),
             limiter=self._limiter,
             recorders=recorders,
             clock=self._clock,
         )
-        logins = settings.rows.logins
-        trusted = [] if logins is None else [one.url for one in logins.issuers]
         told = documents(
             redemption.policy,
             resource=settings.resource or self._place.default,
-            issuers=[*trusted, self._place.issuer],
+            issuers=self.issuers(settings),
             dpop_algorithms=(),
         )
         return {**dict.fromkeys(PATHS, self._issuing.app), **told}
@@ -120,9 +171,17 @@ class TokenDesk:
         return Carrying(gate, issuing=lambda: self._issuing, clock=self._clock)
 
     async def aclose(self) -> None:
-        """Stop asking for clients."""
+        """Stop asking anybody."""
         if self._documents is not None:
             await self._documents.aclose()
+        if self._workloads is not None:
+            await self._workloads.aclose()
+
+
+def _trusted_workloads(sales: TokenSales) -> "TrustedWorkloads":
+    from pypow_server.identity.trust import TrustedWorkloads
+
+    return TrustedWorkloads([row.trusted() for row in sales.workloads])
 
 
 def _client_documents(clock: Callable[[], int]) -> "ClientDocuments":

@@ -2,25 +2,28 @@
 """Where tokens are given out: RFC 6749 section 3.2, and the grants that need no account."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from pypow_server.api_decisions import Asked, asked_in
+from pypow_server.identity import Identity
 from pypow_server.problems import Problem
 from pypow_server.reply import Reply, json_reply
 from pypow_server.scope import Receive, Scope
 from pypow_server.settlement import settle
 
+from .attestations import CLIENT_ASSERTION, JWT_BEARER, Attestations
 from .codes import Codes
 from .forms import Parameters, basic_credentials, read_form
 from .oauth_error import NO_STORE, Code, OAuthError, of_problem
 from .place import Place
 from .purchases import PROOF, Purchases, Secret, read_secret
-from .tokens import Bought, Tokens
+from .tokens import Bought, Issued, Tokens
 
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 PROOF_TYPE: Final = "urn:pypow:token-type:proof"
+_JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 PAYMENT_TYPE: Final = "urn:pypow:token-type:payment"
 _MAX_CLIENT_ID: Final = 4096
 _LONGEST_NAMED: Final = 256
@@ -38,7 +41,7 @@ class _Request:
         challenged: whether the client used HTTP Basic.
     """
 
-    said: Parameters
+    said: Parameters = field(repr=False)
     asked: Asked
     audience: str
     challenged: bool
@@ -50,7 +53,7 @@ class _Request:
         return named if len(named) <= _LONGEST_NAMED else "registered"
 
 
-_Answer: TypeAlias = tuple[Bought, Mapping[str, str]] | OAuthError
+_Answer: TypeAlias = tuple[Bought | Identity, Mapping[str, str]] | OAuthError
 
 
 class TokenEndpoint:
@@ -62,10 +65,12 @@ class TokenEndpoint:
         tokens: Tokens,
         purchases: Purchases,
         codes: Codes,
+        attestations: Attestations,
         *,
         clock: Callable[[], int],
     ) -> None:
         """Sell tokens of this place."""
+        self._attestations = attestations
         self._place = place
         self._tokens = tokens
         self._purchases = purchases
@@ -75,6 +80,7 @@ class TokenEndpoint:
             "client_credentials": self._client_credentials,
             "authorization_code": self._authorization_code,
             TOKEN_EXCHANGE: self._token_exchange,
+            JWT_BEARER: self._jwt_bearer,
         }
 
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
@@ -91,9 +97,7 @@ class TokenEndpoint:
         if isinstance(found, OAuthError):
             return found.reply()
         bought, beside = found
-        issued = self._tokens.issue(
-            bought, client_id=request.client_id, audience=request.audience, now_ms=now_ms
-        )
+        issued = self._issue(bought, request, now_ms)
         document = {
             "access_token": issued.token,
             "token_type": "Bearer",
@@ -102,6 +106,12 @@ class TokenEndpoint:
             **beside,
         }
         return json_reply(200, document, headers=(NO_STORE,))
+
+    def _issue(self, found: Bought | Identity, request: _Request, now_ms: int) -> Issued:
+        client, audience = request.client_id, request.audience
+        if isinstance(found, Identity):
+            return self._tokens.vouch(found, client_id=client, audience=audience, now_ms=now_ms)
+        return self._tokens.issue(found, client_id=client, audience=audience, now_ms=now_ms)
 
     async def _read(self, scope: Scope, receive: Receive) -> _Request | OAuthError:
         basic = basic_credentials(scope)
@@ -127,7 +137,10 @@ class TokenEndpoint:
         return _Request(said, asked_in(scope), audience, basic is not None)
 
     async def _client_credentials(self, request: _Request, now_ms: int) -> _Answer:
-        text = request.said.get("client_secret")
+        said = request.said
+        text = said.get("client_secret")
+        if said.get("client_assertion_type") == CLIENT_ASSERTION and text is None:
+            return await self._assertion(said.get("client_assertion"), "invalid_client", now_ms)
         if text is None:
             return OAuthError(
                 "invalid_client",
@@ -144,16 +157,20 @@ class TokenEndpoint:
     async def _token_exchange(self, request: _Request, now_ms: int) -> _Answer:
         said = request.said
         text, kind = said.get("subject_token"), said.get("subject_token_type")
+        if said.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
+            return OAuthError("invalid_request", f"expected to be asked for {ACCESS_TOKEN}")
+        if "actor_token" in said or "audience" in said:
+            return OAuthError("invalid_request", "expected no actor_token, and no audience")
+        beside = {"issued_token_type": ACCESS_TOKEN}
+        if text is not None and kind in (ACCESS_TOKEN, _JWT_TYPE):
+            known = await self._attestations.of_token(text, now_ms=now_ms)
+            return known if isinstance(known, OAuthError) else (known, beside)
         if text is None or kind not in (PROOF_TYPE, PAYMENT_TYPE):
             return OAuthError(
                 "invalid_request",
                 f"expected a subject_token, and a subject_token_type of {PROOF_TYPE} or "
                 f"{PAYMENT_TYPE}",
             )
-        if said.get("requested_token_type", ACCESS_TOKEN) != ACCESS_TOKEN:
-            return OAuthError("invalid_request", f"expected to be asked for {ACCESS_TOKEN}")
-        if "actor_token" in said or "audience" in said:
-            return OAuthError("invalid_request", "expected no actor_token, and no audience")
         if text.startswith(PROOF) != (kind == PROOF_TYPE):
             return OAuthError("invalid_request", f"expected the subject_token to be a {kind}")
         found = await self._buy(text, request.asked, now_ms, "invalid_request")
@@ -185,6 +202,13 @@ class TokenEndpoint:
         if problem is not None:
             return _refused(problem, request.asked, "invalid_grant")
         found = await self._pay(code.secret, request.asked, now_ms, "invalid_grant")
+        return found if isinstance(found, OAuthError) else (found, {})
+
+    async def _jwt_bearer(self, request: _Request, now_ms: int) -> _Answer:
+        return await self._assertion(request.said.get("assertion"), "invalid_grant", now_ms)
+
+    async def _assertion(self, text: str | None, code: Code, now_ms: int) -> _Answer:
+        found = await self._attestations.of_assertion(text or "", code, now_ms=now_ms)
         return found if isinstance(found, OAuthError) else (found, {})
 
     async def _buy(self, text: str, asked: Asked, now_ms: int, code: Code) -> Bought | OAuthError:

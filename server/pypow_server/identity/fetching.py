@@ -23,12 +23,12 @@ from pypow import strict_json
 from pypow.errors import InvalidInputError, PowError, shown
 
 from .addresses import is_loopback, is_public, literal
+from .urls import read_url
 
 DEADLINE_S: Final = 5.0
 """No exchange lasts longer, from the first look-up of the name to the last octet."""
 
 MAX_OCTETS: Final = 256 * 1024
-_MAX_URL: Final = 2048
 _CONNECTIONS: Final = 16
 
 
@@ -126,8 +126,6 @@ class Fetcher:
                 return await _document(response, max_octets)
         except TimeoutError:
             raise FetchError(f"{target.host} did not answer within {DEADLINE_S:g} s") from None
-        except _NotPublicError as error:
-            raise FetchError(str(error)) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error.__cause__, _NotPublicError):
                 raise FetchError(str(error.__cause__)) from None
@@ -135,7 +133,10 @@ class Fetcher:
 
     def _permitted(self, text: str) -> URL:
         """A URL that may be asked; of a name, that depends on its addresses too."""
-        url = _parsed(text)
+        try:
+            url = read_url(text)
+        except InvalidInputError as error:
+            raise FetchError(str(error)) from None
         host = url.host or ""
         is_named = host in self._reach.near_hosts
         if url.scheme != "https" and not (url.scheme == "http" and is_named and is_loopback(host)):
@@ -144,10 +145,7 @@ class Fetcher:
                 " for this machine only, where the configuration names it"
             )
         address = literal(host)
-        if address is None:
-            if host.rpartition(".")[2].isdecimal() or host.rpartition(".")[2].startswith("0x"):
-                raise FetchError(f"expected a host name or address, got {shown(host)}")
-        elif not is_named and not is_public(address):
+        if address is not None and not is_named and not is_public(address):
             raise FetchError(_not_public(host))
         return url
 
@@ -198,19 +196,6 @@ def _not_public(host: str) -> str:
     return (
         f"{host} is no host of the public net; if it is meant, name it in the configuration as near"
     )
-
-
-def _parsed(text: str) -> URL:
-    if len(text) > _MAX_URL or not text.isascii() or not text.isprintable() or "\\" in text:
-        raise FetchError(f"expected a URL in at most {_MAX_URL} ASCII characters")
-    try:
-        url = URL(text, encoded=True)
-        is_whole = url.absolute and url.host and not url.host.endswith(".") and " " not in text
-        if is_whole and url.user is None and url.password is None and "#" not in text:
-            return url
-    except ValueError:
-        pass
-    raise FetchError("expected a whole URL without user and fragment, got another")
 
 
 async def _document(response: aiohttp.ClientResponse, max_octets: int) -> dict[str, object]:

@@ -5,15 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-from yarl import URL
-
-from pypow.errors import shown
+from pypow.errors import InvalidInputError, shown
 from pypow_server.fixable import FixableError
 
 from .addresses import is_loopback
 from .client_credential import ClientCredential
 from .fetching import FetchError, Reach
 from .signatures import ALGORITHMS
+from .urls import read_url
 
 DEFAULT_ALGORITHMS: Final = frozenset(("ES256", "EdDSA", "Ed25519", "PS256", "RS256"))
 MAX_SKEW_S: Final = 300
@@ -70,7 +69,7 @@ class Issuer:
 
     def __post_init__(self) -> None:
         _require_url("an issuer", self.url)
-        if URL(self.url).query_string or "?" in self.url:
+        if "?" in self.url:
             raise IssuerError(
                 f"{self.url} has a query, which no issuer has (RFC 8414 section 2)",
                 fix="write the issuer as its metadata document says it",
@@ -108,7 +107,7 @@ class Issuer:
         This machine needs no further word: whoever writes 127.0.0.1 means it.
         """
         urls = (self.url, self.jwks_uri, self.introspection_endpoint)
-        hosts = [URL(url).host or "" for url in urls if url is not None]
+        hosts = [read_url(url).host or "" for url in urls if url is not None]
         return frozenset(host for host in hosts if self.near or is_loopback(host))
 
 
@@ -133,7 +132,7 @@ def metadata_urls(issuer: str) -> list[str]:
     >>> metadata_urls("https://a.example/b")[0]
     'https://a.example/.well-known/oauth-authorization-server/b'
     """
-    url = URL(issuer, encoded=True)
+    url = read_url(issuer)
     origin, path = str(url.origin()), url.raw_path.rstrip("/")
     found = [f"{origin}{_WELL_KNOWN}{_OAUTH}{path}", f"{origin}{_WELL_KNOWN}{_OPENID}{path}"]
     return found if not path else [*found, f"{origin}{path}{_WELL_KNOWN}{_OPENID}"]
@@ -181,15 +180,10 @@ def _metadata(issuer: str, document: dict[str, object]) -> Metadata:
 
 def _require_url(what: str, text: str) -> None:
     try:
-        url = URL(text)
-        host = url.host or ""
-    except ValueError:
-        host = ""
-    if not host or "#" in text or url.user is not None or not url.absolute:
-        raise IssuerError(
-            f"expected a URL without user and fragment as {what}, got another",
-            fix="write it whole",
-        )
+        url = read_url(text)
+    except InvalidInputError as error:
+        raise IssuerError(f"{what}: {error}", fix="write it whole") from None
+    host = url.host or ""
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise IssuerError(
             f"{what}, {text}, is not asked over https, so that anybody on the way could be it",
