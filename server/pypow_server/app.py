@@ -36,12 +36,11 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails import LoginRail, Rail
+from .rails import Rail
 from .rails.l402 import L402Rail
 from .rails.work import WorkRail
 from .redemption import Redemption
 from .resource import raw_path
-from .resource_metadata import metadata_url
 from .revoked import RevokedPasses
 from .scope import ASGIApp, Receive, Scope, Send
 from .settings import Settings
@@ -116,9 +115,9 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
-        self._desk = LoginDesk(settings)
+        self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = self._login_rail(settings)
+        self._login = self._tokens.login(settings, self._desk.judge, self._revoked.denial)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -138,7 +137,7 @@ class App:
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
-        self._entrance = self.telemetry.gate(self._tokens.carrying(self._entrance_of(settings)))
+        self._entrance = self.telemetry.gate(self._entrance_of(settings))
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -249,11 +248,12 @@ class App:
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
+        gate = self._tokens.carrying(self.gate)
         if settings.forward_auth is None:
-            return self.gate
+            return gate
         return ForwardAuth(
-            unseen=self._unseen,
-            named=self.gate if settings.mcp_headers == "checked" else None,
+            unseen=self._tokens.carrying(self._unseen),
+            named=gate if settings.mcp_headers == "checked" else None,
             policy=lambda: self._rules.policy,
             dialect=DIALECTS[settings.forward_auth],
             failure=problem_of,
@@ -279,22 +279,6 @@ class App:
         )
         others: tuple[Rail, ...] = (l402, *self._tokens.rails())
         return (work, *others)
-
-    def _login_rail(self, settings: Settings) -> LoginRail | None:
-        judge, resource = self._tokens.judging(self._desk.judge), settings.resource
-        if judge is None or resource is None:
-            return None
-        # Whoever takes no tokens needs none of what reading them does.
-        from .rails.oauth import OAuthRail
-
-        return OAuthRail(
-            judge,
-            resource=resource,
-            public_url=settings.url,
-            metadata_url=metadata_url(resource),
-            issuers=self._tokens.issuers(settings),
-            denial=self._revoked.denial,
-        )
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
