@@ -141,6 +141,10 @@ def gate(
         str | None,
         typer.Option(metavar="WORD", help="checked: the upstream checks MCP's headers."),
     ] = None,
+    bound_passes: Annotated[
+        str | None,
+        typer.Option(metavar="WORD", help="on or nonces: bind passes to keys that callers prove."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Explain settings and prices, and end.")
     ] = False,
@@ -184,6 +188,7 @@ def gate(
         "client_header": client_header,
         "forward_auth": forward_auth,
         "mcp_headers": mcp_headers,
+        "bound_passes": bound_passes,
     }
     if request is not None and not check:
         raise InvalidInputError("--request: expected --check with it; nothing is asked otherwise")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from pypow import base64_text
 from pypow.errors import InvalidInputError
 
 from .options import AsJson
@@ -77,6 +78,8 @@ def show(text: PassText, *, as_json: AsJson = False) -> None:
     typer.echo(f"resource  {given.resource.hex() if any(given.resource) else 'any'}")
     typer.echo(f"weight    {given.weight}")
     typer.echo(f"key       {given.key}")
+    if any(given.thumbprint):
+        typer.echo(f"holder    {base64_text.encode_url(given.thumbprint)}")
 
 
 @app.command("revoke", epilog=REVOKE_EPILOG)

@@ -5,7 +5,8 @@ Everything else that a caller sends is for the upstream and goes through the gat
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from functools import partial
+from typing import Annotated, Final
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from pypow import InvalidInputError, difficulty, strict_json, wire
+from pypow.base64_text import encode_url
 
 from . import problems
 from .accepts import read_accepts
@@ -28,15 +30,12 @@ from .api_models import (
 )
 from .call import PASS_COOKIE
 from .decision import Recorder
-from .passes import Pass
+from .passes import UNBOUND, Pass
 from .problems import Problem
-from .redemption import Redemption
+from .redemption import Bind, Redemption
 from .reply import Reply, json_reply
 from .resource import Resource
 from .selling import Selling
-
-if TYPE_CHECKING:
-    pass
 
 CHALLENGE_PATH: Final = "/api/challenge"
 VERIFY_PATH: Final = "/api/verify"
@@ -87,13 +86,16 @@ def create_api(
         """Get a challenge. Costs nothing and is remembered nowhere."""
         asked = asked_in(request.scope)
         resource, puzzles = _wanted(request, query)
-        given = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=clock())
+        now_ms = clock()
+        given = await redemption.challenge(resource, asked, puzzles=puzzles, now_ms=now_ms)
         if isinstance(given, Problem):
             raise RefusedError(given)
         published, price = given.challenge.published(), given.price
         if selling is not None and resource is not None and price.sats is not None:
             published["sats"] = selling.asked(price.sats, given.quote)
-        return _response(json_reply(200, published))
+        binding = redemption.rail.binding
+        nonce = () if binding is None else binding.receipt(now_ms)
+        return _response(json_reply(200, published, headers=nonce))
 
     @api.post(
         VERIFY_PATH,
@@ -112,7 +114,12 @@ def create_api(
         proof, resource = await _read_proof(request)
         now_ms = clock()
         redeemed = await redemption.redeem(
-            proof, resource, asked, now_ms=now_ms, in_cookie=query.cookie is not None
+            proof,
+            resource,
+            asked,
+            now_ms=now_ms,
+            in_cookie=query.cookie is not None,
+            bind=_bind(redemption, request, query, now_ms),
         )
         if isinstance(redeemed, Problem):
             raise RefusedError(redeemed)
@@ -171,9 +178,27 @@ def _read_resource(said: object) -> Resource | None:
     return Resource.parse(said)
 
 
+def _bind(redemption: Redemption, request: Request, query: VerifyQuery, now_ms: int) -> Bind | None:
+    """What binds the pass to the caller's key; None for a caller that proves none."""
+    binding = redemption.rail.binding
+    proofs = [value for name, value in request.headers.raw if name == b"dpop"]
+    if binding is None or not proofs:
+        return None
+    if query.cookie is not None:
+        raise RefusedError(
+            problems.bad_request("expected no DPoP with cookie=1: a cookie proves no key")
+        )
+    return partial(binding.bound_at, "POST", VERIFY_PATH.encode(), proofs, now_ms=now_ms)
+
+
 def _sold(bought: Pass, query: VerifyQuery, *, now_ms: int, secure: bool) -> Response:
     """The pass, in the body or as a cookie."""
-    document = {"calls": bought.calls, "expires_at": bought.expires_at_ms // 1000}
+    document: dict[str, object] = {
+        "calls": bought.calls,
+        "expires_at": bought.expires_at_ms // 1000,
+    }
+    if bought.thumbprint != UNBOUND:
+        document["thumbprint"] = encode_url(bought.thumbprint)
     if query.cookie is None:
         return _response(json_reply(200, {"pass": bought.text, **document}))
     response = _response(json_reply(200, document))
@@ -215,4 +240,5 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, problem: Problem) -> Response:
     asked_in(request.scope).problem = problem
-    return _response(problem.reply())
+    challenges = [(b"www-authenticate", line.encode("ascii")) for line in problem.authenticate]
+    return _response(problem.reply(headers=challenges))

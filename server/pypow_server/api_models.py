@@ -87,6 +87,11 @@ class BoughtPass(BaseModel):
     )
     calls: int = Field(description="0: as many as fit in its time.")
     expires_at: int = Field(description="Unix seconds.")
+    thumbprint: str | None = Field(
+        None,
+        description="The key that it is bound to (RFC 7638): send it as `Authorization: DPoP "
+        "<pass>`, with a proof of that key. Left out where it is bound to none.",
+    )
 
 
 class ProblemDocument(BaseModel):

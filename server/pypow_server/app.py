@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import resources
-from typing import Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -36,9 +35,7 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails import Rail
-from .rails.l402 import L402Rail
-from .rails.work import WorkRail
+from .rails.opening import Rails, login_rail, rails_of
 from .redemption import Redemption
 from .resource import raw_path
 from .revoked import RevokedPasses
@@ -57,16 +54,13 @@ _SAMPLES_PURPOSE: Final = b"pypow 1 samples"
 _API_PATHS: Final = (CHALLENGE_PATH.encode(), VERIFY_PATH.encode())
 
 
-_Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
-
-
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """All that may change while the gate runs."""
 
     settings: Settings
     policy: Policy
-    rails: _Rails
+    rails: Rails
     api: FastAPI
     holders: Holders | None
     own: Mapping[bytes, ASGIApp]
@@ -117,7 +111,13 @@ class App:
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = self._tokens.login(settings, self._desk.judge, self._revoked.denial)
+        self._login = login_rail(
+            settings,
+            keys,
+            self._tokens.judging(self._desk.judge),
+            issuers=self._tokens.issuers(settings),
+            denial=self._revoked.denial,
+        )
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -259,26 +259,10 @@ class App:
             failure=problem_of,
         )
 
-    def _rails(self, settings: Settings, keys: Keyring) -> _Rails:
-        """The ways to earn admission; work is the first, and always one."""
-        host = urlsplit(settings.url).netloc
-        work = WorkRail(
-            keys, public_host=host, lifetime_s=settings.lifetime_s, denial=self._revoked.denial
+    def _rails(self, settings: Settings, keys: Keyring) -> Rails:
+        return rails_of(
+            settings, keys, self._shop, denial=self._revoked.denial, others=self._tokens.rails()
         )
-        selling, invoices = settings.rows.selling, self._shop.invoices
-        if selling is None or invoices is None:
-            return (work, *self._tokens.rails())
-        l402 = L402Rail(
-            keys,
-            selling,
-            invoices,
-            public_host=host,
-            grant=work.grant,
-            settled=self._shop.settled if selling.strict else None,
-            denial=self._revoked.denial,
-        )
-        others: tuple[Rail, ...] = (l402, *self._tokens.rails())
-        return (work, *others)
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:
         pricing = settings.rows.pricing
@@ -291,7 +275,7 @@ class App:
             told=self.telemetry.metrics.standing_token,
         )
 
-    def _rules_of(self, settings: Settings, rails: _Rails, holders: Holders | None) -> _Rules:
+    def _rules_of(self, settings: Settings, rails: Rails, holders: Holders | None) -> _Rules:
         policy = settings.policy_moved(self._calibrating.offset_by(settings.calibration))
         policy = replace(policy, entries=(*self._prices, *policy.entries))
         redemption = Redemption(

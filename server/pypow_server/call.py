@@ -21,6 +21,7 @@ from .client_address import NOBODY, TrustedProxies, client_of
 from .mcp_message import McpMessage, RoutingHeaders
 from .passes import PREFIX
 from .payment_fields import Paying, with_message
+from .presented import Form, Presented
 from .problems import Problem
 from .reply import Header
 from .resource import Resource, http_resource, is_canonical, raw_path
@@ -37,7 +38,6 @@ FIELD_LIMIT = 512
 
 _LONGEST_KNOWN, _MOST_KNOWN = 64, 512
 """Octets of a field name whose kind is remembered, and how many are: callers think of many."""
-
 
 PASS_COOKIE = "pypow_pass"  # noqa: S105 - a cookie's name
 STANDING_COOKIE = "pypow_standing"
@@ -60,30 +60,9 @@ _LONGEST_AUTHORIZATION = 256
 """Octets: a pass fits, and its holder sends it with every call."""
 
 
-class Form(enum.Enum):
-    """Where a credential was found, which says how it is written."""
-
-    SOLUTION_HEADER = "X-PoW-Solution"
-    AUTHORIZATION = "Authorization: PoW"
-    PASS = "Authorization: Bearer"  # noqa: S105 - a header's name
-    COOKIE = "Cookie: pypow_pass"
-    STANDING = "X-PoW-Standing"
-    STANDING_COOKIE = "Cookie: pypow_standing"
-    META = '_meta["io.pypow/proof"]'
-
-
+_HELD = (Form.PASS, Form.BOUND_PASS, Form.COOKIE)
+_PASS_SCHEMES = {b"bearer": Form.PASS, b"dpop": Form.BOUND_PASS}
 _COOKIES = {PASS_COOKIE.encode(): Form.COOKIE, STANDING_COOKIE.encode(): Form.STANDING_COOKIE}
-
-
-class Presented(NamedTuple):
-    """A credential as it came: octets of a header, or a JSON value of ``_meta``; not yet read."""
-
-    form: Form
-    value: object
-
-    def __repr__(self) -> str:
-        """Without the value: it is a secret."""
-        return f"Presented({self.form})"
 
 
 class Call(NamedTuple):
@@ -105,6 +84,7 @@ class Call(NamedTuple):
         mcp: the message in the body, on an MCP path.
         standing: the standing tokens found in headers and cookies; they admit nobody.
         paying: what was sent to pay with; None where that is nothing, or is not looked for.
+        by_key: whether a pass came as one that is bound to a key.
         tokens: what was sent to sign in with; likewise.
     """
 
@@ -121,6 +101,7 @@ class Call(NamedTuple):
     mcp: McpMessage | None = None
     standing: tuple[Presented, ...] = ()
     paying: Paying | None = None
+    by_key: bool = False
     tokens: Tokens | None = None
 
     @property
@@ -155,7 +136,7 @@ class Call(NamedTuple):
         return (
             self.accepts is not None
             or (self.paying is not None and self.paying.in_header)
-            or any(one.form not in (Form.PASS, Form.COOKIE) for one in self.presented)
+            or any(one.form not in _HELD for one in self.presented)
         )
 
     def with_message(self, message: McpMessage) -> "Call":
@@ -167,6 +148,8 @@ class Call(NamedTuple):
     def scope_for_app(self, scope: Scope, *, principal: str | None) -> Scope:
         """The scope as the app gets it: what is ours taken out, who was charged put in."""
         headers: Iterable[Header] = self.headers
+        if self.by_key:  # and so the proof is ours too
+            headers = tuple(h for h in headers if h[0] != b"dpop")
         if self.mcp is not None and self.mcp.is_shortened:
             headers = (
                 *(h for h in headers if h[0] not in (b"content-length", b"transfer-encoding")),
@@ -222,6 +205,7 @@ def read_call(scope: Scope, trusted: TrustedProxies = NOBODY) -> Call | Problem:
         scan.routing,
         scan.content_length,
         standing=scan.standing,
+        by_key=scan.by_key,
     )
 
 
@@ -299,6 +283,7 @@ class _Scan:
     authorizations: tuple[bytes, ...] = ()
     routing: RoutingHeaders = NO_ROUTING
     content_length: int | None = None
+    by_key = False
 
     def __init__(self) -> None:
         self.kept: list[Header] = []
@@ -352,6 +337,7 @@ class _Scan:
             self.kept.append((b"authorization", value))
         else:
             self.presented += (found,)
+            self.by_key = self.by_key or found.form is Form.BOUND_PASS
 
     def _take_cookies(self, value: bytes) -> None:
         foreign = []
@@ -383,8 +369,9 @@ def _credential(authorization: bytes) -> Presented | None:
     rest = rest.strip(b" \t")
     if scheme.lower() == b"pow":
         return Presented(Form.AUTHORIZATION, rest)
-    if scheme.lower() == b"bearer" and rest.startswith(_PASS_PREFIX):
-        return Presented(Form.PASS, rest)
+    form = _PASS_SCHEMES.get(scheme.lower())
+    if form is not None and rest.startswith(_PASS_PREFIX):
+        return Presented(form, rest)
     return None
 
 

@@ -15,8 +15,9 @@ from pypow.errors import WireError
 from pypow.tariff import Constants
 
 from . import standing
-from .call import STANDING_COOKIE, Form, Presented
+from .call import STANDING_COOKIE
 from .fresh import fresh_id
+from .presented import Form, Presented
 from .reply import Header
 from .standing import MINUTE_MS, StandingToken
 from .stores.holder import Holder

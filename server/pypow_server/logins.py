@@ -125,6 +125,7 @@ class Logins:
         resource: what tokens must be for; None for the public URL, with the MCP path where there is
             one.
         forwards_tokens: whether tokens travel on to the upstream.
+        dpop_nonces: whether proofs of keys need a nonce of the gate.
         asks_first: whether who brings nothing is asked for a login where one helps (401).
     """
 
@@ -132,6 +133,7 @@ class Logins:
     resource: str | None = None
     forwards_tokens: bool = False
     asks_first: bool = False
+    dpop_nonces: bool = False
 
     def resource_at(self, public_url: str | None, mcp_paths: tuple[str, ...]) -> str:
         """What tokens must be for, of a gate with this public URL.

@@ -50,7 +50,13 @@ def logins_of(
             f'expected kind = "introspection" of one issuer, got {" and ".join(asked)}: each would '
             "be shown the other's tokens"
         )
-    return Logins(issuers, _resource(table.resource), bool(table.forward_token), asks_first)
+    return Logins(
+        issuers,
+        _resource(table.resource),
+        forwards_tokens=bool(table.forward_token),
+        asks_first=asks_first,
+        dpop_nonces=bool(table.dpop_nonces),
+    )
 
 
 def issuer_of(table: IssuerTable) -> TrustedIssuer:

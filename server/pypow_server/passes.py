@@ -124,6 +124,12 @@ def issue(
     return replace(unsigned, mac=_mac(key, unsigned))
 
 
+def bound(key: Key, given: Pass, thumbprint: bytes) -> Pass:
+    """The same pass for the holder of a key alone (RFC 7638), signed by what signed it."""
+    unsigned = replace(given, thumbprint=thumbprint)
+    return replace(unsigned, mac=_mac(key, unsigned))
+
+
 def decode(text: str) -> Pass:
     """Read the text of a pass; nothing is said about its MAC.
 

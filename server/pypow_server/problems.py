@@ -39,6 +39,7 @@ class Problem:
         rpc_code: the code in a JSON-RPC error; the HTTP status where none is given.
         authenticate: challenges of RFC 9110 section 11.6.1 that go before those of the offers;
             whoever gets one reads HTTP.
+        fields: response headers that it needs besides.
         decision: random, one for each refusal; the log line carries the same.
     """
 
@@ -49,6 +50,7 @@ class Problem:
     retry_after_s: int | None = None
     rpc_code: int | None = None
     authenticate: tuple[str, ...] = ()
+    fields: tuple[Header, ...] = ()
     decision: str = field(default_factory=decision_id, compare=False)
 
     @property
@@ -60,8 +62,8 @@ class Problem:
     def headers(self) -> tuple[Header, ...]:
         """Response headers that this problem needs in whatever carrier."""
         if self.retry_after_s is None:
-            return ()
-        return ((b"retry-after", b"%d" % self.retry_after_s),)
+            return self.fields
+        return ((b"retry-after", b"%d" % self.retry_after_s), *self.fields)
 
     def json(self, offers: Sequence[str] = (), *, beside: str = "") -> str:
         """The members of the problem (RFC 9457 section 3) as JSON.
@@ -161,12 +163,19 @@ def issuer_unavailable(detail: str, *, retry_after_s: int = 5) -> Problem:
     )
 
 
-def invalid_dpop_proof(
-    detail: str, *, challenge: str = 'DPoP error="invalid_dpop_proof"'
-) -> Problem:
+def invalid_dpop_proof(detail: str) -> Problem:
     """The proof of a key is not good, or was used before (RFC 9449 section 7.1)."""
+    challenge = 'DPoP error="invalid_dpop_proof"'
     return Problem(
         "invalid-dpop-proof", "The DPoP proof is not good", 401, detail, authenticate=(challenge,)
+    )
+
+
+def use_dpop_nonce(detail: str) -> Problem:
+    """The proof of a key lacks a nonce that counts now (RFC 9449 section 9)."""
+    challenge = 'DPoP error="use_dpop_nonce"'
+    return Problem(
+        "use-dpop-nonce", "The DPoP proof needs a nonce", 401, detail, authenticate=(challenge,)
     )
 
 

@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from pypow import wire
 from pypow.pricing import Beyond, Quote
@@ -20,11 +20,15 @@ from .problems import Problem
 from .rails import Claim, Paid, Refuse
 from .reply import Header
 from .resource import Resource
-from .settlement import redeem, settle, store_unavailable
+from .settlement import guard, redeem, settle, store_unavailable
 from .stores import Charged, Credits, Ledger
 
 if TYPE_CHECKING:
+    from .key_binding import Bound
     from .rails.work import WorkRail
+
+Bind: TypeAlias = Callable[[Pass], "Bound | Problem"]
+"""Binds a pass that is being sold to the key of its buyer."""
 
 _LOG: Final = logging.getLogger("pypow_server.api")
 
@@ -47,8 +51,8 @@ class Redeemed(NamedTuple):
     """What a proof bought, whose spend was won.
 
     Attributes:
-        bought: the pass; whoever holds it may use it.
-        thanks: headers with the standing token that the caller earned.
+        bought: the pass.
+        thanks: headers with what the caller earned besides, or needs to use it.
     """
 
     bought: Pass
@@ -145,6 +149,7 @@ class Redemption:
         *,
         now_ms: int,
         in_cookie: bool = False,
+        bind: Bind | None = None,
     ) -> Redeemed | Problem:
         """Spend a proof for the pass that it buys, and say so in ``asked``; else why not.
 
@@ -154,6 +159,7 @@ class Redemption:
             asked: the request that brings it.
             now_ms: Unix milliseconds.
             in_cookie: whether the standing token goes into a cookie.
+            bind: for a buyer who proves a key; None for another.
         """
         price = price_asked(resource, self.policy, asked.client)
         if isinstance(price, Problem):
@@ -164,6 +170,12 @@ class Redemption:
         exchange = self.rail.exchange(proof, resource, price, now_ms=now_ms, metered=metered)
         if isinstance(exchange, Refuse):
             return exchange.problem
+        bought = Redeemed(exchange.bought)
+        if bind is not None:
+            found = await self._bound(bind(exchange.bought), now_ms)
+            if isinstance(found, Problem):
+                return found
+            bought = found
         thanks = await self.settle(
             exchange.spend, exchange.paid, price, asked, now_ms=now_ms, in_cookie=in_cookie
         )
@@ -173,7 +185,17 @@ class Redemption:
         asked.solve_ms = max(0, now_ms - exchange.paid.issued_at_ms)
         if exchange.is_priced:
             asked.entry = price.name
-        return Redeemed(exchange.bought, thanks)
+        return Redeemed(bought.bought, bought.thanks + thanks)
+
+    async def _bound(self, found: "Bound | Problem", now_ms: int) -> Redeemed | Problem:
+        """The pass for the holder of a key, whose proof is then used up."""
+        if isinstance(found, Problem):
+            return found
+        if found.guard is not None:
+            replayed = await guard(self.ledger, found.guard, now_ms=now_ms)
+            if replayed is not None:
+                return replayed
+        return Redeemed(found.bought, found.receipt)
 
     async def settle(
         self,

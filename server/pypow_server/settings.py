@@ -42,14 +42,15 @@ DEFAULT_DRAIN_S: Final = 30
 DEFAULT_FREE_LIMIT: Final = Quota(600, 60_000)
 DEFAULT_MCP_PATHS: Final = ("/mcp",)
 LIVE: Final = (
-    "admin_hosts", "bits", "client_header", "config", "free_limit", "hosts", "keys", "lifetime_s",
-    "mcp_paths", "mode", "origins", "public_url", "rows", "trusted_proxies",
+    "admin_hosts", "bits", "bound_passes", "client_header", "config", "free_limit", "hosts", "keys",
+    "lifetime_s", "mcp_paths", "mode", "origins", "public_url", "rows", "trusted_proxies",
 )  # fmt: skip
 """Settings that a running gate takes over; all others need a restart."""
 
 MODES: Final = ("enforce", "observe")
 FORWARD_AUTH: Final = ("nginx", "caddy", "traefik", "envoy")
 MCP_HEADERS: Final = ("unchecked", "checked")
+BOUND_PASSES: Final = ("off", "on", "nonces")
 
 
 def _reads(
@@ -90,6 +91,8 @@ class Settings:
             themselves come here.
         mcp_headers: ``checked`` where that proxy's upstream holds MCP's headers against the body,
             so that calls may be priced by them.
+        bound_passes: whether callers may have passes bound to their keys, one of `BOUND_PASSES`;
+            with ``nonces`` their proofs need one of ours.
         log_level: one of `logs.LEVELS`.
         log_format: one of `logs.FORMATS`.
         audit: the file that gets a line for each decision; None for no such file.
@@ -170,6 +173,10 @@ class Settings:
     mcp_headers: str = field(
         default="unchecked",
         metadata=_reads(check=setting_texts.one_of(MCP_HEADERS), key="gate.mcp_headers"),
+    )
+    bound_passes: str = field(
+        default="off",
+        metadata=_reads(check=setting_texts.one_of(BOUND_PASSES), key="gate.bound_passes"),
     )
     log_level: str = field(
         default=logs.DEFAULT_LEVEL,

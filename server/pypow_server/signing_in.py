@@ -97,7 +97,11 @@ def offer(hearing: "Hearing", price: Price) -> Offer | None:
 
 def _also(paid: Admit, login: Admit) -> Admit:
     """A payment by somebody who is known by a login."""
-    return paid._replace(principal=login.principal, guard=login.guard or paid.guard)
+    return paid._replace(
+        principal=login.principal,
+        guard=login.guard or paid.guard,
+        receipt=paid.receipt + login.receipt,
+    )
 
 
 def _account_of(principal: str) -> Holder:

@@ -53,6 +53,9 @@ class GateTable(_Table):
     mcp_headers: Literal["unchecked", "checked"] | None = _said(
         "With forward_auth: checked, where the upstream holds MCP's headers against the body."
     )
+    bound_passes: Literal["off", "on", "nonces"] | None = _said(
+        "Whether passes may be bound to their buyers' keys; nonces: proofs of keys need one."
+    )
     free_limit: str | None = _said(
         'Calls that cost nothing, for each network: "600/60s", or "none".'
     )
@@ -220,6 +223,7 @@ class OAuthTable(_Table):
     workload: list[WorkloadTable] = []
     resource: str | None = _said("What access tokens must be for: the public URL and MCP path.")
     forward_token: bool | None = _said("true passes access tokens on to the upstream.")
+    dpop_nonces: bool | None = _said("true: proofs of keys need a nonce of the gate.")
     server: bool | None = _said(
         "true gives out access tokens for work and sats; needs an https public_url."
     )

@@ -16,11 +16,12 @@ from pypow.errors import WireError
 from pypow.wire import Proof
 from pypow_server import passes, problems
 from pypow_server.accepts import Accepts
-from pypow_server.call import Call, Form, Presented
+from pypow_server.call import Call
 from pypow_server.gate import wall_clock_ms
 from pypow_server.mcp_message import Kind, McpMessage
 from pypow_server.passes import Pass
 from pypow_server.policy import Entry, PassTerms, Policy, Price
+from pypow_server.presented import Form, Presented
 from pypow_server.problems import Problem
 from pypow_server.rails import Admit, Claim, Refuse
 from pypow_server.rails.work import Exchange, WorkRail

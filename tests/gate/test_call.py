@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pypow.errors import InvalidInputError
 from pypow_server import call
 from pypow_server.accepts import Accepts, read_accepts
-from pypow_server.call import Call, Form, read_call
+from pypow_server.call import Call, read_call
+from pypow_server.presented import Form
 from pypow_server.problems import Problem
 from pypow_server.resource import Resource, is_canonical, raw_path
 from support.asgi_client import http_scope

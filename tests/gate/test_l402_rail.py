@@ -225,9 +225,9 @@ def test_that_check_catches_a_rail_that_believes_the_caveat(
 ) -> None:
     admit = L402Rail._admit
 
-    async def credulous(self: L402Rail, found: Bought, price: Price, now_ms: int) -> Verdict:
-        sold = found.sold._replace(expires_s=now_ms // 1000 + 1, after_s=0)
-        return await admit(self, found._replace(sold=sold), price, now_ms)
+    async def credulous(self: L402Rail, found: Bought, *asked: Any) -> Verdict:
+        sold = found.sold._replace(expires_s=asked[-1] // 1000 + 1, after_s=0)
+        return await admit(self, found._replace(sold=sold), *asked)
 
     monkeypatch.setattr(L402Rail, "_admit", credulous)
     assert spent_twice_by_narrowing(Stall()) == 2

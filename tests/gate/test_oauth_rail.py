@@ -19,6 +19,7 @@ from pypow_server.decision import Outcome
 from pypow_server.fronts.dialects import UPSTREAM
 from pypow_server.fronts.forward_auth import vouch
 from pypow_server.hearing import Hearing
+from pypow_server.identity.dpop import Nonces
 from pypow_server.policy import Entry, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
@@ -391,21 +392,26 @@ async def _call_of(desk: Desk) -> str:
 
 
 def proof_of(
-    key: ECKey, token: str = BOUND, url: str = "https://gate.example/x", jti: str = "1"
+    key: ECKey,
+    token: str = BOUND,
+    url: str = "https://gate.example/x",
+    jti: str = "1",
+    **more: str,
 ) -> tuple[bytes, bytes]:
     """The header by which the holder of a key signs a request."""
     header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
     digest = hashlib.sha256(token.encode()).digest()
     claims = {
         "jti": jti, "htm": "GET", "htu": url, "iat": NOW_MS // 1000, "ath": encode_url(digest),
+        **more,
     }  # fmt: skip
     return b"dpop", jwt.encode(header, claims, key).encode()
 
 
-def bound_desk(price: Price) -> tuple[Desk, ECKey]:
+def bound_desk(price: Price, nonces: Nonces | None = None) -> tuple[Desk, ECKey]:
     """A gate, and the key that `BOUND` is bound to."""
     key = ECKey.generate_key("P-256")
-    desk = Desk(price)
+    desk = Desk(price, nonces=nonces)
     desk.issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
     return desk, key
 
@@ -435,6 +441,30 @@ def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
     assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
     good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
     assert desk.send("GET", headers=good).status == 200
+
+
+@pytest.mark.parametrize("price", [ONLY, ANY_OF, replace(ONLY, free=Quota(5, 60_000))])
+def test_a_proof_needs_a_nonce_where_the_gate_says_so_and_is_told_one(price: Price) -> None:
+    desk, key = bound_desk(price, Nonces((b"n" * 32,)))
+    first = desk.send("GET", headers=[*bearer(BOUND, "DPoP"), proof_of(key)])
+    assert (first.status, problem(first)) == (401, "use-dpop-nonce")
+    (nonce,) = first.values(b"dpop-nonce")
+    assert b'error="use_dpop_nonce"' in first.values(b"www-authenticate")[1]
+    told = [*bearer(BOUND, "DPoP"), proof_of(key, nonce=nonce.decode())]
+    answer = desk.send("GET", headers=told)
+    assert (answer.status, answer.values(b"dpop-nonce")) == (200, [nonce])
+
+
+def test_whoever_pays_beside_a_login_is_told_the_nonce_too() -> None:
+    desk, key = bound_desk(ALL_OF, Nonces((b"n" * 32,)))
+    (nonce,) = desk.send("GET", headers=[*bearer(BOUND, "DPoP"), proof_of(key)]).values(
+        b"dpop-nonce"
+    )
+    signed = [*bearer(BOUND, "DPoP"), proof_of(key, nonce=nonce.decode())]
+    paid = solution(solved(offers(desk.send("GET", headers=signed))[0]))
+    signed = [*bearer(BOUND, "DPoP"), proof_of(key, jti="2", nonce=nonce.decode())]
+    answer = desk.send("GET", headers=[*signed, *paid])
+    assert (answer.status, answer.values(b"dpop-nonce")) == (200, [nonce])
 
 
 def test_a_bound_token_is_worth_nothing_without_a_proof_of_its_key() -> None:

@@ -74,11 +74,12 @@ def test_several_audiences_and_issuers_may_be_trusted() -> None:
 def test_tokens_stay_here_and_a_login_is_not_asked_first_unless_the_file_says_so() -> None:
     plain = logins(ISSUER)
     assert (plain.forwards_tokens, plain.asks_first, plain.resource) == (False, False, None)
+    assert not plain.dpop_nonces
     told = logins(
-        '[gate]\nentry = "oauth"\n[oauth]\nforward_token = true\n'
+        '[gate]\nentry = "oauth"\n[oauth]\nforward_token = true\ndpop_nonces = true\n'
         f'resource = "https://mcp.example/a/"\n{ISSUER}'
     )
-    assert (told.forwards_tokens, told.asks_first) == (True, True)
+    assert (told.forwards_tokens, told.asks_first, told.dpop_nonces) == (True, True, True)
     assert told.resource == "https://mcp.example/a"
 
 

@@ -72,6 +72,13 @@ def test_a_pass_is_read_from_standard_input_and_shown_as_json(
     }
 
 
+def test_a_pass_that_is_bound_to_a_key_says_to_which(command: Command) -> None:
+    assert (
+        "holder    " + "dHR0" * 10 + "dHQ"
+        in command("pass", "show", passes.bound(KEY, some_pass(), b"t" * 32).text).out
+    )
+
+
 @pytest.mark.parametrize("verb", ["show", "revoke"])
 @pytest.mark.parametrize("text", ["", "pyp_x", "x" * 139, "00" * 15, "0" * 10_000])
 def test_what_is_no_pass_is_refused_and_not_quoted(command: Command, verb: str, text: str) -> None:

@@ -17,10 +17,11 @@ from pypow.challenge import Expected, Key, Keyring, Reason, Refusal
 from pypow.errors import InvalidInputError, WireError
 from pypow_server import passes
 from pypow_server.api import create_api
-from pypow_server.call import Call, Form, Presented
+from pypow_server.call import Call
 from pypow_server.hearing import Hearing, Rulebook
 from pypow_server.passes import Pass
 from pypow_server.policy import MAX_PASS_LIFETIME_S, Entry, PassTerms, Policy
+from pypow_server.presented import Form, Presented
 from pypow_server.rails import Admit
 from pypow_server.rails.work import WorkRail
 from pypow_server.redemption import Redemption

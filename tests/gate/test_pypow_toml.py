@@ -45,6 +45,7 @@ SAID = {
     "gate.mode": ('"observe"', "mode", "observe"),
     "gate.forward_auth": ('"nginx"', "forward_auth", "nginx"),
     "gate.mcp_headers": ('"checked"', "mcp_headers", "checked"),
+    "gate.bound_passes": ('"nonces"', "bound_passes", "nonces"),
     "gate.free_limit": ('"10/1m"', "free_limit", Quota(10, 60_000)),
     "gate.state_dir": ('"/srv/state"', "state_dir", Path("/srv/state")),
     "gate.drain": ('"1m"', "drain_s", 60),

@@ -11,11 +11,12 @@ import pytest
 from pypow.challenge import Key, Keyring
 from pypow.errors import WireError
 from pypow_server import standing
-from pypow_server.call import Call, Form, Presented, read_call
+from pypow_server.call import Call, read_call
 from pypow_server.decision import Decision
 from pypow_server.holders import COUNTS_FROM_MS, Event, Holders
 from pypow_server.meter import STANDING_MS, Pricing
 from pypow_server.policy import PassTerms, Policy, Price
+from pypow_server.presented import Form, Presented
 from pypow_server.standing import StandingToken, decode, is_ours, issue, near, renew
 from pypow_server.stores import Quota
 from pypow_server.stores.holder import Holder

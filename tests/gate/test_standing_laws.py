@@ -10,9 +10,9 @@ import pytest
 from pypow.challenge import Key
 from pypow.pricing import Beyond, Tariff
 from pypow_server import standing
-from pypow_server.call import Form, Presented
 from pypow_server.holders import COUNTS_FROM_MS, Event, Holders
 from pypow_server.meter import STANDING_MS, Meter, Pricing
+from pypow_server.presented import Form, Presented
 from pypow_server.standing import StandingToken, decode
 from pypow_server.stores import Charged, Quota
 from pypow_server.stores.holder import Holder

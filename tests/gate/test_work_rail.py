@@ -12,10 +12,12 @@ from pypow import wire
 from pypow.challenge import Key, Keyring, Reason
 from pypow.wire import Challenge, Proof
 from pypow_server.accepts import Accepts
-from pypow_server.call import Call, Form, Presented
+from pypow_server.call import Call
 from pypow_server.policy import Price
+from pypow_server.presented import Form, Presented
 from pypow_server.rails import Absent, Admit, Refuse, Verdict
-from pypow_server.rails.work import Exchange, WorkRail, problem_of
+from pypow_server.rails.refusals import problem_of
+from pypow_server.rails.work import Exchange, WorkRail
 from pypow_server.resource import Resource
 from support.challenges import EPOCH, KEY, KEYRING, NOW_MS
 from support.gated import EASY, HOST, Bench, document, offers, solution, solved

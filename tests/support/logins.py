@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pypow_server.identity import BadToken, Identity, Judgement, Unavailable
+from pypow_server.identity.dpop import Nonces
 from pypow_server.issuer_figures import IssuerFigures
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.oauth import Denial, OAuthRail, nobody
@@ -48,7 +49,12 @@ class PlayedIssuer:
         return self.known.get(token, BadToken("invalid_token", "expected a token"))
 
 
-def login_rail(issuer: PlayedIssuer | None = None, *, denial: Denial = nobody) -> OAuthRail:
+def login_rail(
+    issuer: PlayedIssuer | None = None,
+    *,
+    denial: Denial = nobody,
+    nonces: Nonces | None = None,
+) -> OAuthRail:
     """The rail of a gate that trusts one issuer."""
     return OAuthRail(
         issuer or PlayedIssuer(),
@@ -57,6 +63,7 @@ def login_rail(issuer: PlayedIssuer | None = None, *, denial: Denial = nobody) -
         metadata_url=METADATA,
         issuers=[ISSUER],
         denial=denial,
+        nonces=nonces,
     )
 
 
@@ -77,13 +84,19 @@ class Desk(Bench):
     """A gate that takes logins."""
 
     def __init__(
-        self, price: Price, *, denial: Denial = nobody, policy: Any = None, **options: Any
+        self,
+        price: Price,
+        *,
+        denial: Denial = nobody,
+        nonces: Nonces | None = None,
+        policy: Any = None,
+        **options: Any,
     ) -> None:
         self.issuer = PlayedIssuer()
         said = {"takes_tokens": True, **(policy or {})}
         super().__init__(
             policy=Policy(default=price, **said),
-            login=login_rail(self.issuer, denial=denial),
+            login=login_rail(self.issuer, denial=denial, nonces=nonces),
             **options,
         )
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pypow import moments
 from pypow.bolt11 import Invoice
@@ -51,6 +51,9 @@ from . import (
 from .l402_credential import ANY_NUMBER, SERVICE, Bought, Sold
 from .l402_offer import RAIL
 
+if TYPE_CHECKING:
+    from pypow_server.key_binding import KeyBinding
+
 _MOST_OVERDRAFT: Final = 0xFF
 """Money that was taken buys its call at once: what was used since makes no payer wait."""
 
@@ -88,6 +91,7 @@ class L402Rail:
         grant: Grant,
         settled: Settled | None = None,
         denial: Denial = nobody,
+        binding: "KeyBinding | None" = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Set up the rail.
@@ -100,6 +104,7 @@ class L402Rail:
             grant: makes passes.
             settled: asks for payments before they count; None asks for none.
             denial: why a pass with this id is refused though it stands; None for no reason.
+            binding: binds passes to keys; None where they are bound to none.
             random: so many fresh random bytes.
         """
         self._keyring = keyring
@@ -109,6 +114,7 @@ class L402Rail:
         self._grant = grant
         self._settled = settled
         self._denial = denial
+        self._binding = binding
         self._random = random
         self._stamps = Stamps(
             keyring,
@@ -144,7 +150,7 @@ class L402Rail:
             if not_yet is not None:
                 return Refuse(not_yet)
         self._invoices.paid(found.payment_hash)
-        return await self._admit(found, price, now_ms)
+        return await self._admit(found, call, price, now_ms)
 
     async def offer(
         self, call: Call, price: Price, *, now_ms: int, epoch: int, quote: Quote | None
@@ -173,9 +179,9 @@ class L402Rail:
             return l402_offer.for_work(made, sats=sold.sats, in_mcp=call.mcp is not None)
         return found
 
-    async def _admit(self, found: Bought, price: Price, now_ms: int) -> Verdict:
+    async def _admit(self, found: Bought, call: Call, price: Price, now_ms: int) -> Verdict:
         """What a payment admits to: what was offered for it, whatever is sold by now."""
-        sold, granted = found.sold, None
+        sold, granted, guard, receipt = found.sold, None, None, _receipt(found, now_ms)
         uses = min(sold.uses or ANY_NUMBER, ANY_NUMBER)
         if sold.lasts_s:
             ends_ms = 1000 * (sold.expires_s + sold.lasts_s)
@@ -189,6 +195,11 @@ class L402Rail:
             # A part of what was bought must not open the whole.
             if found.is_whole:
                 granted = self._grant(price, found.key, identity=identity, expires_at_ms=ends_ms)
+                if self._binding is not None:
+                    bound = self._binding.bound(granted, call, now_ms=now_ms)
+                    if isinstance(bound, Problem):
+                        return Refuse(bound)
+                    granted, guard, receipt = bound.bought, bound.guard, receipt + bound.receipt
         scheme = RAIL if found.challenge_id is None else PAYMENT
         sale = Sale(found.payment_hash, sold.sats, price.name, sold.uses or 0, scheme, now_ms)
         return Admit(
@@ -196,8 +207,9 @@ class L402Rail:
             Claim(b"ln:" + found.payment_hash, None, 1000 * sold.until_s, uses, sale),
             None if granted is None else granted.text,
             paid=Paid(_MOST_OVERDRAFT, now_ms),
-            receipt=_receipt(found, now_ms),
+            receipt=receipt,
             goes_first=True,
+            guard=guard,
         )
 
     def _compose(self, call: Call, price: Price, sold: Sold, invoice: Invoice) -> Offer:

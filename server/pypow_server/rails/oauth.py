@@ -15,10 +15,10 @@ from pypow.auth_params import quoted
 from pypow_server import problems
 from pypow_server.call import Call
 from pypow_server.identity import BadToken, Identity, TokenJudge, Unavailable, dpop
-from pypow_server.identity.dpop import DpopError, DpopFault, Proven
+from pypow_server.identity.dpop import DpopError, DpopFault, Nonces, Proven
 from pypow_server.price import Price
 from pypow_server.problems import Problem
-from pypow_server.reply import json_text
+from pypow_server.reply import Header, json_text
 from pypow_server.token_fields import Tokens
 
 from . import LOGIN, Absent, Admit, Claim, Offer, Refuse, Verdict
@@ -53,6 +53,7 @@ class OAuthRail:
         metadata_url: str,
         issuers: Sequence[str],
         denial: Denial = nobody,
+        nonces: Nonces | None = None,
     ) -> None:
         """Set up the rail.
 
@@ -63,6 +64,7 @@ class OAuthRail:
             metadata_url: where that is told (RFC 9728).
             issuers: who may have made them.
             denial: why a subject or a token with this id is refused; None for no reason.
+            nonces: that proofs of keys need; None where they need none.
         """
         self._judge = judge
         self._resource = resource
@@ -71,6 +73,7 @@ class OAuthRail:
         self._metadata_url = metadata_url
         self._issuers = tuple(issuers)
         self._denial = denial
+        self._nonces = nonces
 
     async def judge(self, call: Call, price: Price, *, now_ms: int) -> Verdict:
         """Find out whose the token is that the call presents, and whether it permits the call."""
@@ -113,11 +116,13 @@ class OAuthRail:
     async def _admit(
         self, found: Identity, call: Call, tokens: Tokens, price: Price, now_ms: int
     ) -> Verdict:
-        guard = None
+        guard: Claim | None = None
+        receipt: tuple[Header, ...] = ()
         if tokens.scheme == "DPoP" or found.key_thumbprint is not None:
             proven = self._proven(found, call, tokens, now_ms)
             if isinstance(proven, DpopFault):
-                return self._unproven(proven, price)
+                return self._unproven(proven, price, now_ms)
+            receipt = dpop.nonce_fields(self._nonces, now_ms)
             guard = Claim(proven.spend_key, None, proven.expires_at_ms)
         subject = subject_id(found.issuer, found.subject)
         named = [subject]
@@ -133,7 +138,7 @@ class OAuthRail:
             problem = problems.insufficient_scope(f"expected a token with scope {_scope(price)}")
             line = self._line(error="insufficient_scope", scope=_scope(price))
             return Refuse(replace(problem, authenticate=(line,)))
-        return Admit(f"{LOGIN}:{subject.hex()}", None, guard=guard)
+        return Admit(f"{LOGIN}:{subject.hex()}", None, receipt=receipt, guard=guard)
 
     def _proven(
         self, found: Identity, call: Call, tokens: Tokens, now_ms: int
@@ -147,16 +152,23 @@ class OAuthRail:
             now_ms=now_ms,
             access_token=tokens.token,
             bound_to=bound_to,
+            nonces=self._nonces,
         )
 
-    def _unproven(self, fault: DpopFault, price: Price) -> Refuse:
+    def _unproven(self, fault: DpopFault, price: Price, now_ms: int) -> Refuse:
         said = {"scope": _scope(price), "resource_metadata": self._metadata_url}
         line = dpop.challenge(dpop.DEFAULT_RULES.algorithms, fault, **said)
-        if fault.error is DpopError.INVALID_TOKEN:
-            problem = self._refused(fault.detail, price).problem
-            return Refuse(replace(problem, authenticate=(*problem.authenticate, line)))
-        problem = problems.invalid_dpop_proof(fault.detail)
-        return Refuse(replace(problem, authenticate=(self.challenge(price), line)))
+        match fault.error:
+            case DpopError.INVALID_TOKEN:
+                problem = self._refused(fault.detail, price).problem
+                return Refuse(replace(problem, authenticate=(*problem.authenticate, line)))
+            case DpopError.INVALID_PROOF:
+                problem = problems.invalid_dpop_proof(fault.detail)
+            case DpopError.USE_NONCE:
+                problem = problems.use_dpop_nonce(fault.detail)
+        nonce = dpop.nonce_fields(self._nonces, now_ms)
+        lines = (self.challenge(price), line)
+        return Refuse(replace(problem, authenticate=lines, fields=nonce))
 
     def _refused(self, detail: str, price: Price) -> Refuse:
         problem = problems.invalid_token(detail)

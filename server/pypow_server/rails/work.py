@@ -4,7 +4,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from pypow import challenge, difficulty, wire
 from pypow.challenge import Expected, Issuer, Key, Keyring, Reason, Refusal
@@ -14,29 +14,19 @@ from pypow.wire import ANY_RESOURCE, Challenge, Proof
 from pypow_server import passes, problems
 from pypow_server.call import Call
 from pypow_server.fresh import fresh_id
-from pypow_server.passes import Pass
+from pypow_server.passes import UNBOUND, Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
+from pypow_server.reply import Header
 from pypow_server.resource import Resource
 
 from . import Absent, Admit, Claim, Denial, Offer, Paid, Refuse, Verdict, nobody
+from .refusals import problem_of
 from .work_credential import read_credential
 from .work_offer import RAIL, OfferForm
 
-_PROBLEMS: Final[dict[Reason, Callable[[str], Problem]]] = {
-    Reason.MALFORMED: problems.malformed_proof,
-    Reason.WRONG_NONCES: problems.malformed_proof,
-    Reason.UNKNOWN_KEY: problems.unknown_key,
-    Reason.BAD_MAC: problems.bad_signature,
-    Reason.NOT_YET_VALID: problems.not_yet_valid,
-    Reason.EXPIRED: problems.expired,
-    Reason.STALE_EPOCH: problems.stale_epoch,
-    Reason.WRONG_RESOURCE: problems.wrong_resource,
-    Reason.UNDERWEIGHT: problems.underweight,
-    Reason.WRONG_PRINCIPAL: problems.wrong_principal,
-    Reason.NOT_ENOUGH_WORK: problems.not_enough_work,
-}
-
+if TYPE_CHECKING:
+    from pypow_server.key_binding import KeyBinding
 
 _MOST_REMEMBERED: Final = 1024
 _LONGEST_REMEMBERED: Final = 256
@@ -48,6 +38,8 @@ _UNNAMED: Final = (
     'that call as "resource"'
 )
 
+_NOT_BOUND: Final = "expected this pass with Bearer: it is bound to no key"
+_UNBINDABLE: Final = "expected no pass with DPoP: this gate binds none to keys; get a new one"
 _NOT_FOR_WORK: Final = "expected a payment or a login: work buys no call of this kind"
 
 
@@ -72,7 +64,11 @@ class Exchange:
 
 
 class WorkRail:
-    """Issues challenges, and judges proofs and passes. Pure but for the randomness of ids."""
+    """Issues challenges, and judges proofs and passes. Pure but for the randomness of ids.
+
+    Attributes:
+        binding: binds passes to keys; None where they are bound to none.
+    """
 
     name: Final = RAIL
 
@@ -83,6 +79,7 @@ class WorkRail:
         public_host: str,
         lifetime_s: int = challenge.DEFAULT_LIFETIME_S,
         denial: Denial = nobody,
+        binding: "KeyBinding | None" = None,
         fresh_id: Callable[[], bytes] = fresh_id,
     ) -> None:
         """Set up the rail.
@@ -92,8 +89,10 @@ class WorkRail:
             public_host: host of the public URL; a proof made for another host is worth nothing.
             lifetime_s: how long a challenge is good for, 1 to 600 seconds.
             denial: why a pass with this id is refused though it stands; None for no reason.
+            binding: as the attribute.
             fresh_id: 16 random bytes at each call.
         """
+        self.binding = binding
         self._keyring = keyring
         self._host = public_host.lower().encode("utf-8")
         self._lifetime_s = lifetime_s
@@ -153,7 +152,11 @@ class WorkRail:
                 if refusal is not None:
                     return Refuse(problem_of(refusal))
                 denied = await self._denial(credential.given.id)
-                return credential.admit if denied is None else Refuse(denied)
+                if denied is not None:
+                    return Refuse(denied)
+                if call.by_key:
+                    return self._held_by_key(credential, call, now_ms=now_ms)
+                return credential.admit
             case _:
                 assert_never(credential)
 
@@ -262,9 +265,16 @@ class WorkRail:
         checked = challenge.check(proof, self._keyring, expected)
         if isinstance(checked, Refusal):
             return Refuse(problem_of(checked))
-        sold = None
+        sold: Pass | None = None
+        guard: Claim | None = None
+        receipt: tuple[Header, ...] = ()
         if price.sells is not None:
             sold = self.sell(price, now_ms=now_ms, used=1)
+            if sold is not None and self.binding is not None:
+                bound = self.binding.bound(sold, call, now_ms=now_ms)
+                if isinstance(bound, Problem):
+                    return Refuse(bound)
+                sold, guard, receipt = bound
         solved = checked.challenge
         return Admit(
             call.client,
@@ -274,6 +284,8 @@ class WorkRail:
             # Clocks of gates that share keys may differ a little.
             max(0, now_ms - solved.issued_at_ms),
             _paid(solved, price),
+            receipt,
+            guard=guard,
         )
 
     def _expected(self, proof: Proof, resource: Resource, price: Price, *, now_ms: int) -> Expected:
@@ -315,19 +327,34 @@ class WorkRail:
         spend = Claim(given.id, None, given.expires_at_ms, given.calls) if given.calls else None
         return _HeldPass(given, key, Admit(f"pass:{given.id.hex()}", spend))
 
+    def _held_by_key(self, held: "_HeldPass", call: Call, *, now_ms: int) -> Verdict:
+        """A pass that stands, sent as one that is bound to a key: is it, and by its holder?"""
+        if self.binding is None:
+            return Refuse(problems.malformed_proof(_UNBINDABLE))
+        if held.given.thumbprint == UNBOUND:
+            return Refuse(problems.malformed_proof(_NOT_BOUND))
+        found = self.binding.held(held.given, held.admit, call, now_ms=now_ms)
+        return Refuse(found) if isinstance(found, Problem) else found
+
     def _refuse_pass(
         self, held: "_HeldPass", call: Call, price: Price, *, now_ms: int
     ) -> Refusal | None:
         given, key = held.given, held.key
         if isinstance(key, Refusal):
             return key
+        # Whoever sends it as a bound one has yet to prove the key.
+        bound_to = given.thumbprint if call.by_key else UNBOUND
         if given.resource == self._entry_digest(key, price):
             # Calls of the entry were bought, so they are owed though its price has risen since.
-            return passes.check_terms(given, now_ms=now_ms, resource=given.resource)
+            return passes.check_terms(
+                given, now_ms=now_ms, resource=given.resource, thumbprint=bound_to
+            )
         if not price.takes_work:  # a pass of work that is good for calls of any row
             return Refusal(Reason.WRONG_RESOURCE, _NOT_FOR_WORK)
         asked = self._digest(key, call.resource)
-        return passes.check_terms(given, now_ms=now_ms, resource=asked, weight=price.weight)
+        return passes.check_terms(
+            given, now_ms=now_ms, resource=asked, weight=price.weight, thumbprint=bound_to
+        )
 
     def _digest(self, key: Key, resource: Resource) -> bytes:
         digest = self._known_digest if _may_be_remembered(resource) else self._make_digest
@@ -359,11 +386,6 @@ class _HeldPass:
     given: Pass
     key: Key | Refusal
     admit: Admit
-
-
-def problem_of(refusal: Refusal) -> Problem:
-    """The problem that tells a caller what the engine found."""
-    return _PROBLEMS[refusal.reason](refusal.detail)
 
 
 def _claim(solved: Challenge) -> Claim:

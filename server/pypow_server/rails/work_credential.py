@@ -8,7 +8,7 @@ from pypow import wire
 from pypow.errors import WireError
 from pypow.wire import Proof
 from pypow_server import problems
-from pypow_server.call import Form, Presented
+from pypow_server.presented import Form, Presented
 from pypow_server.problems import Problem
 
 P = TypeVar("P")

@@ -8,7 +8,7 @@ docs/dpop.md shows its use.
 
 from .faults import DpopError, DpopFault, challenge
 from .keys import ALGORITHMS, thumbprint
-from .nonces import Nonces
+from .nonces import Nonces, nonce_fields
 from .once import spend_once
 from .targets import normal_target
 from .verifying import DEFAULT_RULES, DpopRules, Proven, scheme_fault, verify
@@ -22,6 +22,7 @@ __all__ = [
     "Nonces",
     "Proven",
     "challenge",
+    "nonce_fields",
     "normal_target",
     "scheme_fault",
     "spend_once",

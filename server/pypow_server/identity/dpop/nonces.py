@@ -55,3 +55,16 @@ class Nonces:
     def _nonce(self, secret: bytes, span: int) -> str:
         message = _PURPOSE + self.span_s.to_bytes(8) + span.to_bytes(8, signed=True)
         return encode_url(hmac.digest(secret, message, "sha256")[:_MAC_OCTETS])
+
+
+def nonce_fields(nonces: Nonces | None, now_ms: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Header fields that tell a caller the nonce for its next proof (RFC 9449 section 8.2).
+
+    None where proofs need none. Pages of other origins may read them.
+    """
+    if nonces is None:
+        return ()
+    return (
+        (b"dpop-nonce", nonces.current(now_ms).encode("ascii")),
+        (b"access-control-expose-headers", b"DPoP-Nonce"),
+    )

@@ -61,6 +61,7 @@ class Proven:
         issued_at_ms: when the holder says that it was made, in Unix milliseconds.
         expires_at_ms: until then it would be taken again.
         spend_key: 32 bytes that name the proof among all proofs of all keys.
+        token_digest: of the token that it is for (``ath``); None where it names none.
     """
 
     thumbprint: str
@@ -70,6 +71,7 @@ class Proven:
     issued_at_ms: int
     expires_at_ms: int
     spend_key: bytes
+    token_digest: str | None = None
 
 
 def verify(
@@ -128,6 +130,7 @@ def verify(
         issued_at_ms=proof.issued_at_ms,
         expires_at_ms=proof.issued_at_ms + 1000 * rules.window_s,
         spend_key=name.digest(),
+        token_digest=proof.token_digest,
     )
 
 
