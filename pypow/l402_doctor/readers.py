@@ -26,7 +26,7 @@ BODY_FORM: Final = "put invoice, macaroon and amountSats at the top level of a J
 PAYMENT_FORM: Final = (
     'send Payment id="...", realm="...", method="lightning", intent="charge", request="..."'
 )
-_CAN_NEVER: Final = {"l402-requests": ("header",), "alby": ("digest", "opaque", "header")}
+_NOT_ECHOED: Final = {"l402-requests": ("header",), "alby": ("digest", "opaque", "header")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def _charge(params: Mapping[str, str], client: str) -> Reading:
         return Missed("the Payment request has no methodDetails.invoice", PAYMENT_FORM)
     if str(request.get("currency", "sat")).lower() != "sat" and client != "alby":
         return Missed("the currency of the Payment request is not sat", 'say "currency": "sat"')
-    left_out = tuple(name for name in _CAN_NEVER.get(client, ()) if params.get(name))
+    left_out = tuple(name for name in _NOT_ECHOED.get(client, ()) if params.get(name))
     return Taken("Payment", invoice, leaves_out=left_out)
 
 

@@ -35,7 +35,7 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails.opening import Rails, login_rail, rails_of
+from .rails.opening import Rails, rails_of
 from .redemption import Redemption
 from .resource import raw_path
 from .revoked import RevokedPasses
@@ -109,19 +109,15 @@ class App:
         self._calibrating.follow(settings.calibration)
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
-        self._desk = LoginDesk(settings)
+        self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = login_rail(
-            settings,
-            keys,
-            self._tokens.judging(self._desk.judge),
-            issuers=self._tokens.issuers(settings),
-            denial=self._revoked.denial,
-        )
+        self._login = self._tokens.login(settings, keys, self._desk.judge, self._revoked.denial)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
-            self._store.sales, kept_s=self._keep_sales_s, clock=wall_clock_ms
+            self._store.sales,
+            lambda: self._rules.settings.rows.selling,
+            clock=wall_clock_ms,
         )
         self._rules = self._rules_of(
             settings, self._rails(settings, keys), self._holders(settings, keys)
@@ -135,7 +131,7 @@ class App:
         self.gate = self._gate(self.telemetry.upstream(front), self._rules.policy)
         # Decides about requests whose body stays with the proxy that asks.
         self._unseen = self._gate(vouch, without_bodies(self._rules.policy))
-        self._entrance = self.telemetry.gate(self._tokens.carrying(self._entrance_of(settings)))
+        self._entrance = self.telemetry.gate(self._entrance_of(settings))
         self.readiness = Readiness(self._store.ledger)
 
     @cached_property
@@ -246,11 +242,12 @@ class App:
         )
 
     def _entrance_of(self, settings: Settings) -> ASGIApp:
+        gate = self._tokens.carrying(self.gate)
         if settings.forward_auth is None:
-            return self.gate
+            return gate
         return ForwardAuth(
-            unseen=self._unseen,
-            named=self.gate if settings.mcp_headers == "checked" else None,
+            unseen=self._tokens.carrying(self._unseen),
+            named=gate if settings.mcp_headers == "checked" else None,
             policy=lambda: self._rules.policy,
             dialect=DIALECTS[settings.forward_auth],
             failure=problem_of,
@@ -297,10 +294,6 @@ class App:
         own.update(self._desk.documents(settings, policy))
         own.update(self._tokens.answers(settings, redemption, rails, recorders))
         return _Rules(settings, policy, rails, api, holders, own)
-
-    def _keep_sales_s(self) -> int | None:
-        selling = self._rules.settings.rows.selling
-        return None if selling is None else selling.keep_sales_s
 
     async def _answer_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._rules.api(scope, receive, send)

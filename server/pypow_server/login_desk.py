@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from pypow.errors import InvalidInputError
 
 from .fixable import FixableError
+from .issuer_figures import IssuerFigures
 from .logins import Logins
+from .metrics import Metrics
 from .policy import Policy
 from .resource_metadata import documents
 from .scope import ASGIApp
@@ -25,8 +27,12 @@ class LoginDesk:
         judge: of them; None where nobody can sign in.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
         """Trust the issuers of these settings; asks them nothing yet.
+
+        Args:
+            settings: of the gate.
+            metrics: show how the issuers answer.
 
         Raises:
             InvalidInputError: issuers that cannot be trusted, or no secret where one is said.
@@ -35,7 +41,9 @@ class LoginDesk:
         self.judge: TrustedIssuers | None = None
         logins, resource = settings.rows.logins, settings.resource
         if logins is not None and resource is not None:
-            self.judge = _trusted(logins, resource)
+            figures = IssuerFigures()
+            metrics.show(figures)
+            self.judge = _trusted(logins, resource, figures)
 
     def require_same(self, settings: Settings) -> None:
         """Refuse settings with other issuers, or another name of the gate.
@@ -73,11 +81,11 @@ def _where(settings: Settings) -> object:
     return None if logins is None else (logins.issuers, settings.resource, settings.public_url)
 
 
-def _trusted(logins: Logins, resource: str) -> "TrustedIssuers":
+def _trusted(logins: Logins, resource: str, figures: IssuerFigures) -> "TrustedIssuers":
     from .identity.trust import TrustedIssuers
 
     issuers = [one.trusted(resource, one.read_secret(os.environ)) for one in logins.issuers]
     try:
-        return TrustedIssuers(issuers)
+        return TrustedIssuers(issuers, told=figures.count)
     except FixableError as error:
         raise InvalidInputError(f"oauth.issuer: {error}") from None

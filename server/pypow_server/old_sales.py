@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from .selling import Selling
 from .stores.sales import Sales
 from .upkeep import Upkeep
 
@@ -21,8 +22,8 @@ class OldSales:
     def __init__(
         self,
         sales: Sales,
+        selling: Callable[[], Selling | None],
         *,
-        kept_s: Callable[[], int | None],
         clock: Callable[[], int],
         pause: Callable[[], Awaitable[None]] = _pause,
     ) -> None:
@@ -30,13 +31,13 @@ class OldSales:
 
         Args:
             sales: the store's.
-            kept_s: how long sales are kept, in seconds; None where nothing is sold, and so nobody
-                said when what was sold is to be forgotten.
+            selling: says how long sales are kept; None where nothing is sold, and so nobody said
+                when what was sold is to be forgotten.
             clock: Unix milliseconds.
             pause: returns when it is time to look again.
         """
         self._sales = sales
-        self._kept_s = kept_s
+        self._selling = selling
         self._clock = clock
         self._upkeep = Upkeep(self._forget, pause=pause)
 
@@ -49,6 +50,6 @@ class OldSales:
         await self._upkeep.aclose()
 
     async def _forget(self) -> None:
-        kept_s = self._kept_s()
-        if kept_s is not None:
-            await self._sales.forget(before_ms=self._clock() - 1000 * kept_s)
+        selling = self._selling()
+        if selling is not None:
+            await self._sales.forget(before_ms=self._clock() - 1000 * selling.keep_sales_s)

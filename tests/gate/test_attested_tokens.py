@@ -126,7 +126,6 @@ def test_its_name_is_the_same_in_all_its_tokens_and_is_not_what_the_platform_cal
     assert first["sub"] == second["sub"] != other["sub"]
     assert first["jti"] != second["jti"]
     assert "prod.example" not in json.dumps(first)
-    assert "pypow" not in first
 
 
 def test_a_token_bought_with_work_does_nothing_where_a_login_is_needed(office: Office) -> None:

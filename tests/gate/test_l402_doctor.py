@@ -3,6 +3,7 @@
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -305,3 +306,12 @@ def test_nobody_there_is_one_finding(command: Command) -> None:
         port = taken.getsockname()[1]
     (finding,) = looked_at(command, f"http://127.0.0.1:{port}/")["findings"]
     assert (finding["check"], finding["found"][:23]) == ("answer", "it cannot be reached: C")
+
+
+def test_a_plain_install_says_what_to_add(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pypow.l402_doctor.asking", None)
+    ran = command("l402", "doctor", AT)
+    assert ran.status == 2
+    assert "pip install 'pypow-engine[l402]'" in ran.err

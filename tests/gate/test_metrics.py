@@ -22,6 +22,7 @@ from pypow_server.crowd.climate_figures import ClimateFigures
 from pypow_server.crowd.turn_figures import TurnFigures
 from pypow_server.crowd.turns import Turns
 from pypow_server.decision import Outcome
+from pypow_server.issuer_figures import IssuerFigures
 from pypow_server.metrics import Metrics
 from pypow_server.stores import Spend, StoreError
 from pypow_server.stores.watched import StoreCall, WatchedLedger
@@ -30,6 +31,7 @@ from support.calibrations import calibrated
 from support.climates import RULES, Played, gate
 from support.decisions import ADMITTED, refused
 from support.gated import CountingLedger, RecordingApp
+from support.logins import issuer_figures
 from support.seller_figures import seller_figures
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -202,6 +204,7 @@ def test_operators_read_of_each_figure_and_its_labels_and_of_no_other() -> None:
     metrics.show(CalibrationFigures(calibrated()))
     metrics.standing_token("good")
     metrics.show(TurnFigures(Turns(UNIT)))
+    metrics.show(issuer_figures())
     for collector in seller_figures():
         metrics.show(collector)
     families = parse_text(metrics.exposition("")[0].decode())
@@ -286,3 +289,14 @@ def test_promtool_finds_nothing_to_say() -> None:
         check=False,
     )
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, b"")
+
+
+def test_issuers_that_answer_and_fail_are_counted_and_none_is_where_none_was_asked() -> None:
+    metrics, issuers = fresh(), IssuerFigures()
+    metrics.show(issuers)
+    assert not any("issuer" in name for name in figures(metrics))
+    for answer in ("read", "failed", "failed"):
+        issuers.count("https://a.example", answer)
+    named = "pypow_issuer_answers_total answer={} issuer=https://a.example"
+    found = figures(metrics)
+    assert [found[named.format(answer)] for answer in ("read", "failed")] == [1, 2]

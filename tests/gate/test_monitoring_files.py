@@ -24,6 +24,7 @@ from pypow_server.stores.watched import StoreCall
 from support.calibrations import calibrated
 from support.climates import Played, gate
 from support.decisions import refused
+from support.logins import issuer_figures
 from support.seller_figures import seller_figures
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
@@ -62,6 +63,7 @@ def exported() -> Mapping[str, set[str]]:
     metrics.show(ClimateFigures(gate(Played()), lambda: 1))
     metrics.show(CalibrationFigures(calibrated()))
     metrics.show(TurnFigures(Turns(UNIT)))
+    metrics.show(issuer_figures())
     for collector in seller_figures():
         metrics.show(collector)
     found: dict[str, set[str]] = {}
@@ -244,6 +246,16 @@ STORY: Mapping[str, list[tuple[str, str]]] = {
     ],
     "PypowClimateUntold": [(f"pypow_climate_timestamp_seconds{GATE}", "60+0x60")],
     "PypowWalletFails": [(f"pypow_wallet_failures{GATE}", "3x60")],
+    "PypowIssuerSilent": [
+        (
+            'pypow_issuer_answers_total{job="pypow", instance="a", issuer="i", answer="failed"}',
+            "0+1x60",
+        ),
+        (
+            'pypow_issuer_answers_total{job="pypow", instance="a", issuer="i", answer="read"}',
+            "9x60",
+        ),
+    ],
     "PypowAuditLinesLost": [(f"pypow_audit_lines_lost_total{GATE}", "0+1x60")],
     "PypowFewFilesLeft": [
         (f"process_open_fds{GATE}", "90x60"),

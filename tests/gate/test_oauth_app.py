@@ -22,6 +22,7 @@ from pypow_server.resource_metadata import WELL_KNOWN
 from pypow_server.scope import Receive, Scope, Send
 from pypow_server.settings import Settings
 from support import tokens
+from support.asgi_client import call
 from support.gated import RecordingApp
 from support.serving import serving
 from support.token_issuer import TokenIssuer, issuing
@@ -117,6 +118,20 @@ def test_clients_find_where_to_sign_in(tmp_path: Path) -> None:
             assert (await gate.http.options(WELL_KNOWN)).status_code == 204
             assert gate.upstream.reached == 0
             assert gate.issuer.asked == {}
+
+    asyncio.run(story())
+
+
+def test_operators_see_how_issuers_answer(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as gate:
+            asked = "pypow_issuer_answers_total"
+            fields = [(b"host", b"127.0.0.1")]
+            before = await call(gate.app.admin, "GET", b"/metrics", headers=fields)
+            assert (await gate.get("/members", gate.token())).status_code == 200
+            after = await call(gate.app.admin, "GET", b"/metrics", headers=fields)
+            assert asked not in before.body.decode()
+            assert f'{asked}{{answer="read",issuer="{gate.issuer.url}"}} 1.0' in after.body.decode()
 
     asyncio.run(story())
 

@@ -9,6 +9,7 @@ import pytest
 
 from pypow_server.old_sales import OldSales
 from pypow_server.sale import Sale
+from pypow_server.selling import Selling
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support import sales_contract as contract
@@ -88,7 +89,7 @@ def test_a_proof_of_work_is_no_sale() -> None:
 
 
 def test_sales_are_forgotten_when_they_are_old() -> None:
-    till, kept_s = MemoryLedger(), 100
+    till, selling = MemoryLedger(), Selling("development:", keep_sales_s=100)
     done = asyncio.Event()
 
     async def pause() -> None:
@@ -99,7 +100,7 @@ def test_sales_are_forgotten_when_they_are_old() -> None:
         for number in range(3):
             await take(till, sale(number, at_ms=NOW_MS + number))
         old = OldSales(
-            till, kept_s=lambda: kept_s, clock=lambda: NOW_MS + 2 + 1000 * kept_s, pause=pause
+            till, selling=lambda: selling, clock=lambda: NOW_MS + 2 + 100_000, pause=pause
         )
         old.start()
         await done.wait()

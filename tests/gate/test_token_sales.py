@@ -125,6 +125,48 @@ def test_a_gate_that_gives_out_none_loads_and_says_nothing_of_it(tmp_path: Path)
     assert ran.returncode == 0
 
 
+def test_a_proxy_that_asks_hears_of_the_call_that_the_token_is_for(tmp_path: Path) -> None:
+    asks = {
+        "forward_auth": "nginx",
+        "trusted_proxies": ("192.0.2.0/24",),
+        "hosts": ("*",),
+    }
+    with Desk(tmp_path, around=None, **asks) as desk:
+
+        def decided(path: str) -> int:
+            return desk.get(
+                "/decide",
+                authorization=f"Bearer {token}",
+                x_original_method="GET",
+                x_original_uri=path,
+                x_forwarded_for="198.51.100.7",
+            ).status
+
+        token = desk.token()
+        assert [decided("/mcp/x"), decided("/v1/x")] == [200, 401]
+
+
+def test_who_never_had_a_token_costs_no_signature(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    read = SigningKeys.read
+
+    def counted(keys: SigningKeys, token: str) -> object:
+        verified.append(token)
+        return read(keys, token)
+
+    monkeypatch.setattr(SigningKeys, "read", counted)
+    with Desk(tmp_path) as desk:
+        token = desk.token()
+        head, body, signature = token.split(".")
+        for made_up in (f"{head}.e30.{signature}", f"{head}.{body[:-8]}AAAAAAAA.{signature}", head):
+            assert desk.call_with(made_up).status in (401, 402)
+        assert verified == []
+        assert [desk.call_with(token).status for _ in range(3)] == [200, 200, 200]
+        assert verified == [token]
+
+
 @pytest.mark.parametrize(
     ("said", "found"),
     [

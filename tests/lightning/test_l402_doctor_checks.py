@@ -2,6 +2,7 @@
 """What the doctor of servers that sell for sats says of a refusal that is wrong in one way."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pypow import payment_lightning, payment_wire
 from pypow.base64_json import loads
 from pypow.bolt11 import Network
 from pypow.findings import Finding, Level
-from pypow.l402_doctor import conduct_checks, header_checks, offer_checks
+from pypow.l402_doctor import conduct_checks, header_checks, offer_checks, readers
 from pypow.l402_doctor.clients import CLIENTS, Fate, verdicts
 from pypow.l402_doctor.observed import Answer, Outcome, Unanswered, offered
 from pypow.l402_doctor.probes import MUST_NOT_ADMIT, Probe, asks
@@ -417,6 +418,15 @@ def test_no_answer_is_too_odd_to_be_judged(
     asks(offered(answer), now_ms=now_ms())
     complaints([*conduct_checks.check(answer, dict.fromkeys(Probe, answer), [answer])])
     assert len(verdicts(answer, answer, now_ms=now_ms())) == len(CLIENTS)
+
+
+def test_clients_in_go_are_played_by_their_own_expressions() -> None:
+    vectors = Path(__file__).parents[1] / "vectors" / "l402_readers.json"
+    recorded = json.loads(vectors.read_text(encoding="utf-8"))["challenges"]
+    patterns = {one["name"].partition(" ")[0]: one["pattern"] for one in reversed(recorded)}
+    assert readers._APERTURE.pattern == patterns["aperture"]
+    assert f"(?i){readers._LNGET.pattern}" == patterns["lnget"]
+    assert readers._LNGET.flags & re.IGNORECASE
 
 
 def test_the_page_lists_these_clients() -> None:

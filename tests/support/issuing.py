@@ -34,6 +34,7 @@ class Desk:
 
     def __init__(self, state_dir: Path, **changes: Any) -> None:
         self.upstream = RecordingApp()
+        around = changes.pop("around", self.upstream)
         usual = {"token_sales": TokenSales(), "default_sells": PassTerms(3, 300)}
         rows: dict[str, Any] = {**usual, **changes.pop("rows", {})}
         said: dict[str, Any] = {
@@ -45,7 +46,7 @@ class Desk:
             **changes,
         }
         self.settings = Settings(**said)
-        self.app: App = create_app(self.settings, around=self.upstream)
+        self.app: App = create_app(self.settings, around=around)
         # One event loop: what goes on beside requests lives in it.
         self._runner = asyncio.Runner()
 

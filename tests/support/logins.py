@@ -6,6 +6,7 @@ from typing import Any
 
 from pypow_server.identity import BadToken, Identity, Judgement, Unavailable
 from pypow_server.identity.dpop import Nonces
+from pypow_server.issuer_figures import IssuerFigures
 from pypow_server.policy import Policy, Price
 from pypow_server.rails.oauth import Denial, OAuthRail, nobody
 from support.challenges import NOW_MS
@@ -64,6 +65,13 @@ def login_rail(
         denial=denial,
         nonces=nonces,
     )
+
+
+def issuer_figures() -> IssuerFigures:
+    """Figures of a gate that asked one issuer."""
+    figures = IssuerFigures()
+    figures.count(ISSUER, "read")
+    return figures
 
 
 ANY_OF = Price("either", EASY.q, scopes=READ)

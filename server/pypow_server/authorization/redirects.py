@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where codes and refusals may be sent: addresses that a client named before, and no other."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
@@ -8,6 +9,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 from pypow_server.address import Address
 
 MAX_URI: Final = 512
+_NETLOC: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _FORBIDDEN: Final = frozenset(' "<>\\^`{|}')
 
 
@@ -20,7 +22,8 @@ def is_redirect(uri: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    if "#" in uri or "@" in parts.netloc or not parts.hostname:
+    # What stands here goes into a policy of the page, too.
+    if "#" in uri or not _NETLOC.fullmatch(parts.netloc):
         return False
     return parts.scheme == "https" or _is_here(parts)
 

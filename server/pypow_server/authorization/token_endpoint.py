@@ -2,7 +2,7 @@
 """Where tokens are given out: RFC 6749 section 3.2, and the grants that need no account."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from pypow_server.api_decisions import Asked, asked_in
@@ -41,7 +41,7 @@ class _Request:
         challenged: whether the client used HTTP Basic.
     """
 
-    said: Parameters
+    said: Parameters = field(repr=False)
     asked: Asked
     audience: str
     challenged: bool
