@@ -35,7 +35,7 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
-from .rails.opening import Rails, rails_of
+from .rails.opening import Rails, login_rail, rails_of
 from .redemption import Redemption
 from .resource import raw_path
 from .revoked import RevokedPasses
@@ -111,7 +111,13 @@ class App:
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = self._tokens.login(settings, keys, self._desk.judge, self._revoked.denial)
+        self._login = login_rail(
+            settings,
+            keys,
+            self._tokens.judging(self._desk.judge),
+            issuers=self._tokens.issuers(settings),
+            denial=self._revoked.denial,
+        )
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(

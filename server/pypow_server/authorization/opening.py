@@ -7,13 +7,11 @@ Whoever gives out no tokens needs none of what signs them: the rest of this pack
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pypow.challenge import Keyring
 from pypow.errors import InvalidInputError
 from pypow_server.decision import Recorder
 from pypow_server.fixable import FixableError
-from pypow_server.gate_nonces import gate_nonces
 from pypow_server.identity import BadToken, Judgement, TokenJudge
-from pypow_server.rails import Denial, LoginRail, Rail
+from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
 from pypow_server.resource_metadata import documents, metadata_url
 from pypow_server.scope import ASGIApp
@@ -80,35 +78,15 @@ class TokenDesk:
         )
         return (rail,)
 
-    def login(
-        self, settings: Settings, keys: Keyring, others: TokenJudge | None, denial: Denial
-    ) -> LoginRail | None:
-        """The rail of logins: for tokens of others, and those given out here for nothing.
+    def judging(self, others: TokenJudge | None) -> TokenJudge | None:
+        """Who judges tokens: of others, and those given out here for nothing; None for nobody.
 
         Args:
-            settings: all of it.
-            keys: what nonces come from.
             others: judges the tokens of other issuers; None where none is trusted.
-            denial: why a subject or a token with this id is refused; None for no reason.
         """
         self._others = others
         vouches = self._sales is not None and self._sales.workloads
-        judge, resource = self if vouches else others, settings.resource
-        if judge is None or resource is None:
-            return None
-        # Whoever takes no tokens needs none of what reading them does.
-        from pypow_server.rails.oauth import OAuthRail
-
-        logins = settings.rows.logins
-        return OAuthRail(
-            judge,
-            resource=resource,
-            public_url=settings.url,
-            metadata_url=metadata_url(resource),
-            issuers=self.issuers(settings),
-            denial=denial,
-            nonces=gate_nonces(keys) if logins is not None and logins.dpop_nonces else None,
-        )
+        return self if vouches else others
 
     def issuers(self, settings: Settings) -> list[str]:
         """Whose tokens are taken."""

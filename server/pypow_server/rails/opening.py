@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rails a gate has, as its operator decides."""
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from pypow.challenge import Keyring
 from pypow_server.bound_passes import key_binding
+from pypow_server.gate_nonces import gate_nonces
+from pypow_server.resource_metadata import metadata_url
 from pypow_server.settings import Settings
 from pypow_server.shop import Shop
 
-from . import Denial, Rail
+from . import Denial, LoginRail, Rail
 from .l402 import L402Rail
 from .work import WorkRail
+
+if TYPE_CHECKING:
+    from pypow_server.identity import TokenJudge
 
 Rails: TypeAlias = tuple[WorkRail, *tuple[Rail, ...]]
 """Work is the first, and always one."""
@@ -60,3 +66,37 @@ def rails_of(
     )
     paid: tuple[Rail, ...] = (l402, *others)
     return (work, *paid)
+
+
+def login_rail(
+    settings: Settings,
+    keys: Keyring,
+    judge: "TokenJudge | None",
+    *,
+    issuers: Sequence[str],
+    denial: Denial,
+) -> LoginRail | None:
+    """Who says who calls; None where no issuer is trusted.
+
+    Args:
+        settings: all of it.
+        keys: what nonces come from.
+        judge: finds out what tokens are worth; None where nobody does.
+        issuers: who may have made tokens.
+        denial: why a subject or a token with this id is refused.
+    """
+    logins, resource = settings.rows.logins, settings.resource
+    if judge is None or resource is None:
+        return None
+    # Whoever takes no tokens needs none of what reading them does.
+    from .oauth import OAuthRail
+
+    return OAuthRail(
+        judge,
+        resource=resource,
+        public_url=settings.url,
+        metadata_url=metadata_url(resource),
+        issuers=issuers,
+        denial=denial,
+        nonces=gate_nonces(keys) if logins is not None and logins.dpop_nonces else None,
+    )
