@@ -323,6 +323,33 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_later() -> None:
     assert asyncio.run(story()) == [Spend.WON, Spend.HELD, Spend.LOST]
 
 
+def test_a_caller_who_is_back_before_that_is_recorded_has_left_all_the_same() -> None:
+    class Slow(CountingLedger):
+        async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+            await may_end.wait()
+            return await super().end(key, attempt, ending)
+
+    may_end = asyncio.Event()
+
+    async def story() -> list[Spend]:
+        calls, found = PaidCalls(Slow()), []
+        for _ in range(MOST_DEPARTURES + 2):
+            may_end.clear()
+            outcome, call = await take(calls)
+            found.append(outcome)
+            if call is not None:
+                leaving = asyncio.create_task(call.left())
+                await asyncio.sleep(0)
+                found.append((await take(calls))[0])
+                may_end.set()
+                await leaving
+        await calls.aclose()
+        return found
+
+    again = [Spend.WON, Spend.HELD] * (MOST_DEPARTURES + 1)
+    assert asyncio.run(story()) == [*again, Spend.LOST]
+
+
 def test_a_gate_that_ends_lets_others_answer_at_once() -> None:
     ledger = CountingLedger()
 
