@@ -144,6 +144,7 @@ class PaidCalls:
         if self._saying:
             await asyncio.wait(self._saying)
         if self._sure_until:
+            self._sure_until = 0.0
             try:
                 await self._payments.live(self._life, lasts_ms=0)
             except Exception:  # noqa: BLE001 - then it is taken for dead a little later
