@@ -182,7 +182,7 @@ class L402Rail:
     async def _admit(self, found: Bought, call: Call, price: Price, now_ms: int) -> Verdict:
         """What a payment admits to: what was offered for it, whatever is sold by now."""
         sold, granted, guard, receipt = found.sold, None, None, _receipt(found, now_ms)
-        uses = min(sold.uses or ANY_NUMBER, ANY_NUMBER)
+        uses = min(found.uses or ANY_NUMBER, ANY_NUMBER)
         if sold.lasts_s:
             ends_ms = 1000 * (sold.expires_s + sold.lasts_s)
             if now_ms >= ends_ms:
