@@ -14,6 +14,8 @@ from pypow_server import keyfile
 from pypow_server.authorization.place import Place
 from pypow_server.authorization.sealing import Seals
 from pypow_server.authorization.signing import SigningKeys
+from pypow_server.authorization.tokens import Bought, Tokens
+from pypow_server.identity import BadToken, Identity
 from pypow_server.meter import Pricing
 from pypow_server.policy_rows import Rows
 from pypow_server.pypow_toml import read
@@ -229,3 +231,35 @@ def test_keys_are_the_same_wherever_the_secret_is_and_differ_with_it() -> None:
     token = first.sign({"a": 1})
     assert again.read(token) == {"a": 1}
     assert SigningKeys(Keyring([Key(1, bytes(32))])).read(token) is None
+
+
+def tokens() -> Tokens:
+    return Tokens(Place.of(ISSUER, ("/mcp",)), SigningKeys(RING), Seals(RING))
+
+
+def test_a_token_ends_with_what_it_stands_for() -> None:
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="", audience=f"{ISSUER}/mcp", now_ms=4_000)
+    assert (issued.expires_in_s, issued.scope) == (6, "work")
+
+    def at(now_ms: int) -> object:
+        return tokens().credential(issued.token, path="/mcp", now_ms=now_ms)
+
+    assert at(9_999) == "Bearer pyp_x"
+    assert isinstance(at(10_000), BadToken)
+
+
+def test_the_word_of_others_is_taken_for_ten_minutes_at_most_and_no_longer_than_theirs() -> None:
+    def vouched(lasts_ms: int) -> int:
+        found = Identity("i", "s", "", frozenset({"a"}), lasts_ms, 0)
+        return tokens().vouch(found, client_id="", audience=ISSUER, now_ms=0).expires_in_s
+
+    assert [vouched(ms) for ms in (60_000, 600_000, 86_400_000)] == [60, 600, 600]
+
+
+def test_what_a_token_is_bought_with_is_not_shown() -> None:
+    bought = Bought("Bearer pyp_SECRET", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="", audience=ISSUER, now_ms=0)
+    assert "SECRET" not in repr(bought)
+    assert issued.token not in repr(issued)
+    assert "SECRET" not in issued.token
