@@ -252,6 +252,25 @@ def test_a_reload_takes_over_scopes_and_refuses_other_issuers(tmp_path: Path) ->
     asyncio.run(story())
 
 
+def test_logins_are_taken_beside_tokens_of_the_gates_own(tmp_path: Path) -> None:
+    async def story() -> None:
+        top = 'entry = "oauth"\n[oauth]\nserver = true'
+        async with running(tmp_path, top=top) as gate:
+            either = gate.token(scope="tools:read tools:write")
+            for path, token in (("/members", gate.token()), ("/either", either)):
+                assert (await gate.get(path, token)).status_code == 200
+            assert (await gate.get("/members", gate.token(exp=1))).status_code == 401
+            refused = await gate.get("/either")
+            assert refused.status_code == 401
+            rails = [offer["rail"] for offer in refused.json()["offers"]]
+            assert rails == ["work", "token", "oauth"]
+            found = (await gate.get(WELL_KNOWN)).json()
+            assert found["authorization_servers"] == [gate.issuer.url, "https://mcp.example"]
+            assert "ES256" in found["dpop_signing_alg_values_supported"]
+
+    asyncio.run(story())
+
+
 def test_a_gate_that_trusts_nobody_says_nothing_to_oauth_clients(tmp_path: Path) -> None:
     async def story() -> None:
         upstream = Upstream()
