@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a login costs: in a gate, judged alone, and the signature alone.
+"""What a token costs: new ones in a gate, judged alone, and the signature alone.
 
 joserfc's and PyJWT's own verification stand beside for comparison; neither looks at all that
 `docs/identity.md` lists.
@@ -93,18 +93,6 @@ def ask(loop: asyncio.AbstractEventLoop, asked: ASGIApp, shown: list[str]) -> se
         return {answer.status for answer in answers}
 
     return loop.run_until_complete(all_of_them())
-
-
-def test_calls_without_a_gate(benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop) -> None:
-    assert benchmark(ask, loop, app, fresh_tokens("ES256")) == {200}
-    tell_each(benchmark)
-
-
-def test_calls_with_a_token_that_was_seen(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, gate: Gate
-) -> None:
-    assert benchmark(ask, loop, gate, fresh_tokens("ES256")[:1] * JUDGED) == {200}
-    tell_each(benchmark)
 
 
 @each_algorithm

@@ -24,6 +24,7 @@ from .problems import Problem
 from .rails import LOGIN, Absent, Admit, Claim, Refuse
 from .settlement import guard, redeem, settle, store_unavailable, take
 from .stores import Charge, Charged, Credits, Ledger
+from .used_up import UsedUp
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -56,6 +57,7 @@ class Checkout:
         self.conditions = conditions
         self.turns = turns
         self.paid_calls = paid_calls
+        self._used_up = UsedUp()
 
     async def admit(self, hearing: Hearing, call: Call, price: Price) -> Problem | None:
         """Let the call in, and fill in its hearing; else what keeps it out, with offers."""
@@ -192,11 +194,23 @@ class Checkout:
     async def _spend(
         self, hearing: Hearing, judged: Admit, charge: Charge | None
     ) -> Problem | None:
-        if judged.guard is not None:
+        if judged.guard is None:
+            return await self._take(hearing, judged.spend, charge)
+        key = None if judged.spend is None else judged.spend.key
+        problem = None if key is None else self._used_up.refusal(key, now_ms=hearing.now_ms)
+        if problem is None:
             problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
-            if problem is not None:
-                return problem
-        claim = judged.spend
+        if problem is not None:
+            return problem
+        problem = await self._take(hearing, judged.spend, charge)
+        if key is not None and problem is not None and problem.status == 402:
+            self._used_up.note(key, now_ms=hearing.now_ms)
+        return problem
+
+    async def _take(
+        self, hearing: Hearing, claim: Claim | None, charge: Charge | None
+    ) -> Problem | None:
+        """Spend what must be, and charge for it."""
         if claim is None:
             return None
         found: Charged | Problem | None

@@ -225,7 +225,18 @@ def seeds() -> dict[str, list[bytes]]:
     meta = {"io.pypow/proof": solution, "io.modelcontextprotocol/protocolVersion": "2026-07-28"}
     meta["io.modelcontextprotocol/clientCapabilities"] = ""
     modern = b"\x082026-07-28\n\x09tools/call\n\x0a=?base64?c2VhcmNo?=\0"
-    bodies = (fields, call | {"params": params}, call | {"params": params | {"_meta": meta}})
+    asked = {"id": "x", "realm": "h", "method": "lightning", "intent": "charge", "request": {}}
+    paying = {
+        "io.pypow/payment": {"macaroon": "Ag==", "preimage": "00"},
+        "io.pypow/invoice": solution,
+        "org.paymentauth/credential": {"challenge": asked, "payload": {"preimage": "00"}},
+    }
+    bodies = (
+        fields,
+        call | {"params": params | {"_meta": paying}},
+        call | {"params": params},
+        call | {"params": params | {"_meta": meta}},
+    )
     return {
         "gate_headers": [
             b"\x02" + solution.encode() + b"\n\x03puzzles=16\n\x07gate.example\n\x0412",

@@ -15,6 +15,8 @@ from pypow_server.stores import Spend
 from pypow_server.stores.attempts import Attempt, Ending, read
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
+from support import attempts_contract as contract
+from support import attempts_twins as twins
 from support.attempts_contract import CONTRACT, DURABLE
 from support.ledger_contract import NOW_MS
 from support.redis_stores import fresh_address, opened
@@ -46,6 +48,32 @@ def test_every_store_hands_uses_on_as_it_should(open_till: OpenTill, check: Chec
 @pytest.mark.parametrize("open_till", ["sqlite", "redis", "valkey"], indirect=True)
 def test_every_durable_store_knows_after_a_restart(open_till: OpenTill, check: Check) -> None:
     asyncio.run(asyncio.wait_for(check(open_till), timeout=60))
+
+
+@pytest.mark.parametrize(
+    ("twin", "check"),
+    [
+        (twins.HandsOnWhatIsHeld, contract.of_many_at_once_one_takes_the_use),
+        (twins.HandsOnWhatIsHeld, contract.a_use_whose_process_lives_is_held),
+        (twins.HandsOnNothing, contract.a_use_whose_process_is_gone_goes_on_once),
+        (
+            twins.HandsOnToAnybody,
+            contract.a_use_whose_process_is_gone_goes_on_once,
+        ),
+        (twins.HandsOnTwice, contract.a_use_whose_process_is_gone_goes_on_once),
+        (twins.TakesEveryEndForAnAnswer, contract.a_caller_who_left_gets_the_use_again_a_few_times),
+        (twins.TakesEveryEndForAnAnswer, contract.a_use_that_nobody_knows_of_is_no_departure),
+        (twins.CountsNoDepartures, contract.a_caller_who_left_gets_the_use_again_a_few_times),
+        (twins.BelievesItsOwnLifeAlone, contract.a_process_knows_which_of_its_attempts_are_over),
+        (twins.GivesUpForOthers, contract.what_is_given_up_is_no_longer_taken),
+        (twins.CountsWhatItHandsOn, contract.another_use_is_taken_while_one_is_held),
+    ],
+)
+def test_the_contract_catches_a_store_that_hands_on_wrongly(
+    twin: Callable[[], Till], check: Check
+) -> None:
+    with pytest.raises(AssertionError):
+        asyncio.run(check(twin))
 
 
 class Trace:

@@ -14,6 +14,7 @@ from pypow_server.crowd.turns import Turns
 from pypow_server.policy import Policy, Price
 from pypow_server.rails import Admit, Claim, Offer, Verdict
 from pypow_server.stores import Spend
+from pypow_server.used_up import UsedUp
 from support.asgi_client import Answer, call
 from support.challenges import NOW_MS
 from support.gated import HOST, Bench, CountingLedger, document
@@ -105,6 +106,25 @@ def test_a_spent_credential_is_told_though_its_guard_was_fresh() -> None:
     answers = [bench.send("GET", headers=sent(b"pass", b"%d" % n)) for n in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 402]
     assert told(answers[2]) == (402, "already-spent")
+
+
+def test_who_holds_what_is_used_up_writes_no_guard_for_each_request() -> None:
+    bench, ledger = guarded()
+    answers = [bench.send("GET", headers=sent(b"pass", b"%d" % n)) for n in range(50)]
+    assert [answer.status for answer in answers] == [200] * 2 + [402] * 48
+    assert len({key for key in ledger.keys if key != b"pass"}) == 3
+    bench.clock.now_ms += 1000  # and if a use was given back meanwhile, it is good again
+    asyncio.run(ledger.release(b"pass"))
+    assert bench.send("GET", headers=sent(b"pass", b"later")).status == 200
+
+
+def test_what_is_remembered_of_used_up_keys_is_bounded() -> None:
+    used_up = UsedUp()
+    for number in range(10_000):
+        used_up.note(b"%d" % number, now_ms=NOW_MS)
+    assert len(used_up._until_ms) <= 4096
+    assert used_up.refusal(b"9999", now_ms=NOW_MS) is not None
+    assert used_up.refusal(b"9999", now_ms=NOW_MS + 1000) is None
 
 
 def _race() -> tuple[Counter[int], int, int]:

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
+from aiohttp import web
 from joserfc.jwk import Key, OctKey, RSAKey
 
 from pypow.base64_text import decode_url
 from pypow.errors import InvalidInputError
-from pypow_server.identity import BadToken, Identity, Unavailable, jwks
+from pypow_server.identity import BadToken, Identity, Judgement, Unavailable, jwks
 from pypow_server.identity.fetching import Fetcher, FetchError
 from pypow_server.identity.issuers import Issuer, key_set, reach
 from pypow_server.identity.judging import TokensOfIssuers, Trusted
@@ -417,6 +418,54 @@ def test_a_flood_of_made_up_keys_reaches_the_issuer_a_few_times() -> None:
             assert 0 < issuer.asked["/keys"] <= 1 + ASK_AT_ONCE
 
     played(play)
+
+
+METADATA = "/.well-known/oauth-authorization-server"
+REDIRECT = {"status": 302, "headers": {"Location": "/elsewhere"}}
+
+
+async def _judged_instead(path: str, answer: dict[str, Any], **metadata: str) -> Judgement:
+    """What a good token is worth while its issuer answers otherwise."""
+    async with issuing(ONE) as issuer:
+
+        async def otherwise(request: web.BaseRequest) -> web.StreamResponse:
+            if metadata:
+                return web.json_response({**issuer.metadata(), **metadata})
+            return web.Response(**{"content_type": "application/json", **answer})
+
+        issuer.instead[path] = otherwise
+        judge, fetcher = over_http(issuer)
+        found = await judge.judge(issuer.mint(ONE), now_ms=NOW_MS)
+        await fetcher.aclose()
+        assert issuer.asked["/elsewhere"] == 0
+        return found
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/keys", REDIRECT),
+        ("/keys", {"text": '{"keys":[{"kty":"oct","kid":"one","k":"AAAA"}]}'}),
+        ("/keys", {"text": "<html>", "content_type": "text/html"}),
+        (METADATA, REDIRECT),
+    ],
+)
+def test_an_issuer_that_publishes_no_keys_is_no_verdict_on_its_tokens(
+    path: str, answer: dict[str, Any]
+) -> None:
+    assert isinstance(asyncio.run(_judged_instead(path, answer)), Unavailable)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://169.254.169.254/", "https://169.254.169.254/", "https://10.0.0.1/keys",
+        "https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a9fe:a9fe]/", "file:///etc/passwd",
+        "http://127.1/keys", "https://localhost/keys",
+    ],
+)  # fmt: skip
+def test_an_issuer_that_sends_us_to_what_is_near_is_not_followed(uri: str) -> None:
+    assert isinstance(asyncio.run(_judged_instead(METADATA, {}, jwks_uri=uri)), Unavailable)
 
 
 class _AsksEveryTime(IssuerKeys):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators say of tokens that the gate gives out, and what a gate without them is spared."""
 
+import asyncio
+import base64
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +17,8 @@ from pypow_server import keyfile
 from pypow_server.authorization.place import Place
 from pypow_server.authorization.sealing import Seals
 from pypow_server.authorization.signing import SigningKeys
+from pypow_server.authorization.tokens import Bought, Tokens
+from pypow_server.identity import BadToken, Identity
 from pypow_server.meter import Pricing
 from pypow_server.policy_rows import Rows
 from pypow_server.pypow_toml import read
@@ -21,6 +26,7 @@ from pypow_server.stores import Quota
 from pypow_server.token_sales import TokenSales
 from support.gated import document
 from support.issuing import ISSUER, Desk
+from support.tokens import MODELS
 
 
 @pytest.mark.parametrize(
@@ -229,3 +235,61 @@ def test_keys_are_the_same_wherever_the_secret_is_and_differ_with_it() -> None:
     token = first.sign({"a": 1})
     assert again.read(token) == {"a": 1}
     assert SigningKeys(Keyring([Key(1, bytes(32))])).read(token) is None
+
+
+def tokens() -> Tokens:
+    return Tokens(Place.of(ISSUER, ("/mcp",)), SigningKeys(RING), Seals(RING))
+
+
+def test_a_token_ends_with_what_it_stands_for() -> None:
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="", audience=f"{ISSUER}/mcp", now_ms=4_000)
+    assert (issued.expires_in_s, issued.scope) == (6, "work")
+
+    def at(now_ms: int) -> object:
+        return tokens().credential(issued.token, path="/mcp", now_ms=now_ms)
+
+    assert at(9_999) == "Bearer pyp_x"
+    assert isinstance(at(10_000), BadToken)
+
+
+def test_the_word_of_others_is_taken_for_ten_minutes_at_most_and_no_longer_than_theirs() -> None:
+    def vouched(lasts_ms: int) -> int:
+        found = Identity("i", "s", "", frozenset({"a"}), lasts_ms, 0)
+        return tokens().vouch(found, client_id="", audience=ISSUER, now_ms=0).expires_in_s
+
+    assert [vouched(ms) for ms in (60_000, 600_000, 86_400_000)] == [60, 600, 600]
+
+
+def test_what_a_token_is_bought_with_is_not_shown() -> None:
+    bought = Bought("Bearer pyp_SECRET", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="", audience=ISSUER, now_ms=0)
+    assert "SECRET" not in repr(bought)
+    assert issued.token not in repr(issued)
+    assert "SECRET" not in issued.token
+
+
+def test_whoever_judges_a_token_finds_it_ended() -> None:
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="me", audience=ISSUER, now_ms=4_000)
+    found = asyncio.run(tokens().judge(issued.token, now_ms=9_999))
+    assert isinstance(found, Identity)
+    assert (found.client_id, found.scopes) == ("me", frozenset({"work"}))
+    assert isinstance(asyncio.run(tokens().judge(issued.token, now_ms=10_000)), BadToken)
+    assert isinstance(asyncio.run(tokens().judge("x.y.z", now_ms=0)), BadToken)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"crit": ["exp"]}, {"jwk": {}}, {"typ": "JWT"}, {"kid": "x"}], ids=str
+)
+def test_a_header_says_what_ours_say_and_nothing_else(more: dict[str, object]) -> None:
+    keys = SigningKeys(RING)
+    key = keys._signing
+    header = {"typ": "at+jwt", "alg": "ES256", "kid": key.thumbprint(), **more}
+    signed = ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in (header, {"a": 1})
+    )
+    signature = base64.urlsafe_b64encode(MODELS["ES256"].sign(signed.encode(), key)).decode()
+    token = f"{signed}.{signature.rstrip('=')}"
+    assert keys.read(token) == ({"a": 1} if not more else None)

@@ -27,6 +27,7 @@ pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
 KILLS = 5
 DEEP_KILLS = int(os.environ.get("PYPOW_TORTURE_PAYMENT_KILLS", "200"))
+DEEP_REDIS_KILLS = DEEP_KILLS // 4
 
 CALLERS = 8
 MOST_BEFORE_A_KILL = 20
@@ -220,3 +221,16 @@ def test_two_hundred_killed_sellers_answer_everybody_who_paid(tmp_path: Path) ->
     assert story.kept, story
     assert story.handed_on, story
     require_true_books(tmp_path, story)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_killed_sellers_over_redis_answer_everybody_who_paid(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue(f"{kind}_server")
+    store = f"{server.url}?deployment=killed-sellers"
+    story = asyncio.run(kill_sellers(tmp_path, DEEP_REDIS_KILLS, store))
+    print(story)
+    assert story.kept, story
+    assert story.handed_on, story

@@ -47,7 +47,7 @@ async def what_was_answered_is_used(open_till: OpenTill) -> None:
     assert again == [Spend.LOST, Spend.LOST]
 
 
-async def a_use_whose_process_is_gone_goes_to_the_same_request_once(open_till: OpenTill) -> None:
+async def a_use_whose_process_is_gone_goes_on_once(open_till: OpenTill) -> None:
     till = open_till()
     await take(till, ONE, attempt=dead())
     other = await take(till, ONE, attempt=fresh(b"another request", OTHER_LIFE))
@@ -200,7 +200,7 @@ async def nothing_is_handed_on_past_the_end_of_its_payment(open_till: OpenTill) 
 CONTRACT: Final[tuple[Check, ...]] = (
     of_many_at_once_one_takes_the_use,
     what_was_answered_is_used,
-    a_use_whose_process_is_gone_goes_to_the_same_request_once,
+    a_use_whose_process_is_gone_goes_on_once,
     a_use_whose_process_lives_is_held,
     a_process_knows_which_of_its_attempts_are_over,
     a_caller_who_left_gets_the_use_again_a_few_times,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pypow_server.settings import Settings
 from pypow_server.stores import Store
 
-from . import Finding, clock, keys, store, upstream, wallet
+from . import Finding, clock, keys, logins, store, upstream, wallet
 from .exchange import exchange
 from .public import PublicUrl, own_address
 
@@ -22,6 +22,7 @@ async def examine(settings: Settings, open_store: Callable[[str], Store]) -> lis
     findings, keyring = keys.check(settings.key_file)
     findings += await store.check(settings.store_url, open_store)
     findings += await wallet.check(settings)
+    findings += await logins.check(settings)
     if settings.forward_auth is None:
         async with exchange() as direct:
             findings += await upstream.check(direct, settings.upstream, settings.mcp_paths)
