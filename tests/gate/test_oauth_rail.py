@@ -20,7 +20,7 @@ from pypow_server.fronts.dialects import UPSTREAM
 from pypow_server.fronts.forward_auth import vouch
 from pypow_server.hearing import Hearing
 from pypow_server.identity.dpop import Nonces
-from pypow_server.policy import Entry, Policy, Price
+from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
 from pypow_server.rails import Absent, Admit, Refuse, Verdict
@@ -191,6 +191,16 @@ def test_work_buys_nothing_where_only_a_login_does() -> None:
         answer = desk.send("GET", headers=headers)
         assert answer.status in (400, 401)
         assert desk.app.reached == desk.ledger.spends == 0
+
+
+def test_a_pass_that_work_bought_opens_nothing_that_needs_a_login() -> None:
+    sells = replace(EASY, sells=PassTerms(0, 60))
+    for needs in (ONLY, ALL_OF):
+        desk = Desk(sells, policy={"entries": (Entry("GET /members", needs),)})
+        (bought,) = desk.send("GET", headers=solution(desk.proof())).values(b"x-pow-pass")
+        assert desk.send("GET", headers=bearer(bought.decode())).status == 200
+        refused = desk.send("GET", "/members", bearer(bought.decode()))
+        assert (refused.status, problem(refused)) == (401, "login-required")
 
 
 def test_free_calls_are_their_subjects_own_and_then_the_price_applies() -> None:
