@@ -20,7 +20,7 @@ from pypow_server.fronts.dialects import UPSTREAM
 from pypow_server.fronts.forward_auth import vouch
 from pypow_server.hearing import Hearing
 from pypow_server.identity.dpop import Nonces
-from pypow_server.policy import Entry, Policy, Price
+from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
 from pypow_server.rails import Absent, Admit, Refuse, Verdict
@@ -43,6 +43,7 @@ from support.logins import (
     READ,
     UNTOLD,
     Desk,
+    PlayedIssuer,
     bearer,
     identity,
     login_rail,
@@ -167,6 +168,33 @@ def test_a_good_token_makes_nobody_spend_more_than_once() -> None:
     assert desk.send("GET", headers=paid).status == 200
     assert desk.ledger.spends == 1
     assert desk.decisions[-1].principal == ALICE
+
+
+def test_what_is_used_up_takes_nothing_from_a_login_that_lets_in() -> None:
+    desk, key = bound_desk(ANY_OF)
+    used = solution(desk.proof())
+    assert desk.send("GET", headers=used).status == 200
+    assert desk.send("GET", headers=[*used, *bearer(GOOD)]).status == 200
+    signed = [*used, *bearer(BOUND, "DPoP"), proof_of(key)]
+    assert [desk.send("GET", headers=signed).status for _ in range(2)] == [200, 401]
+    fresh = [*used, *bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=fresh).status == 200
+    assert {one.rail for one in desk.decisions[2:] if one.status is None} == {"oauth"}
+
+
+def test_a_used_up_pass_voids_no_payment_beside_the_proof_of_a_key() -> None:
+    price = replace(SATS, scopes=READ, login=True, sells=PassTerms(1, 60))
+    issuer, key = PlayedIssuer(), ECKey.generate_key("P-256")
+    issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
+    stall = Stall(Policy(default=price, takes_tokens=True), login=login_rail(issuer))
+    given = stall.rail.sell(price, now_ms=NOW_MS, used=0)
+    cookie = (b"cookie", f"pypow_pass={given.text}".encode())
+    login = bearer(BOUND, "DPoP")
+    assert stall.send("GET", headers=[cookie, *login, proof_of(key)]).status == 200
+    paid = authorized(stall.buy(headers=[*login, proof_of(key, jti="2")]))
+    answer = stall.send("GET", headers=[cookie, *paid, *login, proof_of(key, jti="3")])
+    assert answer.status == 200, answer.body
+    assert (stall.decisions[-1].rail, stall.decisions[-1].principal) == ("l402", ALICE)
 
 
 def test_where_both_are_needed_neither_alone_admits_and_nothing_is_spent() -> None:
