@@ -184,8 +184,11 @@ class Hearing:
             passed = without_ours(self.scope)
         else:
             passed = self.call.scope_for_app(self.scope, principal=principal)
-        if self.tokens is not None and self.rulebook.policy.forwards_tokens:
-            passed["headers"] = [*passed["headers"], *self.tokens.fields]
+        if self.tokens is not None:
+            if self.rulebook.policy.forwards_tokens:
+                passed["headers"] = [*passed["headers"], *self.tokens.fields]
+            elif self.tokens.scheme == "DPoP":  # and so the proof is ours too
+                passed["headers"] = [h for h in passed["headers"] if h[0] != b"dpop"]
         return passed
 
     def refusal(self, problem: Problem) -> Reply:

@@ -316,6 +316,16 @@ def test_a_token_travels_on_only_where_the_operator_says_so(forwards: bool, sche
     assert desk.app.header(b"authorization") == sent
 
 
+@pytest.mark.parametrize("forwards", [False, True])
+def test_the_proof_of_a_tokens_key_travels_with_the_token_or_not_at_all(forwards: bool) -> None:
+    desk, key = bound_desk(ONLY, forwards_tokens=forwards)
+    proof = proof_of(key)
+    sent = [*bearer(BOUND, "DPoP"), (b"DPoP", proof[1])]
+    assert desk.send("GET", headers=sent).status == 200
+    assert desk.app.header(b"dpop") == ([proof[1]] if forwards else [])
+    assert len(desk.app.header(b"authorization")) == forwards
+
+
 def test_a_token_for_a_free_call_is_neither_looked_at_nor_passed_on() -> None:
     desk = Desk(ONLY, policy={"entries": (Entry("GET /free", None),)})
     assert desk.send("GET", "/free", bearer(EXPIRED)).status == 200
@@ -436,10 +446,10 @@ def proof_of(
     return b"dpop", jwt.encode(header, claims, key).encode()
 
 
-def bound_desk(price: Price, nonces: Nonces | None = None) -> tuple[Desk, ECKey]:
+def bound_desk(price: Price, nonces: Nonces | None = None, **policy: bool) -> tuple[Desk, ECKey]:
     """A gate, and the key that `BOUND` is bound to."""
     key = ECKey.generate_key("P-256")
-    desk = Desk(price, nonces=nonces)
+    desk = Desk(price, nonces=nonces, policy=policy)
     desk.issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
     return desk, key
 
