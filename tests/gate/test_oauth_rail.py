@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -23,11 +24,12 @@ from pypow_server.identity.dpop import Nonces
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
-from pypow_server.rails import Absent, Admit, Refuse, Verdict
-from pypow_server.rails.oauth import OAuthRail, subject_id
+from pypow_server.rails import Absent, Admit, Refuse, Verdict, opening
+from pypow_server.rails.oauth import OAuthRail, nobody, subject_id
+from pypow_server.settings import Settings
 from pypow_server.stores import Quota
 from support.asgi_client import Answer
-from support.challenges import NOW_MS
+from support.challenges import KEYRING, NOW_MS
 from support.gated import EASY, Bench, document, offers, solution, solved
 from support.logins import (
     ALL_OF,
@@ -479,6 +481,21 @@ def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
     assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
     good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
     assert desk.send("GET", headers=good).status == 200
+
+
+def test_proofs_are_for_the_resources_host_where_no_public_url_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "pypow.toml"
+    path.write_text(
+        '[oauth]\nresource = "https://gate.example/mcp"\n'
+        '[[oauth.issuer]]\nissuer = "https://issuer.example"\n',
+        encoding="utf-8",
+    )
+    settings = Settings.from_env({"PYPOW_CONFIG": str(path), "PYPOW_STATE_DIR": str(tmp_path)})
+    desk, key = bound_desk(ONLY)
+    rail = opening.login_rail(settings, KEYRING, desk.issuer, issuers=[ISSUER], denial=nobody)
+    desk.gate.decide_by(policy=desk.policy, rails=[desk.rail], login=rail)
+    headers = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    assert desk.send("GET", headers=headers).status == 200
 
 
 @pytest.mark.parametrize("price", [ONLY, ANY_OF, replace(ONLY, free=Quota(5, 60_000))])
