@@ -260,7 +260,7 @@ def test_nonces_outlive_the_key_that_they_were_made_by(tmp_path: Path) -> None:
             held, holder = settings(tmp_path, gate.issuer), KeyHolder()
             token = gate.token(cnf={"jkt": holder.thumbprint})
 
-            async def asked(**claims: str) -> httpx2.Response:
+            async def asked(**claims: Any) -> httpx2.Response:
                 proof = holder.proof(
                     "GET",
                     "https://mcp.example/members",
@@ -279,6 +279,25 @@ def test_nonces_outlive_the_key_that_they_were_made_by(tmp_path: Path) -> None:
             keyfile.replace(held.key_file, [keyfile.fresh_key(3)])
             gate.app.reload(settings(tmp_path, gate.issuer, top="[oauth]\ndpop_nonces = true"))
             assert (await asked(nonce=nonce)).status_code == 401
+
+    asyncio.run(story())
+
+
+def test_logins_are_taken_beside_tokens_of_the_gates_own(tmp_path: Path) -> None:
+    async def story() -> None:
+        top = 'entry = "oauth"\n[oauth]\nserver = true'
+        async with running(tmp_path, top=top) as gate:
+            either = gate.token(scope="tools:read tools:write")
+            for path, token in (("/members", gate.token()), ("/either", either)):
+                assert (await gate.get(path, token)).status_code == 200
+            assert (await gate.get("/members", gate.token(exp=1))).status_code == 401
+            refused = await gate.get("/either")
+            assert refused.status_code == 401
+            rails = [offer["rail"] for offer in refused.json()["offers"]]
+            assert rails == ["work", "token", "oauth"]
+            found = (await gate.get(WELL_KNOWN)).json()
+            assert found["authorization_servers"] == [gate.issuer.url, "https://mcp.example"]
+            assert "ES256" in found["dpop_signing_alg_values_supported"]
 
     asyncio.run(story())
 

@@ -190,6 +190,7 @@ def test_a_used_up_pass_voids_no_payment_beside_the_proof_of_a_key() -> None:
     issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
     stall = Stall(Policy(default=price, takes_tokens=True), login=login_rail(issuer))
     given = stall.rail.sell(price, now_ms=NOW_MS, used=0)
+    assert given is not None
     cookie = (b"cookie", f"pypow_pass={given.text}".encode())
     login = bearer(BOUND, "DPoP")
     assert stall.send("GET", headers=[cookie, *login, proof_of(key)]).status == 200
@@ -221,6 +222,16 @@ def test_work_buys_nothing_where_only_a_login_does() -> None:
         answer = desk.send("GET", headers=headers)
         assert answer.status in (400, 401)
         assert desk.app.reached == desk.ledger.spends == 0
+
+
+def test_a_pass_that_work_bought_opens_nothing_that_needs_a_login() -> None:
+    sells = replace(EASY, sells=PassTerms(0, 60))
+    for needs in (ONLY, ALL_OF):
+        desk = Desk(sells, policy={"entries": (Entry("GET /members", needs),)})
+        (bought,) = desk.send("GET", headers=solution(desk.proof())).values(b"x-pow-pass")
+        assert desk.send("GET", headers=bearer(bought.decode())).status == 200
+        refused = desk.send("GET", "/members", bearer(bought.decode()))
+        assert (refused.status, problem(refused)) == (401, "login-required")
 
 
 def test_free_calls_are_their_subjects_own_and_then_the_price_applies() -> None:

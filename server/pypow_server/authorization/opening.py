@@ -117,6 +117,8 @@ class TokenDesk:
         if self._sales is None:
             return {}
         try:
+            from pypow_server.identity.dpop import DEFAULT_RULES
+
             from .assembly import issuing
             from .attestations import Attestations
         except FixableError as error:
@@ -141,7 +143,7 @@ class TokenDesk:
             redemption.policy,
             resource=settings.resource or self._place.default,
             issuers=self.issuers(settings),
-            dpop_algorithms=(),
+            dpop_algorithms=() if settings.rows.logins is None else DEFAULT_RULES.algorithms,
         )
         return {**dict.fromkeys(PATHS, self._issuing.app), **told}
 
