@@ -310,6 +310,8 @@ def test_who_pays_gets_the_calls_that_were_paid_for_and_no_more(tmp_path: Path) 
         code = document(desk.post("/oauth/authorize", sent))["code"]
         token = document(desk.redeem(code, client))
         assert token["scope"] == "sats calls:2"
+        # What it holds is not spent yet, and still it is good once.
+        assert document(desk.redeem(code, client))["error"] == "invalid_grant"
 
         bought = document(
             desk.token_for(grant_type="client_credentials", client_secret=f"{macaroon}:{preimage}")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What operators say of tokens that the gate gives out, and what a gate without them is spared."""
 
+import asyncio
+import base64
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,6 +26,7 @@ from pypow_server.stores import Quota
 from pypow_server.token_sales import TokenSales
 from support.gated import document
 from support.issuing import ISSUER, Desk
+from support.tokens import MODELS
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,8 @@ def test_a_token_covers_its_resource_and_what_is_below() -> None:
     assert place.covers(f"{ISSUER}/mcp", "/mcp")
     assert place.covers(f"{ISSUER}/mcp", "/mcp/x")
     assert not place.covers(f"{ISSUER}/mcp", "/mcpx")
+    assert not place.covers(f"{ISSUER}/mcp", "/mcp/../other")
+    assert not place.covers(f"{ISSUER}/mcp", "/mcp/%2e%2e/other")
     assert not place.covers(f"{ISSUER}/mcp", "/other")
     assert place.covers(ISSUER, "/other")
     assert not place.covers("https://gate.example.evil", "/mcp")
@@ -263,3 +269,36 @@ def test_what_a_token_is_bought_with_is_not_shown() -> None:
     assert "SECRET" not in repr(bought)
     assert issued.token not in repr(issued)
     assert "SECRET" not in issued.token
+
+
+def test_whoever_judges_a_token_finds_who_it_is_until_it_ends() -> None:
+    who = Identity("i", "s", "", frozenset({"tools"}), 10_000, 0)
+    issued = tokens().vouch(who, client_id="me", audience=ISSUER, now_ms=4_000)
+    found = asyncio.run(tokens().judge(issued.token, now_ms=9_999))
+    assert isinstance(found, Identity)
+    assert (found.issuer, found.subject, found.client_id) == ("i", "s", "me")
+    assert found.scopes == frozenset({"tools"})
+    assert isinstance(asyncio.run(tokens().judge(issued.token, now_ms=10_000)), BadToken)
+    assert isinstance(asyncio.run(tokens().judge("x.y.z", now_ms=0)), BadToken)
+
+
+def test_what_was_bought_says_of_nobody_who_it_is() -> None:
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="me", audience=ISSUER, now_ms=4_000)
+    assert isinstance(asyncio.run(tokens().judge(issued.token, now_ms=9_999)), BadToken)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"crit": ["exp"]}, {"jwk": {}}, {"typ": "JWT"}, {"kid": "x"}], ids=str
+)
+def test_a_header_says_what_ours_say_and_nothing_else(more: dict[str, object]) -> None:
+    keys = SigningKeys(RING)
+    key = keys._signing
+    header = {"typ": "at+jwt", "alg": "ES256", "kid": key.thumbprint(), **more}
+    signed = ".".join(
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+        for part in (header, {"a": 1})
+    )
+    signature = base64.urlsafe_b64encode(MODELS["ES256"].sign(signed.encode(), key)).decode()
+    token = f"{signed}.{signature.rstrip('=')}"
+    assert keys.read(token) == ({"a": 1} if not more else None)

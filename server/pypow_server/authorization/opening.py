@@ -79,14 +79,13 @@ class TokenDesk:
         return (rail,)
 
     def judging(self, others: TokenJudge | None) -> TokenJudge | None:
-        """Who judges tokens: of others, and those given out here for nothing; None for nobody.
+        """Who judges tokens: of others, and those given out here for theirs; None for nobody.
 
         Args:
             others: judges the tokens of other issuers; None where none is trusted.
         """
         self._others = others
-        vouches = self._sales is not None and self._sales.workloads
-        return self if vouches else others
+        return others if self._sales is None or others is None else self
 
     def issuers(self, settings: Settings) -> list[str]:
         """Whose tokens are taken."""
@@ -117,6 +116,8 @@ class TokenDesk:
         if self._sales is None:
             return {}
         try:
+            from pypow_server.identity.dpop import DEFAULT_RULES
+
             from .assembly import issuing
             from .attestations import Attestations
         except FixableError as error:
@@ -141,7 +142,7 @@ class TokenDesk:
             redemption.policy,
             resource=settings.resource or self._place.default,
             issuers=self.issuers(settings),
-            dpop_algorithms=(),
+            dpop_algorithms=() if settings.rows.logins is None else DEFAULT_RULES.algorithms,
         )
         return {**dict.fromkeys(PATHS, self._issuing.app), **told}
 

@@ -111,7 +111,7 @@ class Purchases:
         price = price_asked(secret.resource, self.redemption.policy, asked.client)
         if isinstance(price, Problem):
             return price
-        if self.payments is None or price.sats is None:
+        if self.payments is None:
             return problems.unpaid("expected challenge=...,nonce=...: no payment is taken for this")
         if price.sells is None and secret.resource is None:
             return problems.wrong_resource(

@@ -49,7 +49,8 @@ class TokenRail:
 
     async def judge(self, call: Call, _price: Price, *, now_ms: int) -> Verdict:  # noqa: ARG002
         """Refuse who brings nothing, where that is to be asked for a token first."""
-        if not self._asks_first or call.credentials or call.paying is not None:
+        brought = call.credentials or call.paying is not None or call.tokens is not None
+        if not self._asks_first or brought:
             return _ABSENT
         problem = problems.login_required("expected an access token; the offer says where they are")
         return Refuse(replace(problem, authenticate=(self._line,)))
