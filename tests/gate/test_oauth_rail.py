@@ -3,6 +3,7 @@
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -492,6 +493,24 @@ def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
     assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
     good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
     assert desk.send("GET", headers=good).status == 200
+
+
+@pytest.mark.parametrize("price", [ONLY, ALL_OF])
+def test_an_account_that_is_used_up_fills_no_store_with_fresh_proofs_of_its_key(
+    price: Price,
+) -> None:
+    desk, key = bound_desk(replace(price, free=Quota(1, 60_000)))
+    numbers = itertools.count()
+
+    def send() -> int:
+        jti = str(next(numbers))
+        return desk.send("GET", headers=[*bearer(BOUND, "DPoP"), proof_of(key, jti=jti)]).status
+
+    refused = 402 if price.is_sold else 429
+    assert [send() for _ in range(20)] == [200, *[refused] * 19]
+    assert desk.ledger.spends == 2
+    desk.clock.now_ms += 61_000
+    assert send() == 200
 
 
 def test_proofs_are_for_the_resources_host_where_no_public_url_is_said(tmp_path: Path) -> None:
