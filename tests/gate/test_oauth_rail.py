@@ -322,7 +322,7 @@ def test_a_token_comes_once_in_its_own_header_and_nowhere_else(
 
 
 @pytest.mark.parametrize("forwards", [False, True])
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "\tBearer\t", "\x0bBearer \x0c"])
 def test_a_token_travels_on_only_where_the_operator_says_so(forwards: bool, scheme: str) -> None:
     desk = Desk(ONLY, policy={"forwards_tokens": forwards})
     assert desk.send("GET", headers=bearer(GOOD, scheme)).status == 200
