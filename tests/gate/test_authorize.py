@@ -153,6 +153,7 @@ TOLD: dict[str, tuple[dict[str, str | None], str]] = {
     "a request elsewhere": ({"request_uri": "https://evil.example/"}, "invalid_request"),
     "an answer in the fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "a long state": ({"state": "x" * 1025}, "invalid_request"),
+    "a state that is longer than it looks": ({"state": "é" * 1024}, "invalid_request"),
 }
 
 
@@ -162,8 +163,11 @@ def test_a_client_is_told_what_it_did_wrong_by_whom_it_asked(
 ) -> None:
     client = desk.register()
     answer = desk.get(desk.asked(client, **changes), accept=HTML)
-    assert answer.status == 303
-    said = told(answer.values(b"location")[0].decode())
+    # Whoever registers chooses the address: a link to here must not lead there by itself.
+    assert (answer.status, answer.values(b"location")) == (400, [])
+    (back,) = re.findall(r'<a href="([^"]+)">', answer.body.decode())
+    assert unescape(back).startswith(HERE)
+    said = told(unescape(back))
     assert (said["error"], said["iss"]) == (error, ISSUER)
     assert said.get("state") == (None if "state" in changes else "s t&te")
 
