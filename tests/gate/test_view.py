@@ -303,7 +303,9 @@ def test_what_the_page_loads_is_shipped() -> None:
     beside = {
         str(path.relative_to(package)) for path in package.rglob("*.*") if path.suffix in LOADED
     }
-    assert {"view/view.js", "view/view.css"} == beside
+    of_authorization = {"solve.js", "authorize.js", "authorize.css"}
+    own = {f"authorization/{name}" for name in of_authorization}
+    assert {"view/view.js", "view/view.css", *own} == beside
     assert beside <= set(shipped["package-data"]["pypow_server"])
     assert "pypow_server.view" in shipped["packages"]
 

@@ -279,6 +279,19 @@ async def a_holder_with_standing_leaves_its_network_what_it_has(open_ledger: Ope
     assert (free, network) == (4 + 3 * 16 + 1, 0)
 
 
+async def who_has_signed_in_pays_alone_and_has_all_of_the_quota(open_ledger: OpenCredits) -> None:
+    ledger = open_ledger()
+    for name in ("one", "another"):
+        account = holders(minutes=1 << 16, first_ms=0)._replace(keys=(name.encode(),), shares=())
+        assert await free_calls(ledger, account) == account.tariff.constants.burst // UNIT
+        back = account._replace(overdraft=255)
+        await pay(ledger, b"of %b" % name.encode(), back)
+        await ledger.give_back(b"of %b" % name.encode(), back)
+    network = await free_calls(ledger, CHARGE)
+    await ledger.aclose()
+    assert network == 4
+
+
 async def many_tokens_without_standing_have_what_one_network_has(open_ledger: OpenCredits) -> None:
     ledger = open_ledger()
     free = [await free_calls(ledger, holders(f"{number}", minutes=8)) for number in range(40)]
@@ -440,6 +453,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_network_pays_for_all_its_addresses,
     the_word_of_a_token_counts_where_the_store_knows_less,
     a_holder_with_standing_leaves_its_network_what_it_has,
+    who_has_signed_in_pays_alone_and_has_all_of_the_quota,
     many_tokens_without_standing_have_what_one_network_has,
     many_tokens_with_standing_have_what_is_assured_and_what_networks_have,
     what_a_holder_gets_back_is_no_gift_to_its_network,

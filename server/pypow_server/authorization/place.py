@@ -83,7 +83,7 @@ class Place:
         return self.issuer + path if known and path in self.resources else None
 
     def covers(self, audience: str, path: str) -> bool:
-        """Whether a token for this audience is for a request at this path, however it is read."""
+        """Whether a token for this audience is for this path, as all servers read it."""
         wanted = audience.removeprefix(self.issuer)
         if wanted == audience:
             return False
