@@ -14,11 +14,11 @@ from pypow_server.api_decisions import asked_in
 from pypow_server.identity import BadToken
 from pypow_server.resource import raw_path
 from pypow_server.scope import ASGIApp, Receive, Scope, Send
+from pypow_server.token_fields import read_token
 
 if TYPE_CHECKING:
     from .assembly import Issuing
 
-_BEARER: Final = b"bearer "
 _NOTHING: Final = (b"x-pow-token", b"")
 """In the place of what was not good and may not go on; the gate leaves such a field out."""
 
@@ -57,10 +57,8 @@ class Carrying:
         fields = list(scope["headers"])
         # All of them: one that is taken must not cover another.
         for at, (name, value) in enumerate(scope["headers"]):
-            if name.lower() != b"authorization" or value[: len(_BEARER)].lower() != _BEARER:
-                continue
-            token = value[len(_BEARER) :].strip(b" \t").decode("latin-1")
-            if not issuing.tokens.is_ours(token):
+            scheme, token = read_token(name, value) or ("", "")
+            if scheme != "Bearer" or not issuing.tokens.is_ours(token):
                 continue
             found = issuing.tokens.credential(
                 token, path=raw_path(scope).decode("latin-1"), now_ms=self._clock()
