@@ -233,7 +233,7 @@ class Checkout:
                 self.paid_calls,
                 claim,
                 claim.sale,
-                hearing.digest(),
+                await hearing.digest(),
                 charge,
                 now_ms=hearing.now_ms,
             )

@@ -136,7 +136,8 @@ _WORK: Final = """\
 <span id="state" role="status"></span></p>
 <details id="by-hand" open>
 <summary>By hand</summary>
-<p>This takes 2<sup>{bits:g}</sup> hashes on average. Run this, and enter what it prints:</p>
+<p>This takes 2<sup>{bits:g}</sup> hashes on average. Run this, and enter the nonce that it
+prints:</p>
 <pre><code>{solve}</code></pre>
 <p><label>Nonce <input id="nonce" name="nonce" required pattern="[0-9A-Za-z_\\-]+" maxlength="15"
  autocomplete="off" spellcheck="false"></label>
