@@ -110,7 +110,7 @@ class App:
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings, self.telemetry.metrics)
-        self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
+        self._tokens = TokenDesk(settings, self._store.limiter, self._revoked, clock=wall_clock_ms)
         self._login = login_rail(
             settings,
             keys,
