@@ -101,7 +101,7 @@ class Checkout:
         take_free = take_free and price.free is not None and not problem.authenticate
         login = hearing.login
         if take_free and login is not None and login.guard is not None:
-            replayed = await guard(self.ledger, login.guard, now_ms=hearing.now_ms)
+            replayed = await self._guard(hearing, login.guard)
             if replayed is not None:
                 return replayed
         found = await (self._free if take_free else self._quote)(
@@ -199,12 +199,21 @@ class Checkout:
         key = None if judged.spend is None else judged.spend.key
         problem = None if key is None else self._used_up.refusal(key, now_ms=hearing.now_ms)
         if problem is None:
-            problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
+            problem = await self._guard(hearing, judged.guard)
         if problem is not None:
             return problem
         problem = await self._take(hearing, judged.spend, charge)
         if key is not None and problem is not None and problem.status == 402:
             self._used_up.note(key, now_ms=hearing.now_ms)
+        return problem
+
+    async def _guard(self, hearing: Hearing, claim: Claim) -> Problem | None:
+        """Use up the proof of a key, once for all that the call brings beside it."""
+        if hearing.guarded == claim.key:
+            return None
+        problem = await guard(self.ledger, claim, now_ms=hearing.now_ms)
+        if problem is None:
+            hearing.guarded = claim.key
         return problem
 
     async def _take(

@@ -111,6 +111,7 @@ class Hearing:
         tokens: what was sent to sign in with; likewise.
         login: what the token that came is good for; None where none came that is good.
         subject: whose token that is.
+        guarded: the key of the guard that this call has won; None for none.
     """
 
     scope: Scope = field(repr=False)
@@ -137,6 +138,7 @@ class Hearing:
     tokens: Tokens | None = field(default=None, repr=False)
     login: Admit | None = None
     subject: Holder | None = None
+    guarded: bytes | None = None
 
     def take_fields(self) -> None:
         """Look for payments and access tokens, which neither the app nor the log may see."""
@@ -182,8 +184,11 @@ class Hearing:
             passed = without_ours(self.scope)
         else:
             passed = self.call.scope_for_app(self.scope, principal=principal)
-        if self.tokens is not None and self.rulebook.policy.forwards_tokens:
-            passed["headers"] = [*passed["headers"], *self.tokens.fields]
+        if self.tokens is not None:
+            if self.rulebook.policy.forwards_tokens:
+                passed["headers"] = [*passed["headers"], *self.tokens.fields]
+            elif self.tokens.scheme == "DPoP":  # and so the proof is ours too
+                passed["headers"] = [h for h in passed["headers"] if h[0] != b"dpop"]
         return passed
 
     def refusal(self, problem: Problem) -> Reply:

@@ -64,6 +64,10 @@ def test_every_durable_store_knows_after_a_restart(open_till: OpenTill, check: C
         (twins.TakesEveryEndForAnAnswer, contract.a_caller_who_left_gets_the_use_again_a_few_times),
         (twins.TakesEveryEndForAnAnswer, contract.a_use_that_nobody_knows_of_is_no_departure),
         (twins.CountsNoDepartures, contract.a_caller_who_left_gets_the_use_again_a_few_times),
+        (
+            twins.ForgetsNobody,
+            contract.who_left_first_of_many_is_forgotten_before_who_is_answered,
+        ),
         (twins.BelievesItsOwnLifeAlone, contract.a_process_knows_which_of_its_attempts_are_over),
         (twins.GivesUpForOthers, contract.what_is_given_up_is_no_longer_taken),
         (twins.CountsWhatItHandsOn, contract.another_use_is_taken_while_one_is_held),

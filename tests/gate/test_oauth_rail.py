@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -23,11 +24,12 @@ from pypow_server.identity.dpop import Nonces
 from pypow_server.policy import Entry, PassTerms, Policy, Price
 from pypow_server.price import dearest_of
 from pypow_server.problems import Problem
-from pypow_server.rails import Absent, Admit, Refuse, Verdict
-from pypow_server.rails.oauth import OAuthRail, subject_id
+from pypow_server.rails import Absent, Admit, Refuse, Verdict, opening
+from pypow_server.rails.oauth import OAuthRail, nobody, subject_id
+from pypow_server.settings import Settings
 from pypow_server.stores import Quota
 from support.asgi_client import Answer
-from support.challenges import NOW_MS
+from support.challenges import KEYRING, NOW_MS
 from support.gated import EASY, Bench, document, offers, solution, solved
 from support.logins import (
     ALL_OF,
@@ -43,6 +45,7 @@ from support.logins import (
     READ,
     UNTOLD,
     Desk,
+    PlayedIssuer,
     bearer,
     identity,
     login_rail,
@@ -167,6 +170,34 @@ def test_a_good_token_makes_nobody_spend_more_than_once() -> None:
     assert desk.send("GET", headers=paid).status == 200
     assert desk.ledger.spends == 1
     assert desk.decisions[-1].principal == ALICE
+
+
+def test_what_is_used_up_takes_nothing_from_a_login_that_lets_in() -> None:
+    desk, key = bound_desk(ANY_OF)
+    used = solution(desk.proof())
+    assert desk.send("GET", headers=used).status == 200
+    assert desk.send("GET", headers=[*used, *bearer(GOOD)]).status == 200
+    signed = [*used, *bearer(BOUND, "DPoP"), proof_of(key)]
+    assert [desk.send("GET", headers=signed).status for _ in range(2)] == [200, 401]
+    fresh = [*used, *bearer(BOUND, "DPoP"), proof_of(key, jti="2")]
+    assert desk.send("GET", headers=fresh).status == 200
+    assert {one.rail for one in desk.decisions[2:] if one.status is None} == {"oauth"}
+
+
+def test_a_used_up_pass_voids_no_payment_beside_the_proof_of_a_key() -> None:
+    price = replace(SATS, scopes=READ, login=True, sells=PassTerms(1, 60))
+    issuer, key = PlayedIssuer(), ECKey.generate_key("P-256")
+    issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
+    stall = Stall(Policy(default=price, takes_tokens=True), login=login_rail(issuer))
+    given = stall.rail.sell(price, now_ms=NOW_MS, used=0)
+    assert given is not None
+    cookie = (b"cookie", f"pypow_pass={given.text}".encode())
+    login = bearer(BOUND, "DPoP")
+    assert stall.send("GET", headers=[cookie, *login, proof_of(key)]).status == 200
+    paid = authorized(stall.buy(headers=[*login, proof_of(key, jti="2")]))
+    answer = stall.send("GET", headers=[cookie, *paid, *login, proof_of(key, jti="3")])
+    assert answer.status == 200, answer.body
+    assert (stall.decisions[-1].rail, stall.decisions[-1].principal) == ("l402", ALICE)
 
 
 def test_where_both_are_needed_neither_alone_admits_and_nothing_is_spent() -> None:
@@ -298,6 +329,16 @@ def test_a_token_travels_on_only_where_the_operator_says_so(forwards: bool, sche
     assert desk.app.header(b"authorization") == sent
 
 
+@pytest.mark.parametrize("forwards", [False, True])
+def test_the_proof_of_a_tokens_key_travels_with_the_token_or_not_at_all(forwards: bool) -> None:
+    desk, key = bound_desk(ONLY, forwards_tokens=forwards)
+    proof = proof_of(key)
+    sent = [*bearer(BOUND, "DPoP"), (b"DPoP", proof[1])]
+    assert desk.send("GET", headers=sent).status == 200
+    assert desk.app.header(b"dpop") == ([proof[1]] if forwards else [])
+    assert len(desk.app.header(b"authorization")) == forwards
+
+
 def test_a_token_for_a_free_call_is_neither_looked_at_nor_passed_on() -> None:
     desk = Desk(ONLY, policy={"entries": (Entry("GET /free", None),)})
     assert desk.send("GET", "/free", bearer(EXPIRED)).status == 200
@@ -418,10 +459,10 @@ def proof_of(
     return b"dpop", jwt.encode(header, claims, key).encode()
 
 
-def bound_desk(price: Price, nonces: Nonces | None = None) -> tuple[Desk, ECKey]:
+def bound_desk(price: Price, nonces: Nonces | None = None, **policy: bool) -> tuple[Desk, ECKey]:
     """A gate, and the key that `BOUND` is bound to."""
     key = ECKey.generate_key("P-256")
-    desk = Desk(price, nonces=nonces)
+    desk = Desk(price, nonces=nonces, policy=policy)
     desk.issuer.known[BOUND] = identity("alice", *READ, key_thumbprint=key.thumbprint())
     return desk, key
 
@@ -451,6 +492,21 @@ def test_a_replayed_proof_uses_up_no_free_call_and_no_payment() -> None:
     assert (replayed.status, problem(replayed)) == (401, "invalid-dpop-proof")
     good = [*bearer(BOUND, "DPoP"), proof_of(key, jti="4"), *paid]
     assert desk.send("GET", headers=good).status == 200
+
+
+def test_proofs_are_for_the_resources_host_where_no_public_url_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "pypow.toml"
+    path.write_text(
+        '[oauth]\nresource = "https://gate.example/mcp"\n'
+        '[[oauth.issuer]]\nissuer = "https://issuer.example"\n',
+        encoding="utf-8",
+    )
+    settings = Settings.from_env({"PYPOW_CONFIG": str(path), "PYPOW_STATE_DIR": str(tmp_path)})
+    desk, key = bound_desk(ONLY)
+    rail = opening.login_rail(settings, KEYRING, desk.issuer, issuers=[ISSUER], denial=nobody)
+    desk.gate.decide_by(policy=desk.policy, rails=[desk.rail], login=rail)
+    headers = [*bearer(BOUND, "DPoP"), proof_of(key)]
+    assert desk.send("GET", headers=headers).status == 200
 
 
 @pytest.mark.parametrize("price", [ONLY, ANY_OF, replace(ONLY, free=Quota(5, 60_000))])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pypow_server.stores import Charge, Charged, Spend
-from pypow_server.stores.attempts import MOST_DEPARTURES, Attempt, Ending
+from pypow_server.stores.attempts import MOST_DEPARTURES, MOST_UNANSWERED, Attempt, Ending
 from support.ledger_contract import EXPIRES_AT_MS, NOW_MS
 from support.sales_contract import END_MS, Check, OpenTill, Till, every_sale, fresh, sale, take
 
@@ -125,6 +125,23 @@ async def another_use_is_taken_while_one_is_held(open_till: OpenTill) -> None:
     assert sold.spent == 3
 
 
+async def who_left_first_of_many_is_forgotten_before_who_is_answered(open_till: OpenTill) -> None:
+    till, sold = open_till(), sale(3, uses=10 * MOST_UNANSWERED)
+    key, numbers = b"ln:" + sold.payment_hash, range(MOST_UNANSWERED)
+    attempts = [fresh(b"%d" % number) for number in numbers]
+    for attempt in attempts:
+        await take(till, sold, attempt=attempt)
+    for attempt in attempts[1:3]:
+        await till.end(key, attempt, Ending.LEFT)
+    for request in (b"a", b"b", b"c"):
+        await take(till, sold, attempt=fresh(request))
+    known = [await till.end(key, attempt, Ending.ANSWERED) for attempt in attempts]
+    (counted,) = await every_sale(till)
+    await till.aclose()
+    assert [number for number in numbers if not known[number]] == [0, 1, 2]
+    assert counted.spent == MOST_UNANSWERED + 3
+
+
 async def what_is_given_up_is_no_longer_taken(open_till: OpenTill) -> None:
     till = open_till()
     first, second = dead(), fresh(life=OTHER_LIFE)
@@ -206,6 +223,7 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_caller_who_left_gets_the_use_again_a_few_times,
     a_use_that_nobody_knows_of_is_no_departure,
     another_use_is_taken_while_one_is_held,
+    who_left_first_of_many_is_forgotten_before_who_is_answered,
     what_is_given_up_is_no_longer_taken,
     nothing_is_handed_on_past_the_end_of_its_payment,
 )

@@ -70,6 +70,15 @@ class CountsNoDepartures(_Twin):
             return super().end(key, life, number, unknown)
 
 
+class ForgetsNobody(_Twin):
+    """Remembers as many as there are."""
+
+    class Rules(Attempts):
+        def add(self, key: bytes, attempt: Attempt) -> None:
+            now = Taken(attempt.request, attempt.life, attempt.number, 0)
+            self._keep(key, (*self._find(key), now))
+
+
 class BelievesItsOwnLifeAlone(_Twin):
     """Takes what its process began for what is under way, though it is over."""
 

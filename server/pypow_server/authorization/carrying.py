@@ -50,7 +50,8 @@ class Carrying:
 
     def _taken(self, scope: Scope) -> Scope | Reply:
         """The request with what its token stands for; what its caller hears if it is not good."""
-        fields = scope["headers"]
+        fields = list(scope["headers"])
+        # All of them: one that is taken must not cover another.
         for at, (name, value) in enumerate(fields):
             if name.lower() != b"authorization" or value[: len(_BEARER)].lower() != _BEARER:
                 continue
@@ -63,11 +64,9 @@ class Carrying:
             )
             if isinstance(found, BadToken):
                 return _refused(found)
-            if found is None:  # who it is, is for the rail of logins to judge
-                continue
-            credential = (b"authorization", found.encode("latin-1"))
-            return {**scope, "headers": [*fields[:at], credential, *fields[at + 1 :]]}
-        return scope
+            if found is not None:  # else who it is, is for the rail of logins to judge
+                fields[at] = (b"authorization", found.encode("latin-1"))
+        return {**scope, "headers": fields}
 
 
 def _refused(found: BadToken) -> Reply:

@@ -69,7 +69,7 @@ class SigningKeys:
     def is_named_in(self, token: str) -> bool:
         """Whether a token says that one of these keys signed it; it may have been somebody else."""
         header = _header(token)
-        return header is not None and header.get("kid") in self._by_name
+        return header is not None and str(header.get("kid")) in self._by_name
 
     def read(self, token: str) -> dict[str, Any] | None:
         """What a token says that was signed here; None where it was not, or was changed."""

@@ -94,7 +94,7 @@ def login_rail(
     return OAuthRail(
         judge,
         resource=resource,
-        public_url=settings.url,
+        public_url=settings.public_url or resource,
         metadata_url=metadata_url(resource),
         issuers=issuers,
         denial=denial,

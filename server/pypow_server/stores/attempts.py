@@ -14,6 +14,10 @@ from pypow.errors import InvalidInputError
 MOST_DEPARTURES: Final = 3
 """How often a use is handed on whose caller went away: each time the upstream may have worked."""
 
+MOST_UNANSWERED: Final = 64
+"""Uses of one payment that are remembered so. Each spend reads them all, and whoever bought many
+may leave as often; so the first that nobody answers any more is then used, or the first of all."""
+
 NOBODY: Final = b""
 """In the place of a life: whoever was to answer has given it up."""
 
@@ -110,7 +114,10 @@ class Attempts:
 
     def add(self, key: bytes, attempt: Attempt) -> None:
         """Remember who took a use."""
-        self._keep(key, (*self._find(key), _taken(attempt, 0)))
+        taken = list(self._find(key))
+        if len(taken) >= MOST_UNANSWERED:
+            taken.remove(next((use for use in taken if self._is_over(use, attempt)), taken[0]))
+        self._keep(key, (*taken, _taken(attempt, 0)))
 
     def end(self, key: bytes, life: bytes, number: int, ending: Ending) -> bool:
         """Remember how an attempt ended; False where the use was not, or is no longer, its own."""

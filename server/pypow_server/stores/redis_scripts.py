@@ -29,7 +29,7 @@ milliseconds some 285,000 years from now.
 from typing import Final
 
 from pypow_server.stores import SKEW_MS
-from pypow_server.stores.attempts import MOST_DEPARTURES
+from pypow_server.stores.attempts import MOST_DEPARTURES, MOST_UNANSWERED
 from pypow_server.stores.credit_script import RULES
 
 FRESH_MS: Final = 5_000
@@ -145,8 +145,18 @@ local function back(claim, field)
   end
   claim.mine = mine .. '0;'
 end
+local function with_room(claim)
+  local text, count = string.gsub(claim.taken, ';', ';')
+  if count < {MOST_UNANSWERED} then return text end
+  local first
+  for entry, _, life, number in each_taken(text) do
+    if is_over(claim, life, number) then return replaced(text, entry, '') end
+    first = first or entry
+  end
+  return replaced(text, first, '')
+end
 local function sell(claim, field)
-  keep(KEYS[5], field, claim.taken .. claim.mine)
+  keep(KEYS[5], field, with_room(claim) .. claim.mine)
   if not redis.call('HGET', KEYS[3], field) then
     local at, hash = string.match(claim.sale, '^(%d+) (%x+) ')
     redis.call('HSET', KEYS[3], field, claim.sale)
