@@ -54,6 +54,7 @@ class RevokedPasses:
         self._monotonic = monotonic
         self._upkeep = Upkeep(self._read, pause=pause)
         self._ids: frozenset[bytes] = frozenset()
+        self._added: frozenset[bytes] = frozenset()  # since the list was last asked for
         self._read_at: float | None = None
         self._tried = asyncio.Event()
 
@@ -97,12 +98,15 @@ class RevokedPasses:
             StoreError: It was not recorded.
         """
         await self._revocations.revoke(identity, expires_at_ms=expires_at_ms, now_ms=self._clock())
+        self._added |= {identity}
         self._ids |= {identity}
 
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
-                self._ids = await self._revocations.revoked(now_ms=self._clock())
+                self._added = frozenset()
+                listed = await self._revocations.revoked(now_ms=self._clock())
+            self._ids = listed | self._added
             self._read_at = self._monotonic()
         except Exception:  # noqa: BLE001 - any store's fault; the list in hand grows older
             _LOG.exception("the revoked passes cannot be read")
