@@ -172,6 +172,15 @@ def test_who_exchanges_a_token_stays_the_same_account(office: Office) -> None:
     assert first == second
 
 
+def test_a_word_that_has_just_ended_gets_no_token_that_has(office: Office) -> None:
+    past_s = int(time.time()) - 5  # clocks may differ by so much, but a token must last
+    for answer in (
+        office.bearer(office.shown(iat=past_s - 60, exp=past_s)),
+        office.exchanged(office.login(iat=past_s - 60, exp=past_s)),
+    ):
+        assert (answer.status, "access_token" in document(answer)) == (400, False), answer.body
+
+
 def test_a_token_of_one_resource_does_not_come_in_beside_another(office: Office) -> None:
     with_login = office.bearer(office.shown(), resource=f"{ISSUER}/mcp")
     elsewhere = document(with_login)["access_token"]

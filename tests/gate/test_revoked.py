@@ -188,7 +188,7 @@ def test_what_was_added_while_the_list_was_read_is_in_it_at_once() -> None:
                 return found
 
         listed = Slow()
-        known = RevokedPasses(listed, clock=lambda: NOW_MS, pause=asyncio.Event().wait)
+        known = RevokedPasses(listed, clock=lambda: NOW_MS, pause=Ticks().pause)
         known.start()
         await reading.wait()
         await known.add(BAD, expires_at_ms=NOW_MS + 1)

@@ -246,6 +246,8 @@ WRONG: list[tuple[dict[str, str], int, str]] = [
         "invalid_request",
     ),
     ({"grant_type": "client_credentials", "client_id": "x" * 5000}, 400, "invalid_request"),
+    # In a token it would be six characters long, and one of many is too long to come back.
+    ({"grant_type": "client_credentials", "client_id": "é"}, 400, "invalid_request"),
 ]
 
 

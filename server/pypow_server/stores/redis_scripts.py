@@ -145,18 +145,18 @@ local function back(claim, field)
   end
   claim.mine = mine .. '0;'
 end
-local function with_room(claim)
-  local text, count = string.gsub(claim.taken, ';', ';')
-  if count < {MOST_UNANSWERED} then return text end
-  local first
-  for entry, _, life, number in each_taken(text) do
-    if is_over(claim, life, number) then return replaced(text, entry, '') end
-    first = first or entry
+local function has_room(claim)
+  if select(2, string.gsub(claim.taken, ';', '')) < {MOST_UNANSWERED} then return true end
+  for entry, _, life, number in each_taken(claim.taken) do
+    if is_over(claim, life, number) then
+      claim.taken = replaced(claim.taken, entry, '')
+      return true
+    end
   end
-  return replaced(text, first, '')
+  return false
 end
 local function sell(claim, field)
-  keep(KEYS[5], field, with_room(claim) .. claim.mine)
+  keep(KEYS[5], field, claim.taken .. claim.mine)
   if not redis.call('HGET', KEYS[3], field) then
     local at, hash = string.match(claim.sale, '^(%d+) (%x+) ')
     redis.call('HSET', KEYS[3], field, claim.sale)
@@ -174,6 +174,7 @@ for n, claim in ipairs(claims) do
   elseif claim.said and back(claim, fields[n]) then
     answers[n] = claim.accounts == 0 and {WON} or {CHARGED}
   elseif before >= claim.limit then answers[n] = claim.held and {HELD} or {LOST}
+  elseif claim.said and not has_room(claim) then answers[n] = {HELD}
   else
     local early, won = pay(claim)
     if early then
