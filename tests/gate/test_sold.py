@@ -174,6 +174,8 @@ def test_a_span_of_the_page_reaches_its_table_and_document() -> None:
     body = asked(Recorded(sale(1)), "/sales?since=7d&until=1h").body.decode()
     assert 'href="sales.csv?since=7d&amp;until=1h"' in body
     assert '<a href="sales?since=7d" aria-current=page>' in body
+    assert "<p>From <time>" in body
+    assert "<p>Up to <time>" in asked(Recorded(sale(1)), "/sales?since=all").body.decode()
 
 
 def test_all_sales_of_a_span_are_sent_as_they_are_read() -> None:

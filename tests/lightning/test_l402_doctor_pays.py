@@ -49,6 +49,14 @@ class Forgetful(Seller):
         await super().__call__(scope, receive, send)
 
 
+class SellsMore(Forgetful):
+    """Says in its macaroons that a payment buys five calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 5
+
+
 class CountsBySchemes(Seller):
     """Has a counter for each scheme."""
 
@@ -133,6 +141,7 @@ def test_a_seller_that_counts_has_nothing_to_fix_and_is_paid_once_by_each_scheme
     [
         (Everywhere, {("payment made", "warn"), ("other path", "warn")}),
         (Forgetful, {("replay", "warn"), ("replay", "fail")}),
+        (SellsMore, set()),
         (CountsBySchemes, {("one counter", "fail")}),
         (TakesNothing, {("payment made", "fail"), ("login beside", "warn")}),
         (Careless, {("payment made", "warn"), ("widened", "warn")}),
