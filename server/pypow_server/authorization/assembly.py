@@ -12,11 +12,15 @@ from pypow_server.redemption import Redemption
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
+from .approvals import Approvals
 from .attestations import Attestations
 from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Clients
 from .codes import Codes
+from .device import DeviceAuthorization, DeviceCodes
+from .device_approval import DeviceApproval
+from .device_grant import DeviceGrant
 from .offers import Offers
 from .place import Place
 from .purchases import Purchases
@@ -25,6 +29,7 @@ from .server import AuthorizationServer
 from .signing import SigningKeys
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
+from .user_codes import UserCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ def issuing(
     payments: Rail | None,
     documents: ClientDocuments | None,
     attestations: Attestations,
+    approvals: Approvals,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -63,6 +69,7 @@ def issuing(
         payments: judges payments; None where nothing is sold for sats.
         documents: finds clients by URLs; None where none are asked for.
         attestations: finds out who callers are for whom others answer.
+        approvals: of devices.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
@@ -72,6 +79,7 @@ def issuing(
     tokens, clients, codes = Tokens(place, keys, seals), Clients(seals, documents), Codes(seals)
     purchases = Purchases(redemption, payments)
     offers = Offers(redemption, payments)
+    user_codes, device_codes = UserCodes(keyring), DeviceCodes(seals)
     server = AuthorizationServer(
         place,
         keys=keys,
@@ -85,7 +93,25 @@ def issuing(
             offers=offers,
             clock=clock,
         ),
-        token=TokenEndpoint(place, tokens, purchases, codes, attestations, clock=clock),
+        token=TokenEndpoint(
+            place,
+            tokens,
+            purchases,
+            codes,
+            attestations,
+            DeviceGrant(device_codes, approvals, redemption, limiter),
+            clock=clock,
+        ),
+        device=DeviceAuthorization(place, user_codes, device_codes, clock=clock),
+        approval=DeviceApproval(
+            place,
+            user_codes=user_codes,
+            approvals=approvals,
+            purchases=purchases,
+            offers=offers,
+            seals=seals,
+            clock=clock,
+        ),
         limiter=limiter,
         free_limit=redemption.policy.free_limit,
         clock=clock,
