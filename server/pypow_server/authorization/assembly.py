@@ -9,6 +9,7 @@ from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
+from pypow_server.resource_metadata import metadata_url
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
@@ -41,12 +42,14 @@ class Issuing:
         tokens: judges those that come back.
         told: an app whose refusals are told as those of the gate are.
         observes: whether nobody is refused.
+        metadata_url: where whoever is refused finds out who gives out tokens (RFC 9728).
     """
 
     app: ASGIApp
     tokens: Tokens
     told: Callable[[ASGIApp], ASGIApp]
     observes: bool
+    metadata_url: str
 
 
 def issuing(
@@ -123,4 +126,6 @@ def issuing(
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(told(server), tokens, told, redemption.policy.observe)
+    return Issuing(
+        told(server), tokens, told, redemption.policy.observe, metadata_url(place.default)
+    )

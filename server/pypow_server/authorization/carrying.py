@@ -47,7 +47,7 @@ class Carrying:
             found = scope if issuing is None else self._taken(scope, issuing)
             if isinstance(found, BadToken):
                 assert issuing is not None
-                await issuing.told(_Refusal(found))(scope, receive, send)
+                await issuing.told(_Refusal(found, issuing.metadata_url))(scope, receive, send)
                 return
             scope = found
         await self._gate(scope, receive, send)
@@ -75,12 +75,16 @@ class Carrying:
 class _Refusal:
     """Answers whose token is not good."""
 
-    def __init__(self, found: BadToken) -> None:
+    def __init__(self, found: BadToken, metadata_url: str) -> None:
         self._found = found
+        self._metadata_url = metadata_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._found
         problem = asked_in(scope).problem = problems.invalid_token(found.detail)
-        said = f"Bearer error={quoted(found.error)}, error_description={quoted(found.detail)}"
+        said = (
+            f"Bearer resource_metadata={quoted(self._metadata_url)}, "
+            f"error={quoted(found.error)}, error_description={quoted(found.detail)}"
+        )
         reply = problem.reply(headers=((b"www-authenticate", said.encode("ascii")),))
         await reply(scope, receive, send)
