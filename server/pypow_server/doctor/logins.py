@@ -24,7 +24,8 @@ async def check(settings: Settings) -> list[Finding]:
     """Read each issuer's keys, or ask it about a token that nobody made."""
     logins, resource = settings.rows.logins, settings.resource
     findings = []
-    for each in () if logins is None or resource is None else logins.issuers:
+    for each in () if logins is None else logins.issuers:
+        assert resource is not None
         try:
             issuer = each.trusted(resource, each.read_secret(os.environ))
         except InvalidInputError as error:
