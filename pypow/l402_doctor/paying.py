@@ -21,6 +21,7 @@ from .observed import (
     decoded_macaroon,
     offered,
     payment_hash_of,
+    sats_of,
 )
 
 AUTHORIZATION: Final = "Authorization"
@@ -117,7 +118,7 @@ class _Bought:
 
     @property
     def sats(self) -> int:
-        return (self.invoice.amount_msat or 0) // 1000
+        return sats_of(self.invoice.text) or 0
 
     @property
     def calls(self) -> int:
@@ -209,7 +210,7 @@ async def _bought(offers: Offered, spending: Spending, left: int, now_ms: int) -
             payment_hash=_promised(offers, text) or invoice.payment_hash,
             now_ms=now_ms,
         )
-        sats = -(-(invoice.amount_msat or 0) // 1000)
+        sats = sats_of(text) or 0
         if sats > left:
             return Unpaid(
                 f"the invoice asks for {sats} sats, and {left} are left of --max-sats",

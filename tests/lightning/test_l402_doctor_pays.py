@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pypow import payment_lightning
+from pypow import bolt11, payment_lightning
 from pypow.bolt11 import Invoice
 from pypow.errors import PowError
 from pypow.findings import Level
-from pypow.l402_doctor import paid_checks
+from pypow.l402_doctor import paid_checks, paying
 from pypow.l402_doctor.asking import Call, asker
-from pypow.l402_doctor.observed import Answer, offered
+from pypow.l402_doctor.observed import Answer, Offered, offered
 from pypow.l402_doctor.paying import Outlay, Spending, Trial, Unpaid, passes, trials
 from pypow.payment_headers import LightningCredential
 from pypow.payment_receipt import Receipt
@@ -161,6 +161,19 @@ def test_no_more_is_paid_than_was_allowed() -> None:
     assert len(seller.purse.paid) == 1
     assert complaints(dear := Seller(), max_sats=SATS - 1) == {("payment made", "fail")}
     assert dear.purse.paid == []
+
+
+def test_a_part_of_a_satoshi_counts_as_a_whole_one() -> None:
+    odd = bolt11.issue(
+        bytes(31) + b"k",
+        network=bolt11.Network.REGTEST,
+        amount_msat=6_001,
+        payment_hash=bytes(32),
+        payment_secret=bytes(32),
+        description="",
+        created_at_s=0,
+    )
+    assert paying._Bought(Offered((), ()), odd, bytes(32)).sats == 7
 
 
 @pytest.mark.parametrize(
