@@ -100,8 +100,11 @@ class Checkout:
             return problem
         take_free = take_free and price.free is not None and not problem.authenticate
         login = hearing.login
+        account = b""
         if take_free and login is not None and login.guard is not None:
-            replayed = await self._guard(hearing, login.guard)
+            account = f"{login.principal} {price.name}".encode("utf-8", "surrogatepass")
+            take_free = not self._used_up.holds(account, now_ms=hearing.now_ms)
+            replayed = await self._guard(hearing, login.guard) if take_free else None
             if replayed is not None:
                 return replayed
         found = await (self._free if take_free else self._quote)(
@@ -116,6 +119,8 @@ class Checkout:
             return None
         if isinstance(found, Problem):
             return found
+        if account and take_free:
+            self._used_up.note(account, now_ms=hearing.now_ms)
         if login is not None and not price.is_sold:
             return signing_in.used_up(found, hearing)
         if isinstance(found, Beyond):
@@ -228,7 +233,7 @@ class Checkout:
                 self.paid_calls,
                 claim,
                 claim.sale,
-                hearing.digest(),
+                await hearing.digest(),
                 charge,
                 now_ms=hearing.now_ms,
             )

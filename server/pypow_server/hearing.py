@@ -3,13 +3,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pypow.admission import Lane
 from pypow.pricing import Quote
 from pypow.wire import MAX_LIFETIME_S
 
-from . import carriers, paid_calls
+from . import carriers, paid_calls, request_body
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .holders import Bearer, Holders
@@ -149,10 +150,11 @@ class Hearing:
             headers, self.tokens = take_tokens(headers, self.scope.get("query_string", b""))
         self.scope = {**self.scope, "headers": headers}
 
-    def digest(self) -> bytes:
+    async def digest(self) -> bytes:
         """What tells whether this request is the same when it returns."""
         assert self.call is not None
-        return paid_calls.digest(self.call, self.scope.get("query_string", b""))
+        query = self.scope.get("query_string", b"")
+        return await request_body.again(self.call, partial(paid_calls.digest, self.call, query))
 
     @property
     def holder(self) -> Holder | None:

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
@@ -11,11 +12,15 @@ from pypow_server.redemption import Redemption
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
+from .approvals import Approvals
 from .attestations import Attestations
 from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Clients
 from .codes import Codes
+from .device import DeviceAuthorization, DeviceCodes
+from .device_approval import DeviceApproval
+from .device_grant import DeviceGrant
 from .offers import Offers
 from .place import Place
 from .purchases import Purchases
@@ -24,6 +29,7 @@ from .server import AuthorizationServer
 from .signing import SigningKeys
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
+from .user_codes import UserCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,14 @@ class Issuing:
     Attributes:
         app: answers at its `place.PATHS`.
         tokens: judges those that come back.
+        told: an app whose refusals are told as those of the gate are.
+        observes: whether nobody is refused.
     """
 
     app: ASGIApp
     tokens: Tokens
+    told: Callable[[ASGIApp], ASGIApp]
+    observes: bool
 
 
 def issuing(
@@ -46,6 +56,7 @@ def issuing(
     payments: Rail | None,
     documents: ClientDocuments | None,
     attestations: Attestations,
+    approvals: Approvals,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -58,6 +69,7 @@ def issuing(
         payments: judges payments; None where nothing is sold for sats.
         documents: finds clients by URLs; None where none are asked for.
         attestations: finds out who callers are for whom others answer.
+        approvals: of devices.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
@@ -67,6 +79,7 @@ def issuing(
     tokens, clients, codes = Tokens(place, keys, seals), Clients(seals, documents), Codes(seals)
     purchases = Purchases(redemption, payments)
     offers = Offers(redemption, payments)
+    user_codes, device_codes = UserCodes(keyring), DeviceCodes(seals)
     server = AuthorizationServer(
         place,
         keys=keys,
@@ -80,16 +93,34 @@ def issuing(
             offers=offers,
             clock=clock,
         ),
-        token=TokenEndpoint(place, tokens, purchases, codes, attestations, clock=clock),
+        token=TokenEndpoint(
+            place,
+            tokens,
+            purchases,
+            codes,
+            attestations,
+            DeviceGrant(device_codes, approvals, redemption, limiter),
+            clock=clock,
+        ),
+        device=DeviceAuthorization(place, user_codes, device_codes, clock=clock),
+        approval=DeviceApproval(
+            place,
+            user_codes=user_codes,
+            approvals=approvals,
+            purchases=purchases,
+            offers=offers,
+            seals=seals,
+            clock=clock,
+        ),
         limiter=limiter,
         free_limit=redemption.policy.free_limit,
         clock=clock,
     )
-    decided = Deciding(
-        server,
+    told = partial(
+        Deciding,
         policy=redemption.policy,
         clock=clock,
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(decided, tokens)
+    return Issuing(told(server), tokens, told, redemption.policy.observe)

@@ -10,6 +10,8 @@ from pypow_server.reply import Header, Reply, json_reply
 
 Code: TypeAlias = Literal[
     "access_denied",
+    "authorization_pending",
+    "expired_token",
     "invalid_client",
     "invalid_client_metadata",
     "invalid_grant",
@@ -18,6 +20,7 @@ Code: TypeAlias = Literal[
     "invalid_scope",
     "invalid_target",
     "server_error",
+    "slow_down",
     "temporarily_unavailable",
     "unauthorized_client",
     "unsupported_grant_type",

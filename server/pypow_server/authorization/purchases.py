@@ -24,6 +24,9 @@ from pypow_server.resource import Resource
 from .tokens import Bought
 
 MAX_TEXT: Final = 8192
+MAX_PAYMENT: Final = 2048
+"""Characters of a payment: it travels in a token, with every call."""
+
 PROOF: Final = "challenge="
 _RESOURCE: Final = ",resource="
 _MOST_CALLS: Final = 0xFFFF
@@ -117,6 +120,11 @@ class Purchases:
             return problems.wrong_resource(
                 "expected the name of the call that was paid for, such as "
                 ",resource=tools/call search"
+            )
+        if len(secret.text) > MAX_PAYMENT:
+            return problems.malformed_payment(
+                f"expected a payment of at most {MAX_PAYMENT} characters, got {len(secret.text)}; "
+                "send it with the call instead: Authorization: L402 ..."
             )
         paying = Paying(((b"authorization", f"L402 {secret.text}".encode()),))
         call = _call(secret.resource, asked.client)._replace(paying=paying)

@@ -26,8 +26,8 @@ except ModuleNotFoundError as error:
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"
-MAX_OCTETS: Final = 4096
-"""Of an access token; those that are signed here are less than half as long."""
+MAX_OCTETS: Final = 8192
+"""Of an access token; the longest that holds a payment is shorter."""
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HEADER: Final = frozenset({"typ", "alg", "kid"})

@@ -14,6 +14,7 @@ from pypow_server.settlement import settle
 
 from .attestations import CLIENT_ASSERTION, JWT_BEARER, Attestations
 from .codes import Codes
+from .device_grant import DEVICE_CODE, DeviceGrant
 from .forms import Parameters, basic_credentials, read_form
 from .oauth_error import NO_STORE, Code, OAuthError, of_problem
 from .place import Place
@@ -66,11 +67,13 @@ class TokenEndpoint:
         purchases: Purchases,
         codes: Codes,
         attestations: Attestations,
+        device: DeviceGrant,
         *,
         clock: Callable[[], int],
     ) -> None:
         """Sell tokens of this place."""
         self._attestations = attestations
+        self._device = device
         self._place = place
         self._tokens = tokens
         self._purchases = purchases
@@ -81,6 +84,7 @@ class TokenEndpoint:
             "authorization_code": self._authorization_code,
             TOKEN_EXCHANGE: self._token_exchange,
             JWT_BEARER: self._jwt_bearer,
+            DEVICE_CODE: self._device_code,
         }
 
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
@@ -126,9 +130,11 @@ class TokenEndpoint:
                     "invalid_request", "expected client and secret once, in header or body"
                 )
             said = {**said, "client_id": basic[0], "client_secret": basic[1]}
-        if len(said.get("client_id", "")) > _MAX_CLIENT_ID:
+        client_id = said.get("client_id", "")
+        if len(client_id) > _MAX_CLIENT_ID or not client_id.isascii():
             return OAuthError(
-                "invalid_request", f"expected a client_id of at most {_MAX_CLIENT_ID} characters"
+                "invalid_request",
+                f"expected a client_id of at most {_MAX_CLIENT_ID} ASCII characters",
             )
         audience = self._place.resource(said.get("resource", self._place.default))
         if audience is None:
@@ -195,7 +201,7 @@ class TokenEndpoint:
         )
         if wrong is not None:
             return OAuthError("invalid_grant", wrong)
-        if "resource" in said and request.audience != code.wanted.audience:
+        if request.audience != code.wanted.audience:
             return OAuthError("invalid_target", "expected the resource that the code is for")
         # A thief who sends it first without the verifier has not come this far.
         problem = await settle(self._purchases.redemption.ledger, code.claim, now_ms=now_ms)
@@ -206,6 +212,10 @@ class TokenEndpoint:
 
     async def _jwt_bearer(self, request: _Request, now_ms: int) -> _Answer:
         return await self._assertion(request.said.get("assertion"), "invalid_grant", now_ms)
+
+    async def _device_code(self, request: _Request, now_ms: int) -> _Answer:
+        found = await self._device.buy(request.said, request.audience, now_ms=now_ms)
+        return found if isinstance(found, OAuthError) else (found, {})
 
     async def _assertion(self, text: str | None, code: Code, now_ms: int) -> _Answer:
         found = await self._attestations.of_assertion(text or "", code, now_ms=now_ms)
