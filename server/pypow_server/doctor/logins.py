@@ -22,11 +22,11 @@ _FIX_CREDENTIAL: Final = "give the gate the id and secret by which the issuer kn
 
 async def check(settings: Settings) -> list[Finding]:
     """Read each issuer's keys, or ask it about a token that nobody made."""
-    logins, resource = settings.rows.logins, settings.resource
+    logins = settings.rows.logins
     findings = []
-    for each in () if logins is None or resource is None else logins.issuers:
+    for each in () if logins is None else logins.issuers:
         try:
-            issuer = each.trusted(resource, each.read_secret(os.environ))
+            issuer = each.trusted(secret=each.read_secret(os.environ))
         except InvalidInputError as error:
             findings.append(fail("logins", str(error), fix="see docs/oauth.md"))
         else:
