@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
@@ -38,10 +39,14 @@ class Issuing:
     Attributes:
         app: answers at its `place.PATHS`.
         tokens: judges those that come back.
+        told: an app whose refusals are told as those of the gate are.
+        observes: whether nobody is refused.
     """
 
     app: ASGIApp
     tokens: Tokens
+    told: Callable[[ASGIApp], ASGIApp]
+    observes: bool
 
 
 def issuing(
@@ -111,11 +116,11 @@ def issuing(
         free_limit=redemption.policy.free_limit,
         clock=clock,
     )
-    decided = Deciding(
-        server,
+    told = partial(
+        Deciding,
         policy=redemption.policy,
         clock=clock,
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(decided, tokens)
+    return Issuing(told(server), tokens, told, redemption.policy.observe)

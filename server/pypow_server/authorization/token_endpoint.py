@@ -201,7 +201,7 @@ class TokenEndpoint:
         )
         if wrong is not None:
             return OAuthError("invalid_grant", wrong)
-        if "resource" in said and request.audience != code.wanted.audience:
+        if request.audience != code.wanted.audience:
             return OAuthError("invalid_target", "expected the resource that the code is for")
         # A thief who sends it first without the verifier has not come this far.
         problem = await settle(self._purchases.redemption.ledger, code.claim, now_ms=now_ms)
