@@ -74,7 +74,7 @@ class Asked:
             status=None if problem is None else problem.status,
             client=self.client,
             principal=None if self.rail is None else self.client,
-            method=scope["method"],
+            method=scope.get("method", "WEBSOCKET"),
             name=scope["path"],
             q=self.q,
             solve_ms=self.solve_ms,

@@ -247,9 +247,9 @@ def test_a_token_ends_with_what_it_stands_for() -> None:
     assert (issued.expires_in_s, issued.scope) == (6, "work")
 
     def at(now_ms: int) -> object:
-        return tokens().credential(issued.token, path="/mcp", now_ms=now_ms)
+        return tokens().worth(issued.token, path="/mcp", now_ms=now_ms)
 
-    assert at(9_999) == "Bearer pyp_x"
+    assert at(9_999) == ("Bearer pyp_x", None)
     assert isinstance(at(10_000), BadToken)
 
 

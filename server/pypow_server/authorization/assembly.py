@@ -3,9 +3,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
+from pypow_server.identity.dpop import Nonces
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
 from pypow_server.scope import ASGIApp
@@ -16,6 +18,7 @@ from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Clients
 from .codes import Codes
+from .key_proofs import KeyProofs
 from .offers import Offers
 from .place import Place
 from .purchases import Purchases
@@ -33,10 +36,16 @@ class Issuing:
     Attributes:
         app: answers at its `place.PATHS`.
         tokens: judges those that come back.
+        proofs: tells who holds the keys that some are bound to.
+        redemption: where those proofs are spent, and whose policy counts.
+        telling: puts an app where what it decides is told.
     """
 
     app: ASGIApp
     tokens: Tokens
+    proofs: KeyProofs
+    redemption: Redemption
+    telling: Callable[[ASGIApp], ASGIApp]
 
 
 def issuing(
@@ -46,6 +55,7 @@ def issuing(
     payments: Rail | None,
     documents: ClientDocuments | None,
     attestations: Attestations,
+    nonces: Nonces | None,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -58,6 +68,7 @@ def issuing(
         payments: judges payments; None where nothing is sold for sats.
         documents: finds clients by URLs; None where none are asked for.
         attestations: finds out who callers are for whom others answer.
+        nonces: that proofs of keys need; None where they need none.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
@@ -66,6 +77,7 @@ def issuing(
     keys, seals = SigningKeys(keyring), Seals(keyring)
     tokens, clients, codes = Tokens(place, keys, seals), Clients(seals, documents), Codes(seals)
     purchases = Purchases(redemption, payments)
+    proofs = KeyProofs(place, nonces)
     offers = Offers(redemption, payments)
     server = AuthorizationServer(
         place,
@@ -80,16 +92,16 @@ def issuing(
             offers=offers,
             clock=clock,
         ),
-        token=TokenEndpoint(place, tokens, purchases, codes, attestations, clock=clock),
+        token=TokenEndpoint(place, tokens, purchases, codes, attestations, proofs, clock=clock),
         limiter=limiter,
         free_limit=redemption.policy.free_limit,
         clock=clock,
     )
-    decided = Deciding(
-        server,
+    telling = partial(
+        Deciding,
         policy=redemption.policy,
         clock=clock,
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(decided, tokens)
+    return Issuing(telling(server), tokens, proofs, redemption, telling)
