@@ -64,6 +64,15 @@ def _private_key(secret: bytes) -> Any:
     raise InvalidInputError("expected a private key: 32 bytes, from 1 to the order less one")
 
 
+def require_library() -> None:
+    """Say early what would fail late.
+
+    Raises:
+        PowError: coincurve is not there; the text has the fix.
+    """
+    _coincurve()
+
+
 def _coincurve() -> Any:
     try:
         import coincurve

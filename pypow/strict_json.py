@@ -2,15 +2,24 @@
 """JSON without its ambiguities: what two parsers could read differently is refused.
 
 Repeated keys, NaN and infinities, numbers beyond a double, byte order marks, encodings other
-than UTF-8 and hostile nesting all fail (RFC 8259 sections 4, 6, 8.1; I-JSON, RFC 7493).
+than UTF-8 and hostile nesting all fail (RFC 8259 sections 4, 6, 8.1 and 9; I-JSON, RFC 7493).
 """
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from .errors import InvalidInputError
 
+MAX_LEVELS: Final = 128
+"""How deep arrays and objects may lie in each other.
+
+Far below what Python's parser takes, which depends on who calls it: what was read can be written
+again, wherever that is.
+"""
+
 _MAX_DIGITS = 1000
+_TOO_DEEP = f"expected JSON of at most {MAX_LEVELS} levels, got too deep a nesting"
 
 
 def loads(document: str | bytes) -> object:
@@ -21,7 +30,7 @@ def loads(document: str | bytes) -> object:
     """
     try:
         text = document.decode("utf-8") if isinstance(document, bytes) else document
-        return json.loads(
+        found: object = json.loads(
             text,
             object_pairs_hook=_no_repeats,
             parse_constant=_refuse_constant,
@@ -33,9 +42,12 @@ def loads(document: str | bytes) -> object:
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"expected JSON in UTF-8: {error.reason}") from None
     except RecursionError:
-        raise InvalidInputError("expected JSON, got too deep a nesting") from None
+        raise InvalidInputError(_TOO_DEEP) from None
     except ValueError as error:
         raise InvalidInputError(f"expected JSON: {error}") from None
+    if text.count("[") + text.count("{") > MAX_LEVELS and _is_deeper(found, MAX_LEVELS):
+        raise InvalidInputError(_TOO_DEEP)
+    return found
 
 
 def kind(value: object) -> str:
@@ -59,6 +71,20 @@ def kind(value: object) -> str:
             return "an object"
         case _:
             return type(value).__name__
+
+
+def _is_deeper(document: object, levels: int) -> bool:
+    at_level = [document]
+    for _ in range(levels + 1):
+        at_level = [
+            inner
+            for each in at_level
+            if isinstance(each, list | dict)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not at_level:
+            return False
+    return True
 
 
 def _no_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

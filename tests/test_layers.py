@@ -205,7 +205,7 @@ LAWS = [
     Law(
         "who calls is found out without the gate, and asked over HTTP through one module",
         binds=r"pypow_server/identity/.*",
-        spares=r"pypow_server/identity/fetching\.py",
+        spares=r"pypow_server/identity/(fetching|names)\.py",
         forbids=r"aiohttp|asyncio\.streams|fastapi|h11|http|httptools|httpx2?|requests|socket|ssl"
         r"|starlette|uvicorn|pypow_server\.(?!identity|fixable|fresh|stores)\w+",
         breach=("pypow_server/identity/jwks.py", "import aiohttp"),

@@ -68,6 +68,7 @@ def _shown(explained: "Explanation") -> str:
         *_shown_calibrated(explained),
         *_shown_sold(explained),
         *_shown_logins(explained),
+        *_shown_given_out(explained),
     ]
     return "\n".join([columns(rows, left=len(rows[0])), "", speed, *use, *warnings, *hints])
 
@@ -123,12 +124,27 @@ def _shown_logins(explained: "Explanation") -> list[str]:
     issuers = ", ".join(
         url if kind == "jwt" else f"{url} (asked about each)" for url, kind in logins.issuers
     )
-    said = [
-        f"access tokens are taken that are for {logins.resource} and from {issuers}; they "
-        f"{'travel on' if logins.forwards_tokens else 'do not travel on'} to the upstream"
-    ]
+    said = []
+    if issuers:
+        said.append(
+            f"access tokens are taken that are for {logins.resource} and from {issuers}; they "
+            f"{'travel on' if logins.forwards_tokens else 'do not travel on'} to the upstream"
+        )
     if logins.asks_first:
         said.append("who brings nothing is asked for a login first (401) where one helps")
+    return said
+
+
+def _shown_given_out(explained: "Explanation") -> list[str]:
+    given = explained.given_out
+    if given is None:
+        return []
+    paid = "work" if explained.sold is None else "work and sats"
+    said = [f"access tokens are given out for {paid} at {given.endpoint}"]
+    if given.fetches_clients:
+        said.append("clients there may be https URLs of documents about them, which are fetched")
+    for platform, scopes in given.workloads:
+        said.append(f"jobs of {platform} get tokens there for nothing: {' '.join(scopes)}")
     return said
 
 

@@ -49,6 +49,7 @@ VARIABLES: Final = (CREDENTIAL, CREDENTIAL_FILE, CA_FILE)
 DEVELOPMENT: Final = "development"
 _MAX_CREDENTIAL: Final = 4096
 _MACAROON_V2: Final = b"\x02"
+_AT_A_URL: Final = frozenset({"lnd", "cln", "phoenixd", "lnbits"})
 _PRINTABLE = re.compile(rb"[!-~]+")
 
 
@@ -92,7 +93,7 @@ class Site:
         Raises:
             InvalidInputError: the address or the certificates cannot be used.
         """
-        base_url = _base_url(self)
+        base_url = _base_url(self.kind, self.where)
         try:
             return Exchange(base_url, headers=headers, ca_file=self.ca_file)
         except OSError as error:
@@ -122,14 +123,8 @@ def open_wallet(
         InvalidInputError: no such wallet, or not its credential.
         PowError: a package is missing that it needs.
     """
+    require_address(address)
     kind, _, where = address.partition(":")
-    if kind not in _KINDS:
-        expected = ", ".join(f"{known}:" for known in _KINDS)
-        if kind.startswith("nostr"):
-            raise InvalidInputError(
-                f"expected nwc: without its secret, which goes into {CREDENTIAL_FILE}"
-            )
-        raise InvalidInputError(f"expected a wallet of {expected} got {shown(kind)}")
     ca_file = environment.get(CA_FILE)
     site = Site(
         kind=kind,
@@ -139,6 +134,22 @@ def open_wallet(
         ca_file=None if ca_file is None else Path(ca_file),
     )
     return GuardedWallet(CheckedWallet(_KINDS[kind](site), network=network), timeout_s=timeout_s)
+
+
+def require_address(address: str) -> None:
+    """Look at an address alone: reads no credential, and opens nothing.
+
+    Raises:
+        InvalidInputError: no such wallet, or a text that may hold a secret; the error shows none.
+    """
+    kind, _, where = address.partition(":")
+    if kind.startswith("nostr") or (kind == "nwc" and where):
+        raise InvalidInputError(f"expected nwc: alone; the connection goes into {CREDENTIAL_FILE}")
+    if kind not in _KINDS:
+        expected = ", ".join(f"{known}:" for known in _KINDS)
+        raise InvalidInputError(f"expected a wallet of {expected} got {shown(kind)}")
+    if kind in _AT_A_URL:
+        _base_url(kind, where)
 
 
 def _credential(environment: Mapping[str, str]) -> bytes:
@@ -159,10 +170,10 @@ def _credential(environment: Mapping[str, str]) -> bytes:
     return found if found[:1] == _MACAROON_V2 else found.strip()
 
 
-def _base_url(site: Site) -> str:
-    expected = f"expected {site.kind}:https://HOST[:PORT]"
+def _base_url(kind: str, where: str) -> str:
+    expected = f"expected {kind}:https://HOST[:PORT]"
     try:
-        split = urlsplit(site.where)
+        split = urlsplit(where)
         port = split.port
     except ValueError:
         raise InvalidInputError(f"{expected}, got another form") from None
@@ -175,7 +186,7 @@ def _base_url(site: Site) -> str:
             f"{expected}: a credential is not sent unencrypted to {shown(split.hostname)}; "
             "plain http is for this machine and private networks"
         )
-    return site.where.rstrip("/")
+    return where.rstrip("/")
 
 
 def _development(site: Site) -> Wallet:
@@ -211,8 +222,6 @@ def _lnbits(site: Site) -> Wallet:
 
 
 def _nwc(site: Site) -> Wallet:
-    if site.where:
-        raise InvalidInputError(f"expected nwc: alone; the connection goes into {CREDENTIAL_FILE}")
     try:
         from .nwc import NwcWallet
     except ModuleNotFoundError:

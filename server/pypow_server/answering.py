@@ -4,6 +4,8 @@
 from collections.abc import Callable, Coroutine
 from typing import Final
 
+from pypow.errors import PowError
+
 from . import problems
 from .paid_calls import PaidCall
 from .reply import Header
@@ -12,6 +14,10 @@ from .settlement import release
 
 _STARTS: Final = ("http.response.start", "websocket.accept")
 _WHOLE: Final = ("websocket.accept", "http.response.pathsend", "http.response.zerocopysend")
+
+
+class HandedOnError(PowError):
+    """Somebody else may answer the call whose answer began; its connection must break off."""
 
 
 class Answering:
@@ -47,15 +53,22 @@ class Answering:
         self._withheld = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a message of the app's on."""
+        """Send a message of the app's on.
+
+        Raises:
+            HandedOnError: the use was handed on between the start of the answer and its content.
+        """
         if message["type"] in _STARTS:
             await self._before()
             message = self._with_earned(message)
         if self._withheld:
             return
+        paid = self._paid if self._paid is not None and _says_something(message) else None
+        if paid is not None and not await paid.may_be_answered():
+            raise HandedOnError("this gate was cut off from its ledger within its answer")
         await self._send(message)
-        if self._paid is not None and _says_something(message):
-            self._paid.answered()
+        if paid is not None:
+            paid.answered()
 
     async def end(self) -> None:
         """The app is done."""

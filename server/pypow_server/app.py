@@ -35,6 +35,7 @@ from .login_desk import LoginDesk
 from .old_sales import OldSales
 from .paid_calls import PaidCalls
 from .policy import Entry, Policy
+from .rails import LoginRail
 from .rails.opening import Rails, login_rail, rails_of
 from .redemption import Redemption
 from .resource import raw_path
@@ -111,13 +112,7 @@ class App:
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings, self.telemetry.metrics)
         self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
-        self._login = login_rail(
-            settings,
-            keys,
-            self._tokens.judging(self._desk.judge),
-            issuers=self._tokens.issuers(settings),
-            denial=self._revoked.denial,
-        )
+        self._login = self._login_rail(settings, keys)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)
         self._old_sales = OldSales(
@@ -189,6 +184,7 @@ class App:
         self._tokens.require_same(settings)
         rules = self._rules_of(settings, self._rails(settings, keys), self._holders(settings, keys))
         self._calibrating.follow(settings.calibration)
+        self._login = self._login_rail(settings, keys)
         self._decide_by(rules)
         self._follow()
         self.telemetry.metrics.reloaded()
@@ -262,6 +258,15 @@ class App:
     def _rails(self, settings: Settings, keys: Keyring) -> Rails:
         return rails_of(
             settings, keys, self._shop, denial=self._revoked.denial, others=self._tokens.rails()
+        )
+
+    def _login_rail(self, settings: Settings, keys: Keyring) -> LoginRail | None:
+        return login_rail(
+            settings,
+            keys,
+            self._tokens.judging(self._desk.judge),
+            issuers=self._tokens.issuers(settings),
+            denial=self._revoked.denial,
         )
 
     def _holders(self, settings: Settings, keys: Keyring) -> Holders | None:

@@ -365,8 +365,8 @@ class _Scan:
 @functools.lru_cache(maxsize=1024)
 def _credential(authorization: bytes) -> Presented | None:
     """What of ours an ``Authorization`` header presents."""
-    scheme, _, rest = authorization.strip(b" \t").partition(b" ")
-    rest = rest.strip(b" \t")
+    scheme, rest = (*authorization.split(None, 1), b"", b"")[:2]
+    rest = rest.strip()
     if scheme.lower() == b"pow":
         return Presented(Form.AUTHORIZATION, rest)
     form = _PASS_SCHEMES.get(scheme.lower())

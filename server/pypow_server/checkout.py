@@ -100,8 +100,11 @@ class Checkout:
             return problem
         take_free = take_free and price.free is not None and not problem.authenticate
         login = hearing.login
+        account = b""
         if take_free and login is not None and login.guard is not None:
-            replayed = await guard(self.ledger, login.guard, now_ms=hearing.now_ms)
+            account = f"{login.principal} {price.name}".encode("utf-8", "surrogatepass")
+            take_free = not self._used_up.holds(account, now_ms=hearing.now_ms)
+            replayed = await self._guard(hearing, login.guard) if take_free else None
             if replayed is not None:
                 return replayed
         found = await (self._free if take_free else self._quote)(
@@ -116,6 +119,8 @@ class Checkout:
             return None
         if isinstance(found, Problem):
             return found
+        if account and take_free:
+            self._used_up.note(account, now_ms=hearing.now_ms)
         if login is not None and not price.is_sold:
             return signing_in.used_up(found, hearing)
         if isinstance(found, Beyond):
@@ -199,12 +204,21 @@ class Checkout:
         key = None if judged.spend is None else judged.spend.key
         problem = None if key is None else self._used_up.refusal(key, now_ms=hearing.now_ms)
         if problem is None:
-            problem = await guard(self.ledger, judged.guard, now_ms=hearing.now_ms)
+            problem = await self._guard(hearing, judged.guard)
         if problem is not None:
             return problem
         problem = await self._take(hearing, judged.spend, charge)
         if key is not None and problem is not None and problem.status == 402:
             self._used_up.note(key, now_ms=hearing.now_ms)
+        return problem
+
+    async def _guard(self, hearing: Hearing, claim: Claim) -> Problem | None:
+        """Use up the proof of a key, once for all that the call brings beside it."""
+        if hearing.guarded == claim.key:
+            return None
+        problem = await guard(self.ledger, claim, now_ms=hearing.now_ms)
+        if problem is None:
+            hearing.guarded = claim.key
         return problem
 
     async def _take(
@@ -219,7 +233,7 @@ class Checkout:
                 self.paid_calls,
                 claim,
                 claim.sale,
-                hearing.digest(),
+                await hearing.digest(),
                 charge,
                 now_ms=hearing.now_ms,
             )

@@ -14,12 +14,13 @@ from pypow.solve_times import solve_times
 
 from .access import parse_network
 from .crowd.turns import SOJOURN_MS
-from .explain_logins import SignIn, sign_in, ways
+from .explain_logins import GivenOut, SignIn, given_out, sign_in, ways
 from .match import Match
 from .policy import FREE, Policy, Price, Unpriced
 from .resource import Resource
 from .setting_sources import DEFAULT
 from .settings import Settings
+from .shop import require_sense
 from .stores import Quota
 
 _HANDSHAKE: Final = Resource("mcp", "initialize", "")
@@ -152,6 +153,7 @@ class Explanation:
         calibrated: what follows the callers' speed; None for nothing.
         sold: how calls are sold for sats; None where no wallet is named.
         logins: whose access tokens are taken; None where nobody's are.
+        given_out: the access tokens that the gate gives out itself; None where it gives none.
     """
 
     profile: str
@@ -164,10 +166,16 @@ class Explanation:
     calibrated: Calibrated | None = None
     sold: Sold | None = None
     logins: SignIn | None = None
+    given_out: GivenOut | None = None
 
 
 def explain(settings: Settings) -> Explanation:
-    """What these settings mean."""
+    """What these settings mean.
+
+    Raises:
+        InvalidInputError: no gate would start with them.
+    """
+    require_sense(settings)
     policy = settings.policy
     profile = settings.rows.profile
     pricing = settings.rows.pricing
@@ -183,6 +191,7 @@ def explain(settings: Settings) -> Explanation:
         _calibrated(settings),
         _sold(settings),
         sign_in(settings),
+        given_out(settings),
     )
 
 

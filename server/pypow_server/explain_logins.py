@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy means for who signs in: which rails let a call in, and whose tokens are taken."""
+"""What a policy means for who signs in: which rails let a call in, and whose tokens count."""
 
 from dataclasses import dataclass
 
+from .authorization.place import TOKEN, Place
 from .price import Price
 from .settings import Settings
 
@@ -24,6 +25,21 @@ class SignIn:
     asks_first: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GivenOut:
+    """Access tokens that the gate gives out itself.
+
+    Attributes:
+        endpoint: where they are had.
+        workloads: platforms whose jobs get them for nothing, and for which scopes.
+        fetches_clients: whether clients may name the URL of a document about them.
+    """
+
+    endpoint: str
+    workloads: tuple[tuple[str, tuple[str, ...]], ...]
+    fetches_clients: bool
+
+
 def ways(price: Price) -> tuple[str, ...]:
     """What lets a call in, each enough: rails, with a ``+`` where several are needed."""
     paid = [way for way, pays in (("work", price.takes_work), ("l402", price.sats)) if pays]
@@ -39,3 +55,17 @@ def sign_in(settings: Settings) -> SignIn | None:
         return None
     issuers = tuple((issuer.url, issuer.kind) for issuer in logins.issuers)
     return SignIn(resource, issuers, logins.forwards_tokens, logins.asks_first)
+
+
+def given_out(settings: Settings) -> GivenOut | None:
+    """The tokens that a gate with these settings gives out; None where it gives none.
+
+    Raises:
+        InvalidInputError: a public URL that no token may be for.
+    """
+    sales = settings.rows.token_sales
+    if sales is None:
+        return None
+    place = Place.of(settings.url, settings.mcp_paths)
+    workloads = tuple((row.platform, tuple(sorted(row.scopes))) for row in sales.workloads)
+    return GivenOut(place.url(TOKEN), workloads, sales.fetches_clients)

@@ -13,11 +13,11 @@ _PURPOSE: Final = b"pypow 1 dpop nonces"
 
 
 def gate_nonces(keys: Keyring) -> "Nonces":
-    """What makes and recognises them.
+    """What makes and recognises them: the signing key's, and while keys turn those of all.
 
     Raises:
         ModuleNotFoundError: joserfc is not there.
     """
     from .identity.dpop import Nonces
 
-    return Nonces((hkdf_sha256(keys.signing.secret, info=_PURPOSE),))
+    return Nonces(tuple(hkdf_sha256(key.secret, info=_PURPOSE) for key in keys.keys))

@@ -3,13 +3,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pypow.admission import Lane
 from pypow.pricing import Quote
 from pypow.wire import MAX_LIFETIME_S
 
-from . import carriers, paid_calls
+from . import carriers, paid_calls, request_body
 from .call import Call, without_ours
 from .decision import Decision, Outcome
 from .holders import Bearer, Holders
@@ -111,6 +112,7 @@ class Hearing:
         tokens: what was sent to sign in with; likewise.
         login: what the token that came is good for; None where none came that is good.
         subject: whose token that is.
+        guarded: the key of the guard that this call has won; None for none.
     """
 
     scope: Scope = field(repr=False)
@@ -137,6 +139,7 @@ class Hearing:
     tokens: Tokens | None = field(default=None, repr=False)
     login: Admit | None = None
     subject: Holder | None = None
+    guarded: bytes | None = None
 
     def take_fields(self) -> None:
         """Look for payments and access tokens, which neither the app nor the log may see."""
@@ -147,10 +150,11 @@ class Hearing:
             headers, self.tokens = take_tokens(headers, self.scope.get("query_string", b""))
         self.scope = {**self.scope, "headers": headers}
 
-    def digest(self) -> bytes:
+    async def digest(self) -> bytes:
         """What tells whether this request is the same when it returns."""
         assert self.call is not None
-        return paid_calls.digest(self.call, self.scope.get("query_string", b""))
+        query = self.scope.get("query_string", b"")
+        return await request_body.again(self.call, partial(paid_calls.digest, self.call, query))
 
     @property
     def holder(self) -> Holder | None:
@@ -182,8 +186,11 @@ class Hearing:
             passed = without_ours(self.scope)
         else:
             passed = self.call.scope_for_app(self.scope, principal=principal)
-        if self.tokens is not None and self.rulebook.policy.forwards_tokens:
-            passed["headers"] = [*passed["headers"], *self.tokens.fields]
+        if self.tokens is not None:
+            if self.rulebook.policy.forwards_tokens:
+                passed["headers"] = [*passed["headers"], *self.tokens.fields]
+            elif self.tokens.scheme == "DPoP":  # and so the proof is ours too
+                passed["headers"] = [h for h in passed["headers"] if h[0] != b"dpop"]
         return passed
 
     def refusal(self, problem: Problem) -> Reply:

@@ -7,6 +7,7 @@ Loaded where the operator wants such passes, since it needs joserfc.
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from pypow.base64_text import encode_url
 from pypow.challenge import Keyring
@@ -44,11 +45,12 @@ class KeyBinding:
         """Set it up.
 
         Args:
-            url: the gate's, as callers see it, without a slash at its end.
+            url: the gate's, as callers see it; proofs are for URLs of its origin.
             keyring: what signs passes.
             nonces: None where proofs need none.
         """
-        self._url = url
+        parts = urlsplit(url)
+        self._origin = f"{parts.scheme}://{parts.netloc}"
         self._keyring = keyring
         self._nonces = nonces
 
@@ -122,7 +124,7 @@ class KeyBinding:
         return dpop.verify(
             proofs,
             method="GET" if method == "WEBSOCKET" else method,
-            url=self._url + path.decode("latin-1"),
+            url=self._origin + path.decode("latin-1"),
             now_ms=now_ms,
             access_token=token,
             bound_to=bound_to,

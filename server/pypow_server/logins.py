@@ -77,7 +77,7 @@ class TrustedIssuer:
                 asks = ClientCredential(self.client_id, secret or "unread", method)
             return Issuer(
                 self.url,
-                frozenset(self.audiences or (resource,)),
+                frozenset(self.audiences or _spellings(resource)),
                 kind="introspection" if self.kind == "introspection" else "jwt",
                 algorithms=frozenset(self.algorithms) or DEFAULT_ALGORITHMS,
                 jwks_uri=self.jwks_uri,
@@ -122,8 +122,8 @@ class Logins:
 
     Attributes:
         issuers: whose access tokens are taken, at least one.
-        resource: what tokens must be for; None for the public URL, with the MCP path where there is
-            one.
+        resource: what tokens must be for; None for the public URL, with the MCP path where it has
+            no path and there is one.
         forwards_tokens: whether tokens travel on to the upstream.
         dpop_nonces: whether proofs of keys need a nonce of the gate.
         asks_first: whether who brings nothing is asked for a login where one helps (401).
@@ -146,7 +146,7 @@ class Logins:
                 "expected gate.public_url beside [[oauth.issuer]], such as "
                 '"https://mcp.example.com": tokens must say that they are for it'
             )
-        found = self.resource or f"{(public_url or '').rstrip('/')}{_only(mcp_paths)}"
+        found = self.resource or _at(public_url or "", mcp_paths)
         url = urlsplit(found)
         if url.scheme == "http" and not Address(url.hostname or "", 0).is_loopback:
             raise InvalidInputError(
@@ -156,5 +156,11 @@ class Logins:
         return found
 
 
-def _only(paths: tuple[str, ...]) -> str:
-    return paths[0] if len(paths) == 1 else ""
+def _at(public_url: str, mcp_paths: tuple[str, ...]) -> str:
+    bare = public_url.rstrip("/")
+    return bare + mcp_paths[0] if len(mcp_paths) == 1 and not urlsplit(bare).path else bare
+
+
+def _spellings(resource: str) -> tuple[str, ...]:
+    """A URL without a path is the same with a slash, and many clients write that one."""
+    return (resource,) if urlsplit(resource).path else (resource, f"{resource}/")

@@ -111,7 +111,7 @@ class PaidCalls:
 
     def say(self, call: "PaidCall", ending: Ending) -> "asyncio.Task[None]":
         """Have the ledger know how a call ended; again and again where it cannot be told."""
-        if ending is not Ending.ANSWERED:
+        if ending is Ending.UNTAKEN:
             self._close(call)
         saying = asyncio.create_task(self._say(call, ending))
         self._saying.add(saying)
@@ -144,6 +144,7 @@ class PaidCalls:
         if self._saying:
             await asyncio.wait(self._saying)
         if self._sure_until:
+            self._sure_until = 0.0
             try:
                 await self._payments.live(self._life, lasts_ms=0)
             except Exception:  # noqa: BLE001 - then it is taken for dead a little later
@@ -155,9 +156,12 @@ class PaidCalls:
         except Exception as error:  # noqa: BLE001 - any store's fault; it is told later
             _LOG.warning("how a paid call ended is told later: %s", type(error).__name__)
             self._unsaid[call] = ending
+            if ending is Ending.ANSWERED:
+                return
         else:
             self._unsaid.pop(call, None)
-            self._close(call)
+        # Not before: whoever comes back at once would have left without being counted.
+        self._close(call)
 
     async def _live_on(self) -> None:
         if self._open:

@@ -228,8 +228,9 @@ class _Reading:
         if q is None and not ways.takes_work:
             q = DEFAULT_PRICE.q  # nobody pays it; it says what free calls are reckoned by
         if q is None:
+            sold = "" if table.sats is None else '; for sats alone, say require = ["l402"]'
             raise InvalidInputError(
-                f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000'
+                f'{self._at(place)}: expected work = "250ms", bits = 20 or hashes = 1_000_000{sold}'
             )
         free = self._quota((*place, "free"), table.free)
         login_free = self._quota((*place, "login_free"), table.login_free)

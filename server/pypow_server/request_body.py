@@ -5,14 +5,17 @@ import asyncio
 import functools
 import re
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from . import problems
 from .call import Call
 from .mcp_message import Fault, McpMessage, read_message
 from .problems import Problem
 from .scope import Message, Receive
+
+_Read = TypeVar("_Read")
 
 # RFC 8259 section 8.1 knows UTF-8 only, and SDKs decode by what this header says: what is plain
 # JSON to one reader is another message in UTF-7.
@@ -24,6 +27,13 @@ LARGE: Final = 64 * 1024
 
 ROOM: Final = 64 * 1024 * 1024
 SHARE: Final = ROOM // 4
+
+
+async def again(call: Call, read: Callable[[], _Read]) -> _Read:
+    """What comes of reading a call's body again: a large one must not hold others up."""
+    if call.mcp is None or len(call.mcp.body) < LARGE:
+        return read()
+    return await asyncio.to_thread(read)
 
 
 class Room:

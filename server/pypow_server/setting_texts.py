@@ -21,6 +21,7 @@ from .access import parse_network
 from .client_address import TrustedProxies
 from .meter import MAX_BITS
 from .policy import MAX_SATS, PassTerms
+from .price import MAX_PASS_LIFETIME_S
 from .resource import is_canonical
 from .stores import Quota, without_secrets
 
@@ -323,6 +324,12 @@ def _stamp_q(number: float) -> int:
     return difficulty.from_bits(number)
 
 
+_DAY_S: Final = 24 * 3600
+_MOST_EXPIRY_S: Final = _DAY_S
+_MOST_GRACE_S: Final = 30 * _DAY_S
+# A sale that is forgotten while its payment is good would be one more with the next call.
+_LEAST_KEPT_S: Final = _MOST_EXPIRY_S + max(_MOST_GRACE_S, MAX_PASS_LIFETIME_S) + _DAY_S
+
 SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "wallet": ("wallet", wallet),
     "network": ("network", str),
@@ -330,9 +337,9 @@ SELLING: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     "invoices": ("free_invoices", quota_or_none),
     "all_invoices": ("all_invoices", quota_or_none),
     "invoice_bits": ("stamp_q", _stamp_q),
-    "expires": ("expiry_s", _within(120, 24 * 3600)),
-    "grace": ("grace_s", _within(60, 30 * 24 * 3600)),
-    "keep_sales": ("keep_sales_s", _within(24 * 3600, 4000 * 24 * 3600)),
+    "expires": ("expiry_s", _within(120, _MOST_EXPIRY_S)),
+    "grace": ("grace_s", _within(60, _MOST_GRACE_S)),
+    "keep_sales": ("keep_sales_s", _within(_LEAST_KEPT_S, 4000 * _DAY_S)),
     "max_sats": ("max_sats", between(1, MAX_SATS, "sats")),
     "strict": ("strict", bool),
     "bind": ("binds_bodies", lambda text: text == "body"),

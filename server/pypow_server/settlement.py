@@ -13,6 +13,7 @@ from .paid_calls import PaidCall, PaidCalls
 from .problems import Problem
 from .rails import Claim
 from .stores import Charge, Charged, Credits, Early, Ledger, Spend
+from .stores.attempts import MOST_UNANSWERED
 
 _LOG = logging.getLogger("pypow_server.gate")
 
@@ -108,8 +109,9 @@ def _refusal(spent: Spend) -> Problem:
             )
         case Spend.HELD:
             return problems.in_progress(
-                "the same request was paid for with this credential, and may still be answered; "
-                "send it again later with the same credential, and pay nothing more"
+                "the same request was paid for with this credential and may still be answered, or "
+                f"{MOST_UNANSWERED} others are; send it again later with the same credential, and "
+                "pay nothing more"
             )
         case Spend.UNKNOWN:
             return store_unavailable()

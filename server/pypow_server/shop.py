@@ -60,7 +60,7 @@ class Shop(Collector):
         if _where(settings.rows.selling) != self._opened:
             raise InvalidInputError("l402.wallet: another wallet takes a restart")
         if settings.rows.selling is not None and self._wallet is not None:
-            _require_sense(settings, settings.rows.selling)
+            require_sense(settings)
             _require_answers(settings.rows.selling, self._wallet)
 
     def show(self, telemetry: "Telemetry", sales: SalesRead) -> None:
@@ -122,8 +122,7 @@ def wallet_of(settings: Settings) -> "GuardedWallet | None":
     selling = settings.rows.selling
     if selling is None:
         return None
-    _require_sense(settings, selling)
-    # Whoever sells nothing needs none of what wallets need.
+    require_sense(settings)
     from pypow.lightning.wallets import open_wallet
 
     network = Network.REGTEST if selling.is_development else Network(selling.network)
@@ -141,7 +140,24 @@ def _where(selling: Selling | None) -> tuple[str, str] | None:
     return None if selling is None else (selling.wallet, selling.network)
 
 
-def _require_sense(settings: Settings, selling: Selling) -> None:
+def require_sense(settings: Settings) -> None:
+    """Refuse what would lose money, or sell nothing. Reads no credential, and opens nothing.
+
+    Raises:
+        InvalidInputError: settings that would, or packages that are missing.
+    """
+    selling = settings.rows.selling
+    if selling is None:
+        return
+    # Whoever sells nothing needs none of what wallets need.
+    from pypow import secp256k1
+    from pypow.lightning.wallets import require_address
+
+    try:
+        secp256k1.require_library()
+        require_address(selling.wallet)
+    except PowError as error:
+        raise InvalidInputError(f"l402.wallet: {error}") from None
     if not selling.is_development:
         if settings.store_url.startswith(_FORGETFUL):
             raise InvalidInputError(

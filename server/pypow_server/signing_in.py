@@ -68,12 +68,14 @@ def with_login(
             return refused
         asks_first = price.login or (hearing.rulebook.policy.asks_login_first and standing is None)
         return _required(rail, price) if asks_first else standing
+    alone = []
+    if price.free is None and not (price.login and price.is_sold):
+        alone = [(LOGIN, login)]  # the last: it is not used up
     if isinstance(standing, list):
-        return [(name, _also(admit, login)) for name, admit in standing]
+        return [*((name, _also(admit, login)) for name, admit in standing), *alone]
     if standing is not None and standing.status != 402:
         return standing
-    admits_alone = price.free is None and not (price.login and price.is_sold)
-    return [(LOGIN, login)] if admits_alone else standing
+    return alone or standing
 
 
 def used_up(found: Offered, hearing: "Hearing") -> Problem:

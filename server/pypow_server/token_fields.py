@@ -63,8 +63,8 @@ def _read(name: bytes, value: bytes) -> tuple[str, str] | None:
     """Scheme and token of a header field; None where it holds none, or one of ours."""
     if name.lower() != _AUTHORIZATION:
         return None
-    given, _, rest = value.strip(b" \t").partition(b" ")
-    scheme, token = _SCHEMES.get(given.lower()), rest.strip(b" \t")
+    given, rest = (*value.split(None, 1), b"", b"")[:2]  # as loose as any upstream may read it
+    scheme, token = _SCHEMES.get(given.lower()), rest.strip()
     if scheme is None or token.startswith(_OURS):
         return None
     return scheme, token.decode("latin-1")

@@ -20,6 +20,8 @@ _EXPECTED: Final = {
     "list_type": "a list in brackets",
     "tuple_type": "a list in brackets",
     "model_type": "a table",
+    "dict_type": 'a table in braces, such as { name = "value" }',
+    "bool_type": "true or false",
 }
 
 
@@ -299,6 +301,9 @@ def complaint(error: ValidationError) -> tuple[Place, str]:
         return place, _unknown(place)
     if first["type"] == "missing":
         return place[:-1], f"expected {place[-1]} = ..."
+    if first["type"] == "list_type" and isinstance(first["input"], dict):
+        name = ".".join(map(str, place))
+        return place, f"expected [[{name}]], a list of tables, got [{name}]"
     if first["type"] == "literal_error":
         expected = str(first["ctx"]["expected"]).replace("'", '"')
     else:

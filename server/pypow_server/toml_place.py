@@ -28,8 +28,11 @@ def _line(text: str, place: Place) -> int:
     rest = place[1 if listed is None else listed + 1 :]
     key = rest[0] if rest else None
     seen, inside, found = -1, False, 0
+    named = ".".join(map(str, place))
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[\[?\s*([A-Za-z0-9_.-]+)", line)
+        if header is not None and header[1] == named:
+            return number
         if header is not None:
             seen += header[1] == table
             inside = header[1] == table and seen == index

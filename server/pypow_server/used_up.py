@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was found used up a moment ago, so that its holder can fill no store with fresh guards.
 
-A guard is spent before what it guards. Without this, whoever holds a used-up pass could have one
-written for every request, though none is let in.
+A guard is spent before what it guards. Without this, whoever holds a used-up pass, or an account
+without free calls, could have one written for every request, though none is let in.
 """
 
 from typing import Final
@@ -26,8 +26,12 @@ class UsedUp:
             self._until_ms.clear()
         self._until_ms[key] = now_ms + _REMEMBERED_MS
 
+    def holds(self, key: bytes, *, now_ms: int) -> bool:
+        """Whether it was, a moment ago."""
+        return self._until_ms.get(key, 0) > now_ms
+
     def refusal(self, key: bytes, *, now_ms: int) -> Problem | None:
         """What its holder hears again; None where the ledger has to be asked."""
-        if self._until_ms.get(key, 0) <= now_ms:
+        if not self.holds(key, now_ms=now_ms):
             return None
         return problems.already_spent("this was used up before; solve a fresh challenge")

@@ -38,7 +38,9 @@ _NAMED: Final = Policy(hosts=_HOSTS)
 _NETWORK: Final = ipaddress.IPv4Network("10.0.0.0/8")
 _NO_ROOM: Final = MessageReader(limit=1, deadline_s=1)
 _CHALLENGE: Final = attrgetter(*wire.Challenge.__slots__)
-_BODY: Final = next(seed for seed in seeds()["gate_message"][:3] if b"protocolVersion" in seed)
+_BODY: Final = next(
+    seed for seed in seeds()["gate_message"] if seed.startswith(b"{") and b"protocolVersion" in seed
+)
 _PASS: Final = attrgetter(*passes.Pass.__slots__)
 _TOKEN: Final = attrgetter(*standing.StandingToken.__slots__)
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pypow.errors import InvalidInputError
+from pypow_server.sale import Sale
 from pypow_server.stores import Spend
-from pypow_server.stores.attempts import Attempt, Ending, read
+from pypow_server.stores.attempts import MOST_UNANSWERED, Attempt, Ending, read
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support import attempts_contract as contract
@@ -23,8 +24,9 @@ from support.redis_stores import fresh_address, opened
 from support.sales_contract import Check, OpenTill, Till, every_sale, sale, take
 
 LIVES = (b"one life", b"2nd life", b"3rd life")
-TRACES = 12
+TRACES = 8
 STEPS = 40
+MANY = 2 * MOST_UNANSWERED
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
@@ -65,6 +67,17 @@ def test_every_durable_store_knows_after_a_restart(open_till: OpenTill, check: C
         (twins.TakesEveryEndForAnAnswer, contract.a_use_that_nobody_knows_of_is_no_departure),
         (twins.CountsNoDepartures, contract.a_caller_who_left_gets_the_use_again_a_few_times),
         (twins.BelievesItsOwnLifeAlone, contract.a_process_knows_which_of_its_attempts_are_over),
+        (
+            twins.RemembersAllThatIsUnanswered,
+            contract.past_so_many_the_oldest_that_is_over_counts_as_used,
+        ),
+        (
+            twins.RemembersAllThatIsUnanswered,
+            contract.past_so_many_that_are_under_way_the_next_waits,
+        ),
+        (twins.ForgetsWhatIsUnderWay, contract.past_so_many_that_are_under_way_the_next_waits),
+        (twins.ForgetsNothing, contract.past_so_many_the_oldest_that_is_over_counts_as_used),
+        (twins.ForgetsTheLatest, contract.past_so_many_the_oldest_that_is_over_counts_as_used),
         (twins.GivesUpForOthers, contract.what_is_given_up_is_no_longer_taken),
         (twins.CountsWhatItHandsOn, contract.another_use_is_taken_while_one_is_held),
     ],
@@ -81,33 +94,40 @@ class Trace:
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
-        self._sold = [sale(number, uses=uses) for number, uses in enumerate((1, 2, 4))]
+        self._sold = [sale(number, uses=uses) for number, uses in enumerate((1, 2, 4, MANY))]
         self._taken: list[tuple[bytes, Attempt]] = []
         self._numbers = itertools.count(1)
         self._seed = seed
 
     def steps(self, count: int) -> Iterator[Callable[[Till], Awaitable[object]]]:
+        for _ in range(MOST_UNANSWERED):
+            yield self._take_of_many()
         for _ in range(count):
             pick = self._chance.choice
             life, key = pick(LIVES), b""
             if self._taken:
                 key, attempt = pick(self._taken)
-            match pick(("take", "take", "take", "end", "give up", "live")):
+            match pick(("take", "take", "take", "many", "many", "end", "give up", "live")):
                 case "end" if self._taken:
                     yield partial(_end, key, attempt, pick(list(Ending)))
                 case "give up" if self._taken:
                     yield partial(_give_up, key, attempt)
                 case "live":
                     yield partial(_live, life, pick((0, 60_000)))
+                case "many":
+                    yield self._take_of_many()
                 case _:
-                    yield self._take(life)
+                    yield self._take(pick(self._sold), pick((b"this", b"that")), life)
 
-    def _take(self, life: bytes) -> Callable[[Till], Awaitable[object]]:
+    def _take_of_many(self) -> Callable[[Till], Awaitable[object]]:
+        request = b"%d" % self._chance.randrange(MANY)
+        return self._take(self._sold[-1], request, self._chance.choice(LIVES))
+
+    def _take(self, sold: Sale, request: bytes, life: bytes) -> Callable[[Till], Awaitable[object]]:
         pick, number = self._chance.choice, next(self._numbers)
         oldest = self._chance.randint(1, number)
-        sold, request = pick(self._sold), pick((b"this", b"that")).ljust(16)
         sold = sold._replace(payment_hash=bytes([self._seed]) + sold.payment_hash[1:])
-        attempt = Attempt(request, life, number, oldest, pick((0, 60_000)))
+        attempt = Attempt(request.ljust(16), life, number, oldest, pick((0, 60_000)))
         self._taken.append((b"ln:" + sold.payment_hash, attempt))
         return partial(take, sold=sold, attempt=attempt)
 

@@ -21,7 +21,7 @@ from pypow_server.policy_rows import PriceRow
 from pypow_server.price import Ways
 from pypow_server.pypow_toml import read
 from pypow_server.token_sales import TokenSales, WorkloadRow
-from support.asgi_client import Answer
+from support.asgi_client import Answer, call
 from support.dpop_proofs import KeyHolder
 from support.gated import document
 from support.issuing import ISSUER, Desk
@@ -40,7 +40,9 @@ TOOLS = frozenset({"tools"})
 class Office(Desk):
     """A gate that trusts a platform and an issuer, both played on this machine."""
 
-    def __init__(self, state_dir: Path, url: str, platform: TokenIssuer) -> None:
+    def __init__(
+        self, state_dir: Path, url: str, platform: TokenIssuer, *, knows_jobs: bool = True
+    ) -> None:
         self.platform = platform
         row = WorkloadRow(
             "spiffe", (("sub", "spiffe://prod.example/**"),), TOOLS, issuer=url, near=True
@@ -51,7 +53,7 @@ class Office(Desk):
         super().__init__(
             state_dir,
             rows={
-                "token_sales": TokenSales(workloads=(row,)),
+                "token_sales": TokenSales(workloads=(row,) if knows_jobs else ()),
                 "logins": Logins((TrustedIssuer(url, near=True),)),
                 "prices": (needs_login,),
             },
@@ -67,6 +69,20 @@ class Office(Desk):
         kept = {name: value for name, value in said.items() if value is not None}
         return minted(kept, KEY, typ="JWT")
 
+    def login(self, **changed: object) -> str:
+        """An access token of the issuer."""
+        now_s = int(time.time())
+        said = {
+            "aud": f"{ISSUER}/mcp", "iat": now_s, "exp": now_s + 300, "scope": "tools",
+            "sub": "somebody", **changed,
+        }  # fmt: skip
+        return self.platform.mint(KEY, **said)
+
+    def exchanged(self, theirs: str) -> Answer:
+        return self.token_for(
+            grant_type=EXCHANGE, subject_token=theirs, subject_token_type=ACCESS_TOKEN
+        )
+
     def bearer(self, assertion: str, **more: str) -> Answer:
         return self.token_for(grant_type=JWT_BEARER, assertion=assertion, **more)
 
@@ -78,11 +94,11 @@ def office(tmp_path: Path) -> Iterator[Office]:
 
 
 @contextmanager
-def _office(tmp_path: Path) -> Iterator[Office]:
+def _office(tmp_path: Path, *, knows_jobs: bool = True) -> Iterator[Office]:
     with asyncio.Runner() as runner:
         entered = issuing(KEY)
         platform = runner.run(entered.__aenter__())
-        office = Office(tmp_path, platform.url, platform)
+        office = Office(tmp_path, platform.url, platform, knows_jobs=knows_jobs)
         # One event loop for who asks and who answers.
         office._runner.close()
         office._runner = runner
@@ -138,19 +154,57 @@ def test_a_token_of_a_job_is_for_its_resource(office: Office) -> None:
     assert office.call_with(token, "/v1/x").status == 401
 
 
-def test_anothers_access_token_can_be_exchanged(office: Office) -> None:
-    now_s = int(time.time())
-    theirs = office.platform.mint(
-        KEY, aud=f"{ISSUER}/mcp", iat=now_s, exp=now_s + 300, scope="tools", sub="somebody"
+@pytest.mark.parametrize("knows_jobs", [True, False])
+def test_anothers_access_token_can_be_exchanged(tmp_path: Path, *, knows_jobs: bool) -> None:
+    with _office(tmp_path, knows_jobs=knows_jobs) as office:
+        answer = office.exchanged(office.login())
+        assert answer.status == 200, answer.body
+        said = document(answer)
+        assert said["issued_token_type"] == ACCESS_TOKEN
+        assert office.call_with(said["access_token"], "/mcp/dear").status == 200
+        assert claims_of(office, answer)["iss"] == ISSUER
+
+
+def test_who_exchanges_a_token_stays_the_same_account(office: Office) -> None:
+    theirs = office.login()
+    ours = document(office.exchanged(theirs))["access_token"]
+    assert [office.call_with(one, "/mcp/dear").status for one in (theirs, ours)] == [200, 200]
+    first, second = (scope["pypow.principal"] for scope in office.upstream.scopes)
+    assert first == second
+
+
+def test_a_word_that_has_just_ended_gets_no_token_that_has(office: Office) -> None:
+    past_s = int(time.time()) - 5  # clocks may differ by so much, but a token must last
+    for answer in (
+        office.bearer(office.shown(iat=past_s - 60, exp=past_s)),
+        office.exchanged(office.login(iat=past_s - 60, exp=past_s)),
+    ):
+        assert (answer.status, "access_token" in document(answer)) == (400, False), answer.body
+
+
+def test_a_token_of_one_resource_does_not_come_in_beside_another(office: Office) -> None:
+    with_login = office.bearer(office.shown(), resource=f"{ISSUER}/mcp")
+    elsewhere = document(with_login)["access_token"]
+    bought = document(
+        office.token_for(
+            grant_type="client_credentials", client_secret=office.proof(), resource=ISSUER
+        )
+    )["access_token"]
+    fields = [(b"authorization", f"Bearer {one}".encode()) for one in (bought, elsewhere)]
+    answer = office._runner.run(
+        call(office.app, "GET", b"/v1/x", headers=[(b"host", b"gate.example"), *fields])
     )
-    answer = office.token_for(
-        grant_type=EXCHANGE, subject_token=theirs, subject_token_type=ACCESS_TOKEN
-    )
-    assert answer.status == 200, answer.body
-    said = document(answer)
-    assert said["issued_token_type"] == ACCESS_TOKEN
-    assert office.call_with(said["access_token"], "/mcp/dear").status == 200
-    assert claims_of(office, answer)["iss"] == ISSUER
+    assert answer.status == 401
+
+
+def test_what_was_bought_is_nobodys_login_however_often_it_is_shown(tmp_path: Path) -> None:
+    with _office(tmp_path) as office:
+        bought = office.token()
+        fields = [(b"authorization", f"Bearer {bought}".encode())] * 2
+        answer = office._runner.run(
+            call(office.app, "GET", b"/mcp/dear", headers=[(b"host", b"gate.example"), *fields])
+        )
+        assert answer.status == 401
 
 
 NOW = int(time.time())

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from pypow.macaroon import decode
 from pypow_server.authorization.redirects import is_redirect, is_same
 from pypow_server.policy import PassTerms
 from pypow_server.selling import Selling
@@ -153,6 +154,7 @@ TOLD: dict[str, tuple[dict[str, str | None], str]] = {
     "a request elsewhere": ({"request_uri": "https://evil.example/"}, "invalid_request"),
     "an answer in the fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "a long state": ({"state": "x" * 1025}, "invalid_request"),
+    "a state that is longer than it looks": ({"state": "é" * 1024}, "invalid_request"),
 }
 
 
@@ -162,8 +164,11 @@ def test_a_client_is_told_what_it_did_wrong_by_whom_it_asked(
 ) -> None:
     client = desk.register()
     answer = desk.get(desk.asked(client, **changes), accept=HTML)
-    assert answer.status == 303
-    said = told(answer.values(b"location")[0].decode())
+    # Whoever registers chooses the address: a link to here must not lead there by itself.
+    assert (answer.status, answer.values(b"location")) == (400, [])
+    (back,) = re.findall(r'<a href="([^"]+)">', answer.body.decode())
+    assert unescape(back).startswith(HERE)
+    said = told(unescape(back))
     assert (said["error"], said["iss"]) == (error, ISSUER)
     assert said.get("state") == (None if "state" in changes else "s t&te")
 
@@ -244,6 +249,24 @@ WRONG_CLIENTS: list[tuple[bytes, str]] = [
 def test_a_registration_that_cannot_be_is_refused(desk: Desk, body: bytes, error: str) -> None:
     answer = desk.send("POST", "/oauth/register", {"content_type": "application/json"}, body)
     assert (answer.status, document(answer)["error"]) == (400, error)
+
+
+def test_a_client_that_says_all_it_may_gets_in(tmp_path: Path) -> None:
+    redirects = [f"https://client.example/{number}".ljust(204, "x") for number in range(5)]
+    redirect = redirects[0]
+    with Desk(tmp_path, rows=SOLD) as desk:
+        client = desk.register(*redirects, client_name="漢" * 80)
+        asked = desk.asked(client, redirect_uri=redirect, state='"' * 1024)
+        offered = document(desk.get(asked))
+        preimage = paid(offered["l402"]["invoice"]).hex()
+        # Wallets may narrow what they paid for, which makes it longer.
+        paid_for = decode(offered["l402"]["macaroon"])
+        until = next(one for one in paid_for.caveats if b"valid_until" in one)
+        macaroon = paid_for.narrowed(*[until] * (16 - len(paid_for.caveats))).text
+        sent = {"request": offered["request"], "macaroon": macaroon, "preimage": preimage}
+        code = document(desk.post("/oauth/authorize", sent))["code"]
+        token = document(desk.redeem(code, client, redirect_uri=redirect))["access_token"]
+        assert desk.call_with(token).status == 200
 
 
 def test_a_registration_is_bounded(desk: Desk) -> None:

@@ -103,6 +103,7 @@ def test_a_browser_works_for_a_code_once_it_is_told_to(visit: Visit) -> None:
 def test_without_scripts_the_page_says_how_and_takes_what_comes_of_it(visit: Visit) -> None:
     visit.open(script=False)
     text = visit.page.value("document.body.textContent")
+    assert "enter the nonce that it prints:" in " ".join(text.split())
     assert "pypow solve --challenge " in text
     assert visit.page.value("document.getElementById('by-hand').open")
     assert visit.page.value("document.getElementById('solving').hidden")

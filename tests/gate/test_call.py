@@ -90,6 +90,8 @@ def test_a_server_without_raw_paths_is_read_by_its_path() -> None:
         ((b"authorization", b"PoW anything"), Form.AUTHORIZATION),
         ((b"authorization", b"pow  anything"), Form.AUTHORIZATION),
         ((b"authorization", b"bEARER pyp_anything"), Form.PASS),
+        ((b"authorization", b"Bearer\tpyp_anything"), Form.PASS),
+        ((b"authorization", b"\x0bPoW\tanything"), Form.AUTHORIZATION),
         ((b"cookie", b"a=b; pypow_pass=pyp_x"), Form.COOKIE),
     ],
 )

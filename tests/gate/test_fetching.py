@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -330,3 +331,26 @@ def test_a_fetcher_that_looks_at_no_address_is_caught(monkeypatch: pytest.Monkey
         port = listener.getsockname()[1]
     url = f"https://keys.example:{port}/"
     assert "public" not in asyncio.run(fault(url, names=Names("127.0.0.1")))
+
+
+def test_names_are_looked_up_in_threads_that_nobody_else_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+
+    def unanswered(*_: object, **__: object) -> object:
+        threads.append(threading.current_thread().name)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    async def asked() -> None:
+        fetcher = Fetcher()
+        try:
+            with pytest.raises(FetchError, match=r"slow\.example cannot be asked"):
+                await fetcher.get("https://slow.example/client")
+        finally:
+            await fetcher.aclose()
+
+    monkeypatch.setattr(socket, "getaddrinfo", unanswered)
+    asyncio.run(asked())
+    assert threads
+    assert all(name.startswith("pypow-names") for name in threads)

@@ -19,7 +19,15 @@ from pypow_server.rails.l402_credential import Bought
 from pypow_server.stores import Quota
 from support import asgi_client
 from support.gated import HOST, document, offers, solution, solved
-from support.selling import SATS, SELLING, Stall, authorized, l402_credential, payment_credential
+from support.selling import (
+    SATS,
+    SELLING,
+    Stall,
+    authorized,
+    l402_credential,
+    narrowed,
+    payment_credential,
+)
 
 pytest.importorskip("coincurve", reason="signatures need the extra l402")
 
@@ -193,12 +201,6 @@ def test_a_payment_outlives_a_lost_ledger_and_counts_once_in_the_next() -> None:
     statuses = [gate.send("GET", headers=authorized(credential)).status for gate in gates]
     assert statuses == [200, 402, 200, 402]
     assert asyncio.run(before.ledger.epoch()) != asyncio.run(after.ledger.epoch())
-
-
-def narrowed(credential: bytes, *caveats: bytes) -> bytes:
-    token, _, preimage = credential.removeprefix(b"L402 ").partition(b":")
-    found = macaroon.macaroon_of_octets(decode_either(token.decode())).narrowed(*caveats)
-    return b"L402 " + encode(found.octets).encode() + b":" + preimage
 
 
 def spent_twice_by_narrowing(stall: Stall) -> int:

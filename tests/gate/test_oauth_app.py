@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from pypow import InvalidInputError
 from pypow.__main__ import main
+from pypow_server import keyfile
 from pypow_server.app import App, create_app
 from pypow_server.fronts import live
 from pypow_server.rails.oauth import subject_id
@@ -23,6 +24,7 @@ from pypow_server.scope import Receive, Scope, Send
 from pypow_server.settings import Settings
 from support import tokens
 from support.asgi_client import call
+from support.dpop_proofs import KeyHolder
 from support.gated import RecordingApp
 from support.serving import serving
 from support.token_issuer import TokenIssuer, issuing
@@ -248,6 +250,35 @@ def test_a_reload_takes_over_scopes_and_refuses_other_issuers(tmp_path: Path) ->
             assert (await gate.get("/members", gate.token(scope="admin"))).status_code == 200
             found = await gate.get(WELL_KNOWN)
             assert found.json()["scopes_supported"] == ["admin", "tools:read", "tools:write"]
+
+    asyncio.run(story())
+
+
+def test_nonces_outlive_the_key_that_they_were_made_by(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, top="[oauth]\ndpop_nonces = true") as gate:
+            held, holder = settings(tmp_path, gate.issuer), KeyHolder()
+            token = gate.token(cnf={"jkt": holder.thumbprint})
+
+            async def asked(**claims: Any) -> httpx2.Response:
+                proof = holder.proof(
+                    "GET",
+                    "https://mcp.example/members",
+                    now_ms=time.time_ns() // 1_000_000,
+                    token=token,
+                    **claims,
+                )
+                return await gate.get("/members", authorization=f"DPoP {token}", dpop=proof)
+
+            nonce = (await asked()).headers["dpop-nonce"]
+            old = keyfile.load_keys(held.key_file)
+            keyfile.replace(held.key_file, [keyfile.fresh_key(2), *old])
+            gate.app.reload(settings(tmp_path, gate.issuer, top="[oauth]\ndpop_nonces = true"))
+            after = await asked(nonce=nonce)
+            assert (after.status_code, after.headers["dpop-nonce"] == nonce) == (200, False)
+            keyfile.replace(held.key_file, [keyfile.fresh_key(3)])
+            gate.app.reload(settings(tmp_path, gate.issuer, top="[oauth]\ndpop_nonces = true"))
+            assert (await asked(nonce=nonce)).status_code == 401
 
     asyncio.run(story())
 

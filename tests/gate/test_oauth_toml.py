@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Logins in the policy file: what each key does, and one line with the fix for what cannot be."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,12 +141,23 @@ def test_the_default_price_may_be_a_login(tmp_path: Path) -> None:
         ('[gate]\npublic_url = "https://api.example"\nmcp_paths = []\n', "https://api.example"),
         ('[gate]\npublic_url = "http://127.0.0.1:8402"\n', "http://127.0.0.1:8402/mcp"),
         ('[oauth]\nresource = "https://mcp.example/x"\n', "https://mcp.example/x"),
+        ('[gate]\npublic_url = "https://mcp.example/mcp"\n', "https://mcp.example/mcp"),
     ],
 )
 def test_tokens_are_for_the_gate_as_its_callers_know_it(
     said: str, resource: str, tmp_path: Path
 ) -> None:
     assert settings(tmp_path, said + ISSUER).resource == resource
+
+
+def test_a_slash_at_the_end_of_a_url_without_path_tells_no_two_audiences_apart() -> None:
+    issuer = TrustedIssuer("https://login.example")
+    assert issuer.trusted("https://a.example").audiences == {
+        "https://a.example", "https://a.example/",
+    }  # fmt: skip
+    assert issuer.trusted("https://a.example/mcp").audiences == {"https://a.example/mcp"}
+    named = replace(issuer, audiences=("https://a.example",))
+    assert named.trusted("https://a.example").audiences == {"https://a.example"}
 
 
 WRONG = {

@@ -2,6 +2,7 @@
 """Where the operator binds payments to bodies, one for an MCP call is for its arguments only."""
 
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_an_offer_for_other_arguments_is_not_made_again() -> None:
     assert "payment_hash" not in document(call(stall, {"q": 2}))["error"]["data"]
 
 
-@pytest.mark.parametrize("deep", ["[" * 900 + "]" * 900, json.dumps("x" * LARGE), '"\\ud800"'])
+@pytest.mark.parametrize("deep", ["[" * 120 + "]" * 120, json.dumps("x" * LARGE), '"\\ud800"'])
 def test_large_deep_and_odd_arguments_are_bound_too(deep: str) -> None:
     stall = Stall(selling=BOUND, body_limit=2 * LARGE)
     bodies = [
@@ -111,6 +112,27 @@ def test_large_deep_and_odd_arguments_are_bound_too(deep: str) -> None:
     credential = authorized(l402_credential(stall.send("POST", "/mcp", READS_HTTP, bodies[0])))
     statuses = [stall.send("POST", "/mcp", credential, body).status for body in reversed(bodies)]
     assert statuses == [402, 200]
+
+
+@pytest.mark.parametrize(("octets", "is_beside"), [(0, False), (LARGE, True)])
+def test_only_a_large_body_is_read_again_in_another_thread(
+    octets: int, is_beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stall, arguments = Stall(selling=BOUND, body_limit=2 * LARGE), {"q": "x" * octets}
+    credential = authorized(l402_credential(call(stall, arguments)))
+    threads = []
+
+    def noting(text: bytes | str, **how: Any) -> Any:
+        if isinstance(text, bytes):
+            threads.append(threading.current_thread())
+        return loads(text, **how)
+
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", noting)
+    answers = [call(stall, arguments, headers=credential).status for _ in range(2)]
+    assert answers == [200, 402]
+    assert len(threads) >= 4
+    assert (threading.main_thread() not in threads) is is_beside
 
 
 def test_messages_of_other_methods_are_bound_by_what_they_say() -> None:

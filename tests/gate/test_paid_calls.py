@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pypow_server.answering import HandedOnError
 from pypow_server.paid_calls import PaidCalls
 from pypow_server.rails import Claim
 from pypow_server.scope import UPSTREAM_FAILED, UPSTREAM_REACHED, Message, Receive, Scope, Send
@@ -86,7 +87,7 @@ def vanish(stall: Stall, credential: bytes, target: bytes = b"/x") -> list[Messa
         sent.append(message)
 
     async def story() -> None:
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, HandedOnError):
             await stall.gate(http_scope("GET", target, headers=headers), receive, send)
 
     asyncio.run(story())
@@ -244,6 +245,20 @@ def test_a_gate_that_may_be_taken_for_dead_answers_only_what_is_still_its_own(
     assert show(stall, credential).status == 402
 
 
+def test_an_answer_that_has_begun_breaks_off_where_the_use_was_handed_on() -> None:
+    async def cut_off(scope: Scope, send: Send) -> None:
+        await send(START)
+        stall.seconds += LATE_S
+        await stall.ledger.live(b"one life", lasts_ms=0)
+        assert await _status(other, credential) == 200
+        await send({"type": "http.response.body", "body": b"served"})
+
+    stall, _ = stall_of(cut_off)
+    other, _ = stall_of(ledger=stall.ledger, life=b"2nd life")
+    credential = stall.buy()
+    assert [message["type"] for message in vanish(stall, credential)] == [START["type"]]
+
+
 class Faulty(CountingLedger):
     """A ledger whose payments fail where it is told."""
 
@@ -323,6 +338,33 @@ def test_an_answer_that_could_not_be_recorded_is_recorded_later() -> None:
     assert asyncio.run(story()) == [Spend.WON, Spend.HELD, Spend.LOST]
 
 
+def test_a_caller_who_is_back_before_that_is_recorded_has_left_all_the_same() -> None:
+    class Slow(CountingLedger):
+        async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
+            await may_end.wait()
+            return await super().end(key, attempt, ending)
+
+    may_end = asyncio.Event()
+
+    async def story() -> list[Spend]:
+        calls, found = PaidCalls(Slow()), []
+        for _ in range(MOST_DEPARTURES + 2):
+            may_end.clear()
+            outcome, call = await take(calls)
+            found.append(outcome)
+            if call is not None:
+                leaving = asyncio.create_task(call.left())
+                await asyncio.sleep(0)
+                found.append((await take(calls))[0])
+                may_end.set()
+                await leaving
+        await calls.aclose()
+        return found
+
+    again = [Spend.WON, Spend.HELD] * (MOST_DEPARTURES + 1)
+    assert asyncio.run(story()) == [*again, Spend.LOST]
+
+
 def test_a_gate_that_ends_lets_others_answer_at_once() -> None:
     ledger = CountingLedger()
 
@@ -331,6 +373,8 @@ def test_a_gate_that_ends_lets_others_answer_at_once() -> None:
         found = [await take(calls) for calls in (first, second)]
         await first.aclose()
         found.append(await take(second))
+        (_, late), *_ = found
+        assert not await late.may_be_answered()
         await second.aclose()
         return [outcome for outcome, _ in found]
 

@@ -292,7 +292,27 @@ WRONG = {
         '"20.5"',
         "line 11: price[2].bits: expected a number, got '20.5'",
     ),
-    "a table where a list is": ("[[deny]]", "[deny]", "deny: expected a list in brackets"),
+    "a table where a list is": ("[[deny]]", "[deny]", "line 13: deny: expected [[deny]], a list"),
+    "a table where a list below a table is": (
+        "[[deny]]",
+        "[oauth.issuer]",
+        "line 13: oauth.issuer: expected [[oauth.issuer]], a list of tables, got [oauth.issuer]",
+    ),
+    "neither true nor false": (
+        "[[deny]]",
+        '[l402]\nstrict = "yes"\n[[deny]]',
+        "line 14: l402.strict: expected true or false, got 'yes'",
+    ),
+    "no table in braces": (
+        "[[deny]]",
+        '[[oauth.workload]]\nplatform = "aws"\nscope = "a"\nclaims = "b"\n[[deny]]',
+        "line 16: oauth.workload[1].claims: expected a table in braces",
+    ),
+    "sats alone": (
+        "bits = 20.5",
+        'sats = 5\n[l402]\nwallet = "development:"',
+        'hashes = 1_000_000; for sats alone, say require = ["l402"]',
+    ),
     "no value of the few": (
         '"enforce"',
         '"off"',

@@ -3,11 +3,13 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pypow_server.old_sales import OldSales
+from pypow_server.policy import PassTerms, Policy
 from pypow_server.sale import Sale
 from pypow_server.selling import Selling
 from pypow_server.stores.memory import MemoryLedger
@@ -17,7 +19,14 @@ from support import sales_twins as twins
 from support.ledger_contract import NOW_MS
 from support.redis_stores import fresh_address, opened
 from support.sales_contract import CONTRACT, Check, OpenTill, every_sale, sale, take
-from support.selling import Stall, authorized, l402_credential, payment_credential
+from support.selling import (
+    SATS,
+    Stall,
+    authorized,
+    l402_credential,
+    narrowed,
+    payment_credential,
+)
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
@@ -79,6 +88,20 @@ def test_a_macaroon_says_what_was_paid_for_it() -> None:
     assert market.send("GET", headers=authorized(market.buy())).status == 200
     (sold,) = market.sold()
     assert (sold.sats, sold.scheme, sold.spent) == (5, "l402", 1)
+
+
+@pytest.mark.parametrize(("terms", "uses"), [(PassTerms(3, 300), 3), (PassTerms(0, 300), 0)])
+def test_a_sale_is_of_what_was_sold_though_a_part_of_it_is_shown_first(
+    terms: PassTerms, uses: int
+) -> None:
+    market = Market(Policy(default=replace(SATS, sells=terms)))
+    credential = market.buy()
+    part = narrowed(credential, b"pypow_uses=1")
+    shown = [part, part, credential]
+    statuses = [market.send("GET", headers=authorized(each)).status for each in shown]
+    (sold,) = market.sold()
+    assert statuses == [200, 402, 200]
+    assert (sold.uses, sold.spent) == (uses, 2)
 
 
 def test_a_proof_of_work_is_no_sale() -> None:

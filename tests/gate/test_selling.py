@@ -40,7 +40,7 @@ def test_every_key_of_the_table_is_read() -> None:
         '[gate]\npass_authorization = ["Bearer"]\n'
         '[l402]\nwallet = "lnd:https://node:8080"\nnetwork = "signet"\n'
         'public_development = true\ninvoices = "1/1s"\nall_invoices = "none"\n'
-        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "30d"\n'
+        'invoice_bits = 12\nexpires = "5m"\ngrace = "2m"\nkeep_sales = "40d"\n'
         'max_sats = 77\nstrict = true\nbind = "body"\n'
     )
     assert said.rows.selling == Selling(
@@ -52,7 +52,7 @@ def test_every_key_of_the_table_is_read() -> None:
         stamp_q=12 * 1024,
         expiry_s=300,
         grace_s=120,
-        keep_sales_s=30 * 24 * 3600,
+        keep_sales_s=40 * 24 * 3600,
         max_sats=77,
         strict=True,
         binds_bodies=True,
@@ -69,6 +69,8 @@ def test_every_key_of_the_table_is_read() -> None:
         ("[l402]\nwallet = 'here'\n", "line 2: l402.wallet: expected a wallet such as"),
         (f"{WALLET}invoice_bits = 3\n", "l402.invoice_bits: expected 4 to 32 bits, got 3"),
         (f"{WALLET}expires = '1m'\n", "l402.expires: expected 120 to 86400 seconds, got 60"),
+        # A payment of a day's invoice buys 30 days, and its sale must outlive it.
+        (f"{WALLET}keep_sales = '31d'\n", "l402.keep_sales: expected 2764800 to"),
         (f"{WALLET}bind = 'client'\n", "l402.bind: expected"),
         (f"{WALLET}max_sats = 9\n[default]\nsats = 10\n", "default.sats: expected 1 to 9 sats"),
         (f"{WALLET}[default]\nsats = 0\n", "default.sats: expected 1 to 100000 sats, got 0"),

@@ -175,6 +175,11 @@ def test_tokens_of_others_are_left_to_the_upstream(desk: Desk) -> None:
     assert desk.call_with(foreign).status == 402
 
 
+@pytest.mark.parametrize("kid", [[], {}, 1, None, "x"], ids=repr)
+def test_what_names_no_key_as_it_should_is_a_token_of_others(desk: Desk, kid: object) -> None:
+    assert desk.call_with(changed(desk.token(), head={"kid": kid})).status == 402
+
+
 WRONG: list[tuple[dict[str, str], int, str]] = [
     ({}, 400, "unsupported_grant_type"),
     ({"grant_type": "password"}, 400, "unsupported_grant_type"),
@@ -241,6 +246,8 @@ WRONG: list[tuple[dict[str, str], int, str]] = [
         "invalid_request",
     ),
     ({"grant_type": "client_credentials", "client_id": "x" * 5000}, 400, "invalid_request"),
+    # In a token it would be six characters long, and one of many is too long to come back.
+    ({"grant_type": "client_credentials", "client_id": "é"}, 400, "invalid_request"),
 ]
 
 

@@ -202,6 +202,8 @@ def test_a_token_covers_its_resource_and_what_is_below() -> None:
     assert place.covers(f"{ISSUER}/mcp", "/mcp")
     assert place.covers(f"{ISSUER}/mcp", "/mcp/x")
     assert not place.covers(f"{ISSUER}/mcp", "/mcpx")
+    assert not place.covers(f"{ISSUER}/mcp", "/mcp/../other")
+    assert not place.covers(f"{ISSUER}/mcp", "/mcp/%2e%2e/other")
     assert not place.covers(f"{ISSUER}/mcp", "/other")
     assert place.covers(ISSUER, "/other")
     assert not place.covers("https://gate.example.evil", "/mcp")
@@ -269,14 +271,21 @@ def test_what_a_token_is_bought_with_is_not_shown() -> None:
     assert "SECRET" not in issued.token
 
 
-def test_whoever_judges_a_token_finds_it_ended() -> None:
-    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
-    issued = tokens().issue(bought, client_id="me", audience=ISSUER, now_ms=4_000)
+def test_whoever_judges_a_token_finds_who_it_is_until_it_ends() -> None:
+    who = Identity("i", "s", "", frozenset({"tools"}), 10_000, 0)
+    issued = tokens().vouch(who, client_id="me", audience=ISSUER, now_ms=4_000)
     found = asyncio.run(tokens().judge(issued.token, now_ms=9_999))
     assert isinstance(found, Identity)
-    assert (found.client_id, found.scopes) == ("me", frozenset({"work"}))
+    assert (found.issuer, found.subject, found.client_id) == ("i", "s", "me")
+    assert found.scopes == frozenset({"tools"})
     assert isinstance(asyncio.run(tokens().judge(issued.token, now_ms=10_000)), BadToken)
     assert isinstance(asyncio.run(tokens().judge("x.y.z", now_ms=0)), BadToken)
+
+
+def test_what_was_bought_says_of_nobody_who_it_is() -> None:
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    issued = tokens().issue(bought, client_id="me", audience=ISSUER, now_ms=4_000)
+    assert isinstance(asyncio.run(tokens().judge(issued.token, now_ms=9_999)), BadToken)
 
 
 @pytest.mark.parametrize(

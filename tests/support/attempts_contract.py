@@ -6,11 +6,12 @@ The life of a process that is gone is one that said it lasts no time, so that no
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from typing import Final
 
-from pypow_server.stores import Charge, Charged, Spend
-from pypow_server.stores.attempts import MOST_DEPARTURES, Attempt, Ending
+from pypow_server.sale import Sale
+from pypow_server.stores import Charged, Spend
+from pypow_server.stores.attempts import MOST_DEPARTURES, MOST_UNANSWERED, Attempt, Ending
+from support.credit_contract import CHARGE
 from support.ledger_contract import EXPIRES_AT_MS, NOW_MS
 from support.sales_contract import END_MS, Check, OpenTill, Till, every_sale, fresh, sale, take
 
@@ -141,17 +142,66 @@ async def what_is_given_up_is_no_longer_taken(open_till: OpenTill) -> None:
     assert sold.spent == 0
 
 
-async def what_is_handed_on_is_charged_once(
-    open_till: OpenTill, charge: Charge, left: Callable[[Till], int]
-) -> None:
+async def what_is_handed_on_is_charged_once(open_till: OpenTill) -> None:
     till = open_till()
-    first = await take(till, ONE, attempt=dead(), charge=charge)
-    before = left(till)
-    again = await take(till, ONE, attempt=fresh(life=OTHER_LIFE), charge=charge)
-    after = left(till)
+    first = await take(till, ONE, attempt=dead(), charge=CHARGE)
+    before = await till.quote(CHARGE, now_ms=NOW_MS)
+    again = await take(till, ONE, attempt=fresh(life=OTHER_LIFE), charge=CHARGE)
+    after = await till.quote(CHARGE, now_ms=NOW_MS)
     await till.aclose()
     assert [first, again] == [Charged.FIRST, Charged.AGAIN]
     assert after == before
+
+
+async def what_came_early_took_no_use(open_till: OpenTill) -> None:
+    till, many = open_till(), sale(3, uses=50)
+    outcomes = [await take(till, many, charge=CHARGE) for _ in range(20)]
+    (sold,) = await every_sale(till)
+    await till.aclose()
+    charged = [found for found in outcomes if isinstance(found, Charged)]
+    assert sold.spent == len(charged) < len(outcomes)
+
+
+async def _taken_of(till: Till, sold: Sale, count: int, **said: int) -> list[Attempt]:
+    """Attempts of another life that have each taken a use of it, for a request of their own."""
+    attempts = [fresh(b"%d" % at, OTHER_LIFE, **said) for at in range(count)]
+    for attempt in attempts:
+        assert await take(till, sold, attempt=attempt) is Spend.WON
+    return attempts
+
+
+async def past_so_many_the_oldest_that_is_over_counts_as_used(open_till: OpenTill) -> None:
+    till, many = open_till(), sale(4, uses=MOST_UNANSWERED + 2)
+    attempts = await _taken_of(till, many, MOST_UNANSWERED, lasts_ms=0)
+    others = [await take(till, many, attempt=fresh(b"other %d" % n)) for n in range(2)]
+    returned = [
+        await take(till, many, attempt=fresh(attempt.request, b"3rd life")) for attempt in attempts
+    ]
+    (sold,) = await every_sale(till)
+    await till.aclose()
+    assert others == [Spend.WON] * 2
+    assert returned == [Spend.LOST] * 2 + [Spend.WON] * (MOST_UNANSWERED - 2)
+    assert sold.spent == MOST_UNANSWERED + 2
+
+
+async def past_so_many_that_are_under_way_the_next_waits(open_till: OpenTill) -> None:
+    till, many = open_till(), sale(5, uses=1000)
+    attempts = await _taken_of(till, many, MOST_UNANSWERED)
+    before = await till.quote(CHARGE, now_ms=NOW_MS)
+    waits = [await take(till, many, attempt=fresh(b"other"), charge=CHARGE) for _ in range(3)]
+    after = await till.quote(CHARGE, now_ms=NOW_MS)
+    (held,) = await every_sale(till)
+    ends = [await till.end(b"ln:" + many.payment_hash, attempts[9], Ending.LEFT)]
+    outcomes = [await take(till, many, attempt=fresh(b"other %d" % n)) for n in range(2)]
+    ends += [await till.end(b"ln:" + many.payment_hash, one, Ending.ANSWERED) for one in attempts]
+    (sold,) = await every_sale(till)
+    await till.aclose()
+    assert waits == [Spend.HELD] * 3
+    assert after == before
+    assert held.spent == MOST_UNANSWERED
+    assert outcomes == [Spend.WON, Spend.HELD]
+    assert [at for at, is_known in enumerate(ends[1:]) if not is_known] == [9]
+    assert sold.spent == MOST_UNANSWERED + 1
 
 
 async def who_took_it_is_known_after_a_restart(open_till: OpenTill) -> None:
@@ -207,6 +257,10 @@ CONTRACT: Final[tuple[Check, ...]] = (
     a_use_that_nobody_knows_of_is_no_departure,
     another_use_is_taken_while_one_is_held,
     what_is_given_up_is_no_longer_taken,
+    what_is_handed_on_is_charged_once,
+    what_came_early_took_no_use,
+    past_so_many_the_oldest_that_is_over_counts_as_used,
+    past_so_many_that_are_under_way_the_next_waits,
     nothing_is_handed_on_past_the_end_of_its_payment,
 )
 

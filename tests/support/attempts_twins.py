@@ -4,7 +4,14 @@
 from typing import Any
 
 from pypow_server.stores import Charged, Early, Spend
-from pypow_server.stores.attempts import Attempt, Attempts, Ending, Return, Taken
+from pypow_server.stores.attempts import (
+    MOST_UNANSWERED,
+    Attempt,
+    Attempts,
+    Ending,
+    Return,
+    Taken,
+)
 from pypow_server.stores.memory import MemoryLedger
 
 
@@ -76,6 +83,40 @@ class BelievesItsOwnLifeAlone(_Twin):
     class Rules(Attempts):
         def _is_over(self, use: Taken, attempt: Attempt) -> bool:
             return use.life != attempt.life and super()._is_over(use, attempt)
+
+
+class RemembersAllThatIsUnanswered(_Twin):
+    """Lets one payment's record grow with its uses."""
+
+    class Rules(Attempts):
+        def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...]:
+            return tuple(self._find(key))
+
+
+class ForgetsWhatIsUnderWay(_Twin):
+    """Makes room without asking whether anybody still answers."""
+
+    class Rules(Attempts):
+        def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...]:
+            return tuple(self._find(key))[1 - MOST_UNANSWERED :]
+
+
+class ForgetsNothing(_Twin):
+    """Has the next wait, though there is what could be forgotten."""
+
+    class Rules(Attempts):
+        def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...] | None:
+            taken = tuple(self._find(key))
+            return taken if len(taken) < MOST_UNANSWERED else None
+
+
+class ForgetsTheLatest(_Twin):
+    """Makes room where the buyer may just be coming back."""
+
+    class Rules(Attempts):
+        def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...] | None:
+            before, kept = self._find(key), super().beside(key, attempt)
+            return kept if kept is None else tuple(before[: len(kept)])
 
 
 class GivesUpForOthers(MemoryLedger):

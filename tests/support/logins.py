@@ -8,7 +8,8 @@ from pypow_server.identity import BadToken, Identity, Judgement, Unavailable
 from pypow_server.identity.dpop import Nonces
 from pypow_server.issuer_figures import IssuerFigures
 from pypow_server.policy import Policy, Price
-from pypow_server.rails.oauth import Denial, OAuthRail, nobody
+from pypow_server.rails import Denial, nobody
+from pypow_server.rails.oauth import OAuthRail
 from support.challenges import NOW_MS
 from support.gated import EASY, Bench
 

@@ -11,7 +11,7 @@ import pytest
 
 from pypow.errors import InvalidInputError
 from pypow_server.sale import Sale
-from pypow_server.stores import Charge, Charged, Early, Ledger, Spend
+from pypow_server.stores import Charge, Charged, Credits, Early, Ledger, Spend
 from pypow_server.stores.attempts import Attempt
 from pypow_server.stores.payments import Payments
 from pypow_server.stores.sales import Sales
@@ -21,8 +21,8 @@ END_MS: Final = 2**53
 _numbers = itertools.count(1)
 
 
-class Till(Ledger, Payments, Sales, Protocol):
-    """A ledger that spends payments and remembers its sales."""
+class Till(Ledger, Credits, Payments, Sales, Protocol):
+    """A ledger that charges callers, spends payments and remembers its sales."""
 
 
 OpenTill: TypeAlias = Callable[[], Till]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pypow import bolt11, payment_lightning, payment_wire
-from pypow.base64_text import decode_either
+from pypow.base64_text import decode_either, encode
 from pypow.bolt11 import Invoice
 from pypow.l402_wire import read_l402_challenges
 from pypow.lightning import Reason, Standing, WalletError
@@ -140,6 +140,13 @@ def l402_credential(refusal: Answer) -> bytes:
     lines = [line.decode() for line in refusal.values(b"www-authenticate")]
     (offer,) = read_l402_challenges(lines)
     return offer.authorization(paid(offer.invoice)).encode()
+
+
+def narrowed(credential: bytes, *caveats: bytes) -> bytes:
+    """The same L402 credential with more caveats."""
+    token, _, preimage = credential.removeprefix(b"L402 ").partition(b":")
+    found = macaroon_of_octets(decode_either(token.decode())).narrowed(*caveats)
+    return b"L402 " + encode(found.octets).encode() + b":" + preimage
 
 
 def payment_credential(refusal: Answer) -> bytes:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CLIENT_ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SHORTEST_MS: Final = 1000
+"""Clocks of others may differ from ours, but what they vouch for ends by ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Attestations:
         found = await self.workloads.judge(text, audiences=audiences, now_ms=now_ms)
         if isinstance(found, BadToken | Unavailable):
             return _refused(found, code)
+        if found.identity.expires_at_ms < now_ms + _SHORTEST_MS:
+            return _ended(code)
         problem = await use_up(self.ledger, first, now_ms=now_ms)
         if problem is None and found.once is not None:
             claim = Claim(found.once, None, found.until_ms)
@@ -78,6 +82,8 @@ class Attestations:
             return _refused(found, "invalid_request")
         if found.key_thumbprint is not None:
             return OAuthError("invalid_request", "expected a token that is bound to no key")
+        if found.expires_at_ms < now_ms + _SHORTEST_MS:
+            return _ended("invalid_request")
         problem = await use_up(self.ledger, first, now_ms=now_ms)
         return found if problem is None else of_problem(problem, "invalid_request")
 
@@ -86,6 +92,10 @@ def _refused(found: BadToken | Unavailable, code: Code) -> OAuthError:
     if isinstance(found, Unavailable):
         return OAuthError("temporarily_unavailable", found.detail, 503, found.retry_after_s)
     return OAuthError(code, found.detail, _status(code))
+
+
+def _ended(code: Code) -> OAuthError:
+    return OAuthError(code, "expected one that has not ended (exp); get a new one", _status(code))
 
 
 def _status(code: Code) -> int:

@@ -2,8 +2,9 @@
 """The authorization endpoint: whoever comes here earns a code, with work or with sats.
 
 There is nobody to sign in. A browser gets a page that solves, callers without one JSON. Until the
-client and its redirect URI are known to be good, nobody is sent anywhere (RFC 6749 section
-4.1.2.1); after that, every answer to the client names this server (RFC 9207).
+client and its redirect URI are known to be good, no way leads there (RFC 6749 section 4.1.2.1); a
+person is sent there with a code, and goes by a link with a refusal. Every answer to the client
+names this server (RFC 9207).
 """
 
 from collections.abc import Callable
@@ -30,7 +31,7 @@ _SHORTEST_MS: Final = 5_000
 
 
 class _Refused(NamedTuple):
-    """Why a client gets no code, and where it may be told so; None for here only."""
+    """Why a client gets no code, and where a person may tell it so; None for here only."""
 
     error: OAuthError
     redirect_uri: str | None = None
@@ -113,7 +114,7 @@ class Authorize:
             error = OAuthError("invalid_target", "expected a resource of this server")
         if error is not None or audience is None:
             assert error is not None
-            told = state if state is None or len(state) <= _MAX_STATE else None
+            told = None if state is None or _is_too_much(state) else state
             return _Refused(error, redirect_uri=redirect_uri, state=told)
         challenge = said["code_challenge"]
         return Wanted(
@@ -150,12 +151,18 @@ class Authorize:
 
     def _refuse(self, refused: _Refused, scope: Scope) -> Reply:
         note(refused.error, asked_in(scope))
-        if refused.redirect_uri is not None and _reads_html(scope):
-            return self._send_on(refused.redirect_uri, refused.error.members, refused.state, scope)
-        return error_page(refused.error) if _reads_html(scope) else refused.error.reply()
+        if not _reads_html(scope):
+            return refused.error.reply()
+        uri = refused.redirect_uri
+        if uri is None:
+            return error_page(refused.error)
+        told = self._told(refused.error.members, refused.state)
+        # Anybody can register any address. So a link to here must lead nobody on who does nothing
+        # (RFC 9700 section 4.11.2).
+        return error_page(refused.error, back=with_parameters(uri, told))
 
     def _send_on(self, uri: str, said: dict[str, str], state: str | None, scope: Scope) -> Reply:
-        told = {**said, **({} if state is None else {"state": state}), "iss": self._place.issuer}
+        told = self._told(said, state)
         location = with_parameters(uri, told)
         if not _reads_html(scope):
             return json_reply(200, {**told, "redirect_to": location}, headers=(NO_STORE,))
@@ -168,10 +175,15 @@ class Authorize:
             ),
         )
 
+    def _told(self, said: dict[str, str], state: str | None) -> dict[str, str]:
+        return {**said, **({} if state is None else {"state": state}), "iss": self._place.issuer}
+
 
 def _wrong(said: Parameters) -> OAuthError | None:
-    if len(said.get("state", "")) > _MAX_STATE:
-        return OAuthError("invalid_request", f"expected a state of at most {_MAX_STATE} characters")
+    if _is_too_much(said.get("state", "")):
+        return OAuthError(
+            "invalid_request", f"expected a state of at most {_MAX_STATE} ASCII characters"
+        )
     if "request" in said or "request_uri" in said:
         return OAuthError("invalid_request", "expected no request object")
     if said.get("response_type") != "code":
@@ -185,6 +197,11 @@ def _wrong(said: Parameters) -> OAuthError | None:
     if not CHALLENGE.fullmatch(said.get("dpop_jkt", said["code_challenge"])):
         return OAuthError("invalid_request", "expected a dpop_jkt of 43 characters, or none")
     return None
+
+
+def _is_too_much(state: str) -> bool:
+    """Whether a state is none (RFC 6749 appendix A.5), or too long to come back with."""
+    return len(state) > _MAX_STATE or not state.isascii()
 
 
 def _secret(said: Parameters) -> Secret:

@@ -45,9 +45,17 @@ def page(
     return _html(200, body, targets)
 
 
-def error_page(error: OAuthError) -> Reply:
-    """What a person sees whose client must not be sent anything."""
+def error_page(error: OAuthError, *, back: str | None = None) -> Reply:
+    """What a person sees whose client gets no code.
+
+    Args:
+        error: why.
+        back: where the client is told so; None where it must not be.
+    """
     body = f'<h1>This does not work</h1><p role="alert">{escape(error.detail)}</p>'
+    if back is not None:
+        where = escape(origin(back))
+        body += f'<p><a href="{escape(back)}">Tell the program at <code>{where}</code></a></p>'
     return _html(error.status, body, ("'none'",))
 
 
@@ -128,7 +136,8 @@ _WORK: Final = """\
 <span id="state" role="status"></span></p>
 <details id="by-hand" open>
 <summary>By hand</summary>
-<p>This takes 2<sup>{bits:g}</sup> hashes on average. Run this, and enter what it prints:</p>
+<p>This takes 2<sup>{bits:g}</sup> hashes on average. Run this, and enter the nonce that it
+prints:</p>
 <pre><code>{solve}</code></pre>
 <p><label>Nonce <input id="nonce" name="nonce" required pattern="[0-9A-Za-z_\\-]+" maxlength="15"
  autocomplete="off" spellcheck="false"></label>

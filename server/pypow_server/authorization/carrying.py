@@ -5,7 +5,7 @@ So tokens are judged, spent and charged as the passes and payments are that they
 rails, and none of them reaches the upstream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -46,59 +46,62 @@ class Carrying:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         issuing = self._issuing()
-        brought = None
+        brought: tuple[_Brought, ...] = ()
         if issuing is not None and scope["type"] in ("http", "websocket"):
             brought = _brought(scope, issuing)
-        if issuing is None or brought is None:
+        if issuing is None or not brought:
             await self._gate(scope, receive, send)
             return
         found = await self._taken(scope, brought, issuing)
-        if isinstance(found, Problem) and not issuing.redemption.policy.observe:
-            await issuing.telling(_refusing(found))(scope, receive, send)
-        elif isinstance(found, Problem):  # lets all through, and no token of ours
-            await self._gate(_without(scope, brought), receive, send)
-        else:
+        if isinstance(found, _Taken):
             await self._gate(found.scope, receive, found.sending(send))
+            return
+        for one in brought:
+            scope = _instead(scope, one)
+        # A gate that only observes lets the request through, and no token of ours.
+        observes = issuing.redemption.policy.observe
+        answer = self._gate if observes else issuing.telling(_refusing(found))
+        await answer(scope, receive, send)
 
     async def _taken(
-        self, scope: Scope, brought: "_Brought", issuing: "Issuing"
+        self, scope: Scope, brought: Sequence["_Brought"], issuing: "Issuing"
     ) -> "_Taken | Problem":
-        """The request with what its token stands for; what its caller hears if it is not good."""
+        """The request with what its tokens stand for; what its caller hears if one is not good."""
         now_ms = self._clock()
         path = raw_path(scope).decode("latin-1")
-        worth = issuing.tokens.worth(brought.token, path=path, now_ms=now_ms)
-        if isinstance(worth, BadToken):
-            said = f"Bearer error={quoted(worth.error)}, error_description={quoted(worth.detail)}"
-            return replace(problems.invalid_token(worth.detail), authenticate=(said,))
-        if worth.authorization is None:  # who it is, is for the rail of logins to judge
-            return _Taken(scope)
-        proven = issuing.proofs.of_sender(
-            scope, brought.scheme, brought.token, worth.bound_to, now_ms=now_ms
-        )
-        if isinstance(proven, Problem):
-            return proven
-        credential = (b"authorization", worth.authorization.encode("latin-1"))
-        if proven is None:
-            return _Taken(_without(scope, brought, credential))
-        # Here and not in the gate, for what is sealed may be of any rail.
-        replayed = await use_up(issuing.redemption.ledger, guard_of(proven), now_ms=now_ms)
-        if replayed is not None:
-            return replayed
-        taken = _without(scope, brought, credential)
-        kept = [field for field in taken["headers"] if field[0].lower() != b"dpop"]
-        return _Taken({**taken, "headers": kept}, issuing.proofs.fields(now_ms))
+        taken = _Taken(scope)
+        # All of them: one that is taken must not cover another.
+        for one in brought:
+            worth = issuing.tokens.worth(one.token, path=path, now_ms=now_ms)
+            if isinstance(worth, BadToken):
+                return _bad(worth)
+            if worth.authorization is None:  # who it is, is for the rail of logins to judge
+                continue
+            proven = issuing.proofs.of_sender(
+                scope, one.scheme, one.token, worth.bound_to, now_ms=now_ms
+            )
+            if isinstance(proven, Problem):
+                return proven
+            if proven is not None:
+                ledger = issuing.redemption.ledger
+                replayed = await use_up(ledger, guard_of(proven), now_ms=now_ms)
+                if replayed is not None:
+                    return replayed
+                taken = _Taken(_without_proof(taken.scope), issuing.proofs.fields(now_ms))
+            credential = (b"authorization", worth.authorization.encode("latin-1"))
+            taken = taken._replace(scope=_instead(taken.scope, one, credential))
+        return taken
 
 
 class _Brought(NamedTuple):
-    """A token of ours, where it stands among the headers of a request."""
+    """A token, as it came."""
 
-    at: int
     scheme: str
     token: str
 
     def __repr__(self) -> str:
         """Without the token: it is a secret."""
-        return f"_Brought({self.at}, {self.scheme})"
+        return f"_Brought({self.scheme})"
 
 
 class _Taken(NamedTuple):
@@ -136,18 +139,36 @@ def _refusing(problem: Problem) -> ASGIApp:
     return refuse
 
 
-def _brought(scope: Scope, issuing: "Issuing") -> _Brought | None:
-    for at, (name, value) in enumerate(scope["headers"]):
-        if name.lower() != b"authorization":
-            continue
-        given, _, rest = value.strip(b" \t").partition(b" ")
-        scheme, token = _SCHEMES.get(given.lower()), rest.strip(b" \t").decode("latin-1")
-        if scheme is not None and issuing.tokens.is_ours(token):
-            return _Brought(at, scheme, token)
-    return None
+def _bad(found: BadToken) -> Problem:
+    said = f"Bearer error={quoted(found.error)}, error_description={quoted(found.detail)}"
+    return replace(problems.invalid_token(found.detail), authenticate=(said,))
 
 
-def _without(scope: Scope, brought: _Brought, *instead: Header) -> Scope:
-    """The request without its token."""
-    fields = scope["headers"]
-    return {**scope, "headers": [*fields[: brought.at], *instead, *fields[brought.at + 1 :]]}
+def _brought(scope: Scope, issuing: "Issuing") -> tuple[_Brought, ...]:
+    """All tokens of ours, each once."""
+    found = (_read(name, value) for name, value in scope["headers"])
+    return tuple(dict.fromkeys(one for one in found if one and issuing.tokens.is_ours(one.token)))
+
+
+def _read(name: bytes, value: bytes) -> _Brought | None:
+    if name.lower() != b"authorization":
+        return None
+    given, rest = (*value.split(None, 1), b"", b"")[:2]  # as loose as any upstream may read it
+    scheme = _SCHEMES.get(given.lower())
+    return None if scheme is None else _Brought(scheme, rest.strip().decode("latin-1"))
+
+
+def _instead(scope: Scope, one: _Brought, *fields: Header) -> Scope:
+    """The request with these fields in the place of a token."""
+    kept: list[Header] = []
+    for name, value in scope["headers"]:
+        kept += fields if _read(name, value) == one else [(name, value)]
+    return {**scope, "headers": kept}
+
+
+def _without_proof(scope: Scope) -> Scope:
+    """The request without a proof that was for us."""
+    return {
+        **scope,
+        "headers": [field for field in scope["headers"] if field[0].lower() != b"dpop"],
+    }

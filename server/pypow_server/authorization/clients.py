@@ -19,6 +19,9 @@ LIFETIME_MS: Final = 365 * 24 * 3_600_000
 """How long a registration is good for; whoever comes back later registers again."""
 
 MAX_REDIRECTS: Final = 5
+MAX_TOGETHER: Final = 1024
+"""Characters of all redirect URIs: they come with every code."""
+
 _MAX_NAME: Final = 80
 _PURPOSE: Final = "client"
 _GRANTS: Final = ("authorization_code",)
@@ -106,6 +109,11 @@ def redirects_of(said: Mapping[str, Any]) -> list[str] | OAuthError:
             "invalid_redirect_uri",
             f"expected https URIs, or http ones of this machine such as http://127.0.0.1/callback, "
             f"without fragment, of at most {MAX_URI} characters",
+        )
+    if sum(map(len, found)) > MAX_TOGETHER:
+        return OAuthError(
+            "invalid_redirect_uri",
+            f"expected redirect_uris of at most {MAX_TOGETHER} characters together",
         )
     return found
 

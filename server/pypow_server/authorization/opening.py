@@ -80,14 +80,13 @@ class TokenDesk:
         return (rail,)
 
     def judging(self, others: TokenJudge | None) -> TokenJudge | None:
-        """Who judges tokens: of others, and those given out here for nothing; None for nobody.
+        """Who judges tokens: of others, and those given out here for theirs; None for nobody.
 
         Args:
             others: judges the tokens of other issuers; None where none is trusted.
         """
         self._others = others
-        vouches = self._sales is not None and self._sales.workloads
-        return self if vouches else others
+        return others if self._sales is None or others is None else self
 
     def issuers(self, settings: Settings) -> list[str]:
         """Whose tokens are taken."""

@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pypow.errors import InvalidInputError
 from pypow_server.address import Address
+from pypow_server.resource import is_canonical
 
 AUTHORIZE: Final = "/oauth/authorize"
 JWKS: Final = "/oauth/jwks"
@@ -82,11 +83,13 @@ class Place:
         return self.issuer + path if known and path in self.resources else None
 
     def covers(self, audience: str, path: str) -> bool:
-        """Whether a token for this audience is for a request at this path."""
+        """Whether a token for this audience is for this path, as all servers read it."""
         wanted = audience.removeprefix(self.issuer)
         if wanted == audience:
             return False
-        return not wanted or path == wanted or path.startswith(wanted + "/")
+        if not wanted or path == wanted:
+            return True
+        return path.startswith(wanted + "/") and is_canonical(path.encode("latin-1"))
 
 
 def _origin(parts: SplitResult) -> str:

@@ -26,6 +26,9 @@ from .key_proofs import use_up
 from .tokens import Bought
 
 MAX_TEXT: Final = 8192
+MAX_PAYMENT: Final = 2048
+"""Characters of a payment: it travels in a token, with every call."""
+
 PROOF: Final = "challenge="
 _RESOURCE: Final = ",resource="
 _MOST_CALLS: Final = 0xFFFF
@@ -141,6 +144,11 @@ class Purchases:
                 ",resource=tools/call search"
             )
         asked.entry = price.name
+        if len(secret.text) > MAX_PAYMENT:
+            return problems.malformed_payment(
+                f"expected a payment of at most {MAX_PAYMENT} characters, got {len(secret.text)}; "
+                "send it with the call instead: Authorization: L402 ..."
+            )
         paying = Paying(((b"authorization", f"L402 {secret.text}".encode()),))
         call = _call(secret.resource, asked.client)._replace(paying=paying)
         verdict = await self.payments.judge(call, price, now_ms=now_ms)

@@ -20,8 +20,8 @@ from pypow.errors import InvalidInputError
 from pypow.strict_json import loads
 from pypow_server.reply import json_text
 
-MAX_OCTETS: Final = 8192
-"""Of a sealed text."""
+MAX_OCTETS: Final = 12 * 1024
+"""Of a sealed text; a code that holds all that a client may say is shorter."""
 
 _NONCE: Final = 12
 _KEY_ID: Final = 2

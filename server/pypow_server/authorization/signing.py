@@ -26,8 +26,8 @@ except ModuleNotFoundError as error:
 
 ALGORITHM: Final = "ES256"
 TYPE: Final = "at+jwt"
-MAX_OCTETS: Final = 4096
-"""Of an access token; those that are signed here are less than half as long."""
+MAX_OCTETS: Final = 8192
+"""Of an access token; the longest that holds a payment is shorter."""
 
 _ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HEADER: Final = frozenset({"typ", "alg", "kid"})
@@ -69,7 +69,7 @@ class SigningKeys:
     def is_named_in(self, token: str) -> bool:
         """Whether a token says that one of these keys signed it; it may have been somebody else."""
         header = _header(token)
-        return header is not None and header.get("kid") in self._by_name
+        return header is not None and str(header.get("kid")) in self._by_name
 
     def read(self, token: str) -> dict[str, Any] | None:
         """What a token says that was signed here; None where it was not, or was changed."""

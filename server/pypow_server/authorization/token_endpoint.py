@@ -156,9 +156,11 @@ class TokenEndpoint:
                     "invalid_request", "expected client and secret once, in header or body"
                 )
             said = {**said, "client_id": basic[0], "client_secret": basic[1]}
-        if len(said.get("client_id", "")) > _MAX_CLIENT_ID:
+        client_id = said.get("client_id", "")
+        if len(client_id) > _MAX_CLIENT_ID or not client_id.isascii():
             return OAuthError(
-                "invalid_request", f"expected a client_id of at most {_MAX_CLIENT_ID} characters"
+                "invalid_request",
+                f"expected a client_id of at most {_MAX_CLIENT_ID} ASCII characters",
             )
         audience = self._place.resource(said.get("resource", self._place.default))
         if audience is None:

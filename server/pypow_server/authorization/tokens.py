@@ -149,14 +149,19 @@ class Tokens:
         claims = {
             "iss": self._place.issuer,
             "aud": audience,
-            # The same for all tokens of one subject, and no name that anybody else knows.
+            # The same for all tokens of one subject, and no name that anybody else knows. The gate
+            # goes by what is sealed: whoever has an account or is revoked here stays who he is.
             "sub": self._keys.pseudonym(found.issuer, found.subject),
             "client_id": client_id,
             "scope": scope,
             "jti": fresh_id().hex(),
             "iat": now_ms // 1000,
             "exp": now_ms // 1000 + expires_in_s,
-            _CREDENTIAL: self._seals.seal(_PURPOSE, {}, until_ms=found.expires_at_ms),
+            _CREDENTIAL: self._seals.seal(
+                _PURPOSE,
+                {"issuer": found.issuer, "subject": found.subject},
+                until_ms=found.expires_at_ms,
+            ),
             **_confirmation(bound_to),
         }
         return Issued(self._keys.sign(claims), expires_in_s, scope)
@@ -187,14 +192,17 @@ class Tokens:
         return Worth(said.get("authorization"), _bound_to(claims))
 
     async def judge(self, token: str, *, now_ms: int) -> Identity | BadToken:
-        """What a token says of its holder: nothing that any account has (a `TokenJudge`)."""
+        """Who it is for whom others answered (a `TokenJudge`); what was bought is for nobody."""
         claims = self._read(token)
         wrong = self._wrong(claims, now_ms=now_ms)
         if claims is None or wrong is not None:
             return wrong or BadToken("invalid_token", _FOREIGN)
+        said = self._seals.open(_PURPOSE, claims[_CREDENTIAL], now_ms=now_ms)
+        if said is None or "subject" not in said:
+            return BadToken("invalid_token", "expected a token of a login, got one that was bought")
         return Identity(
-            issuer=claims["iss"],
-            subject=claims["sub"],
+            issuer=said["issuer"],
+            subject=said["subject"],
             client_id=claims["client_id"],
             scopes=frozenset(claims["scope"].split()),
             expires_at_ms=1000 * claims["exp"],

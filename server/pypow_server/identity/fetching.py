@@ -16,13 +16,13 @@ from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from pypow import strict_json
 from pypow.errors import InvalidInputError, PowError, shown
 
 from .addresses import is_loopback, is_public, literal
+from .names import OwnThreads
 from .urls import read_url
 
 DEADLINE_S: Final = 5.0
@@ -74,7 +74,7 @@ class Fetcher:
     ) -> None:
         self._reach = reach or Reach()
         self._tls = ssl.create_default_context(cafile=self._reach.ca_file)
-        self._resolver = resolver or ThreadedResolver
+        self._resolver = resolver or OwnThreads
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, *, max_octets: int = MAX_OCTETS) -> dict[str, object]:

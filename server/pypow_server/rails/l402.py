@@ -5,7 +5,6 @@ The preimage proves the payment, so that no wallet is asked when a call is let i
 offered both as L402 and by the `Payment` scheme, and counts once: the ledger's key is its hash.
 """
 
-import asyncio
 import functools
 import hashlib
 import json
@@ -22,7 +21,7 @@ from pypow.payment_headers import read_credential
 from pypow.payment_lightning import METHOD
 from pypow.payment_receipt import Receipt
 from pypow.pricing import Quote
-from pypow_server import problems
+from pypow_server import problems, request_body
 from pypow_server.call import Call
 from pypow_server.invoice_stamp import Stamp, Stamps
 from pypow_server.invoices import Invoices, Wanted, Without
@@ -30,7 +29,6 @@ from pypow_server.passes import Pass
 from pypow_server.policy import Price
 from pypow_server.problems import Problem
 from pypow_server.reply import Header
-from pypow_server.request_body import LARGE
 from pypow_server.sale import Sale
 from pypow_server.selling import Selling
 from pypow_server.settled import Settled
@@ -132,13 +130,17 @@ class L402Rail:
                 return _ABSENT
             foreign = None if call.credentials else self._foreign(call)
             return _ABSENT if foreign is None else Refuse(foreign)
-        found = l402_credential.judge(
-            paying,
-            self._keyring,
-            self._asked(call, price),
-            realm=self._host,
-            body=functools.partial(_digest, call),
-            now_ms=now_ms,
+        found = await request_body.again(
+            call,
+            functools.partial(
+                l402_credential.judge,
+                paying,
+                self._keyring,
+                self._asked(call, price),
+                realm=self._host,
+                body=functools.partial(_digest, call),
+                now_ms=now_ms,
+            ),
         )
         if found is None:
             return _ABSENT
@@ -182,7 +184,7 @@ class L402Rail:
     async def _admit(self, found: Bought, call: Call, price: Price, now_ms: int) -> Verdict:
         """What a payment admits to: what was offered for it, whatever is sold by now."""
         sold, granted, guard, receipt = found.sold, None, None, _receipt(found, now_ms)
-        uses = min(sold.uses or ANY_NUMBER, ANY_NUMBER)
+        uses = min(found.uses or ANY_NUMBER, ANY_NUMBER)
         if sold.lasts_s:
             ends_ms = 1000 * (sold.expires_s + sold.lasts_s)
             if now_ms >= ends_ms:
@@ -232,7 +234,9 @@ class L402Rail:
         sells = price.sells
         sats, bought = self._selling.asked(price.sats or 0, quote), bought_by(call, price)
         if sells is None:
-            body = await _arguments(call) if self._selling.binds_bodies else b""
+            body = b""
+            if self._selling.binds_bodies:
+                body = await request_body.again(call, functools.partial(_digest, call))
             return Sold(bought, sats, 0, self._selling.grace_s, body=body)
         after_s = max(self._selling.grace_s, sells.lifetime_s)
         if sells.calls:
@@ -306,13 +310,6 @@ def _pass_id(found: Bought) -> bytes:
 
 def _digest(call: Call) -> bytes:
     return b"" if call.mcp is None else call.mcp.arguments_digest()
-
-
-async def _arguments(call: Call) -> bytes:
-    """As `_digest`, of a call that has shown nothing yet: large ones must not hold others up."""
-    if call.mcp is None or len(call.mcp.body) < LARGE:
-        return _digest(call)
-    return await asyncio.to_thread(_digest, call)
 
 
 def _tool(call: Call) -> str:

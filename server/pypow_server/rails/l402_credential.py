@@ -38,6 +38,7 @@ payment has."""
 
 _SIGNED: Final = struct.Struct(">QIII")
 _KEY_BYTES: Final = l402.TOKEN_ID_BYTES - l402.IDENTITY_BYTES
+_USES_CAVEAT: Final = b"pypow_uses="
 _PAY: Final = "pay the invoice of a fresh offer"
 
 _PROBLEMS: Final[Mapping[Reason, Callable[[str], Problem]]] = {
@@ -153,7 +154,8 @@ class Bought(NamedTuple):
 
     Attributes:
         payment_hash: 32 bytes.
-        sold: what it buys; ``uses`` as its holder narrowed them.
+        sold: what it buys.
+        uses: how many calls its holder may make of these; None for any number.
         key: what signed that.
         principal: who is charged.
         challenge_id: of the `Payment` challenge; None of a macaroon.
@@ -162,6 +164,7 @@ class Bought(NamedTuple):
 
     payment_hash: bytes
     sold: Sold
+    uses: int | None
     key: Key
     principal: str
     challenge_id: str | None = None
@@ -248,19 +251,20 @@ def _check(
 
 
 def _bought(found: Checked, octets: bytes, keyring: Keyring, bought: str, realm: str) -> Bought:
-    sold = Sold.of_token(found.token_id, bought, found.uses)
+    caveats = macaroon.macaroon_of_octets(octets).caveats
+    sold = Sold.of_token(found.token_id, bought, None)
+    is_whole = True
+    if sold.lasts_s:
+        issued = sold.terms(audience=realm, tool="").caveats
+        is_whole = issued == tuple(one for one in caveats if not one.startswith(PREIMAGE_CAVEAT))
+    else:
+        # The first one is ours, where calls were sold; its holder may have added lower ones.
+        uses = next(one for one in caveats if one.startswith(_USES_CAVEAT))
+        sold = sold._replace(uses=int(uses.removeprefix(_USES_CAVEAT)))
     key = keyring.find(int.from_bytes(found.token_id[:_KEY_BYTES]))
     assert key is not None
     principal = f"l402:{found.token_id.hex()}"
-    is_whole = not sold.lasts_s or _is_as_issued(octets, sold, realm)
-    return Bought(found.payment_hash, sold, key, principal, is_whole=is_whole)
-
-
-def _is_as_issued(octets: bytes, sold: Sold, host: str) -> bool:
-    """Whether nobody narrowed a macaroon that was sold for a time."""
-    issued = sold._replace(uses=None).terms(audience=host, tool="").caveats
-    caveats = macaroon.macaroon_of_octets(octets).caveats
-    return issued == tuple(one for one in caveats if not one.startswith(PREIMAGE_CAVEAT))
+    return Bought(found.payment_hash, sold, found.uses, key, principal, is_whole=is_whole)
 
 
 def _judge_payment(
@@ -295,7 +299,7 @@ def _judge_payment(
     preimage = payment_lightning.preimage(credential)
     if not hmac.compare_digest(hashlib.sha256(preimage).digest(), payment_hash):
         return problems.unpaid("expected the preimage of the payment; pay the invoice")
-    return Bought(payment_hash, sold, key, f"l402:{payment_hash.hex()}", asked.id)
+    return Bought(payment_hash, sold, sold.uses, key, f"l402:{payment_hash.hex()}", asked.id)
 
 
 def _key_of(said: Mapping[str, object], keyring: Keyring) -> Key | None:

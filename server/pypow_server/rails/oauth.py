@@ -6,9 +6,9 @@ call. Its holder is known under a name that says nothing of him to whoever does 
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 from urllib.parse import urlsplit
 
 from pypow.auth_params import quoted
@@ -21,22 +21,19 @@ from pypow_server.problems import Problem
 from pypow_server.reply import Header, json_text
 from pypow_server.token_fields import Tokens
 
-from . import LOGIN, Absent, Admit, Claim, Offer, Refuse, Verdict
+from . import LOGIN, Absent, Admit, Claim, Denial, Offer, Refuse, Verdict, nobody
 
 MAX_TOKEN: Final = 8192
 """Characters of the longest access token that is looked at."""
 
 _ABSENT: Final = Absent()
-Denial: TypeAlias = Callable[[bytes], Awaitable[Problem | None]]
-
-
-async def nobody(_identity: bytes) -> None:
-    """The denial of a rail whose tokens are revoked by their issuers alone."""
 
 
 def subject_id(issuer: str, subject: str) -> bytes:
     """The 16 bytes that name a subject of an issuer, here and in the list of who is denied."""
-    return _digest("subject", issuer, subject)
+    # Lengths keep two pairs apart that read alike together.
+    said = f"pypow subject {len(issuer)} {issuer} {subject}"
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 class OAuthRail:
@@ -63,7 +60,7 @@ class OAuthRail:
             public_url: of the gate; proofs of keys are for URLs of its origin.
             metadata_url: where that is told (RFC 9728).
             issuers: who may have made them.
-            denial: why a subject or a token with this id is refused; None for no reason.
+            denial: why the subject with this id is refused; None for no reason.
             nonces: that proofs of keys need; None where they need none.
         """
         self._judge = judge
@@ -125,15 +122,11 @@ class OAuthRail:
             receipt = dpop.nonce_fields(self._nonces, now_ms)
             guard = Claim(proven.spend_key, None, proven.expires_at_ms)
         subject = subject_id(found.issuer, found.subject)
-        named = [subject]
-        if found.token_id:
-            named.append(_digest("token", found.issuer, found.token_id))
-        for identity in named:
-            denied = await self._denial(identity)
-            if denied is not None and denied.status == 503:
-                return Refuse(denied)
-            if denied is not None:
-                return self._refused("the operator of this server has revoked it", price)
+        denied = await self._denial(subject)
+        if denied is not None and denied.status == 503:
+            return Refuse(denied)
+        if denied is not None:
+            return self._refused("the operator of this server has revoked it", price)
         if not price.scopes <= found.scopes:
             problem = problems.insufficient_scope(f"expected a token with scope {_scope(price)}")
             line = self._line(error="insufficient_scope", scope=_scope(price))
@@ -205,9 +198,3 @@ def _misplaced(tokens: Tokens) -> Problem | None:
 
 def _scope(price: Price) -> str:
     return " ".join(sorted(price.scopes))
-
-
-def _digest(kind: str, issuer: str, name: str) -> bytes:
-    # Lengths keep two pairs apart that read alike together.
-    said = f"pypow {kind} {len(issuer)} {issuer} {name}"
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()[:16]

@@ -83,7 +83,7 @@ def login_rail(
         keys: what nonces come from.
         judge: finds out what tokens are worth; None where nobody does.
         issuers: who may have made tokens.
-        denial: why a subject or a token with this id is refused.
+        denial: why the subject with this id is refused.
     """
     logins, resource = settings.rows.logins, settings.resource
     if judge is None or resource is None:
@@ -94,7 +94,7 @@ def login_rail(
     return OAuthRail(
         judge,
         resource=resource,
-        public_url=settings.url,
+        public_url=settings.public_url or resource,
         metadata_url=metadata_url(resource),
         issuers=issuers,
         denial=denial,

@@ -44,7 +44,7 @@ class Spend(enum.Enum):
     STALE = enum.auto()
     """The epoch is not the ledger's: what was spent under it may be forgotten. Solve anew."""
     HELD = enum.auto()
-    """The same request took a use of a payment, and may still be answered; see `Payments`."""
+    """The same request took a use of a payment, or too many others did; see `Payments`."""
     UNKNOWN = enum.auto()
     """The store cannot tell. The caller must refuse; the key may or may not have been used."""
 

@@ -14,6 +14,13 @@ from pypow.errors import InvalidInputError
 MOST_DEPARTURES: Final = 3
 """How often a use is handed on whose caller went away: each time the upstream may have worked."""
 
+MOST_UNANSWERED: Final = 64
+"""Uses of one payment that are remembered at once: all are read at each of its steps.
+
+When one more is taken, the oldest that is over counts as used. None is forgotten that somebody may
+still be answering: then the next has to wait.
+"""
+
 NOBODY: Final = b""
 """In the place of a life: whoever was to answer has given it up."""
 
@@ -108,9 +115,19 @@ class Attempts:
             found = Return.HELD
         return found
 
-    def add(self, key: bytes, attempt: Attempt) -> None:
-        """Remember who took a use."""
-        self._keep(key, (*self._find(key), _taken(attempt, 0)))
+    def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...] | None:
+        """What stays remembered when an attempt takes another use; None where it has to wait."""
+        taken = tuple(self._find(key))
+        if len(taken) < MOST_UNANSWERED:
+            return taken
+        for at, use in enumerate(taken):
+            if self._is_over(use, attempt):
+                return (*taken[:at], *taken[at + 1 :])
+        return None
+
+    def add(self, key: bytes, attempt: Attempt, beside: tuple[Taken, ...]) -> None:
+        """Remember who took a use, beside others."""
+        self._keep(key, (*beside, _taken(attempt, 0)))
 
     def end(self, key: bytes, life: bytes, number: int, ending: Ending) -> bool:
         """Remember how an attempt ended; False where the use was not, or is no longer, its own."""

@@ -147,15 +147,18 @@ class MemoryLedger:
         found: Charged | Spend | Early = await self.spend(
             key, epoch=None, expires_at_ms=expires_at_ms, now_ms=now_ms, limit=limit
         )
-        if found is Spend.LOST and back is Return.HELD:
-            return Spend.HELD
-        if found is Spend.WON and charge is not None:
+        if found is not Spend.WON:
+            return Spend.HELD if found is Spend.LOST and back is Return.HELD else found
+        beside = self._attempts.beside(key, attempt)
+        if beside is None:
+            found = Spend.HELD
+        elif charge is not None:
             found = self._accounts.redeem(charge, now_ms)
-            if isinstance(found, Early):
-                self._unuse(key)
-        if found is Spend.WON or isinstance(found, Charged):
-            self._sales.spend(key, sale)
-            self._attempts.add(key, attempt)
+        if beside is None or isinstance(found, Early):
+            self._records[key].uses -= 1
+            return found
+        self._sales.spend(key, sale)
+        self._attempts.add(key, attempt, beside)
         return found
 
     async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:

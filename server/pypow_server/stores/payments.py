@@ -19,6 +19,8 @@ class Payments(Protocol):
       that use again, once, when whoever took it is over: it said so, or its life has ended. Of
       many that return at once, one gets it.
     - Until that is sure, the request that returns is `Spend.HELD`, unless there is another use.
+    - Of a payment `MOST_UNANSWERED` are remembered: to take one more, the oldest that is over
+      counts as used, and where none is over it is `Spend.HELD`.
     - A life goes on for as long as was last said, by the store's clock.
     """
 

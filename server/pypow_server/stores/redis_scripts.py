@@ -29,7 +29,7 @@ milliseconds some 285,000 years from now.
 from typing import Final
 
 from pypow_server.stores import SKEW_MS
-from pypow_server.stores.attempts import MOST_DEPARTURES
+from pypow_server.stores.attempts import MOST_DEPARTURES, MOST_UNANSWERED
 from pypow_server.stores.credit_script import RULES
 
 FRESH_MS: Final = 5_000
@@ -145,6 +145,16 @@ local function back(claim, field)
   end
   claim.mine = mine .. '0;'
 end
+local function has_room(claim)
+  if select(2, string.gsub(claim.taken, ';', '')) < {MOST_UNANSWERED} then return true end
+  for entry, _, life, number in each_taken(claim.taken) do
+    if is_over(claim, life, number) then
+      claim.taken = replaced(claim.taken, entry, '')
+      return true
+    end
+  end
+  return false
+end
 local function sell(claim, field)
   keep(KEYS[5], field, claim.taken .. claim.mine)
   if not redis.call('HGET', KEYS[3], field) then
@@ -164,6 +174,7 @@ for n, claim in ipairs(claims) do
   elseif claim.said and back(claim, fields[n]) then
     answers[n] = claim.accounts == 0 and {WON} or {CHARGED}
   elseif before >= claim.limit then answers[n] = claim.held and {HELD} or {LOST}
+  elseif claim.said and not has_room(claim) then answers[n] = {HELD}
   else
     local early, won = pay(claim)
     if early then

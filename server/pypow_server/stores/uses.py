@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pypow_server.stores import SKEW_MS, Charged, Early, Spend
 from pypow_server.stores.accounts import Accounts
-from pypow_server.stores.attempts import Attempts, Ending, Return
+from pypow_server.stores.attempts import Attempts, Ending, Return, Taken
 from pypow_server.stores.operations import Claim, Release
 
 
@@ -68,6 +68,7 @@ class Uses:
         if claim.expires_at_ms <= self._dropped_ms:
             return Spend.UNKNOWN
         back = Return.NEW
+        beside: tuple[Taken, ...] | None = ()
         if claim.attempt is not None:
             back = self._attempts.back(claim.key, claim.attempt)
             if back is Return.AGAIN:
@@ -75,6 +76,10 @@ class Uses:
         uses, expires_at_ms = self._known.get(claim.key, _UNUSED)
         if uses >= claim.limit:
             return Spend.HELD if back is Return.HELD else Spend.LOST
+        if claim.attempt is not None:
+            beside = self._attempts.beside(claim.key, claim.attempt)
+        if beside is None:
+            return Spend.HELD
         won: Charged | Spend = Spend.WON
         if claim.charge is not None:
             found = self._accounts.redeem(claim.charge, claim.now_ms)
@@ -84,7 +89,7 @@ class Uses:
         self._record(claim.key, Use(uses + 1, max(expires_at_ms, claim.expires_at_ms)))
         self.won.append(claim)
         if claim.attempt is not None:
-            self._attempts.add(claim.key, claim.attempt)
+            self._attempts.add(claim.key, claim.attempt, beside)
         return won
 
     def release(self, release: Release) -> None:
