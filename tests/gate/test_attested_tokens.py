@@ -313,8 +313,24 @@ def test_a_job_that_proves_a_key_gets_a_token_for_its_holder_alone(office: Offic
     once = proof("POST", "/oauth/token")
     answer = office.post("/oauth/token", asking, dpop=once)
     assert document(answer)["token_type"] == "DPoP"
-    again = office.post("/oauth/token", asking, dpop=once)
-    assert document(again)["error"] == "invalid_dpop_proof"
+    theirs = office.platform.mint(
+        KEY,
+        aud=f"{ISSUER}/mcp",
+        iat=int(time.time()),
+        exp=int(time.time()) + 300,
+        scope="tools",
+        sub="somebody",
+    )
+    exchange = {
+        "grant_type": EXCHANGE,
+        "subject_token": theirs,
+        "subject_token_type": ACCESS_TOKEN,
+    }
+    for said in (asking, exchange):
+        again = office.post("/oauth/token", said, dpop=once)
+        assert document(again)["error"] == "invalid_dpop_proof"
+    fresh = office.post("/oauth/token", exchange, dpop=proof("POST", "/oauth/token"))
+    assert document(fresh)["token_type"] == "DPoP"
 
     token = document(answer)["access_token"]
     assert office.call_with(token, "/mcp/dear").status == 401

@@ -14,10 +14,13 @@ from joserfc.jwk import KeySet
 from pypow_server.authorization import attestations, carrying, purchases, token_endpoint, tokens
 from pypow_server.authorization.codes import Code
 from pypow_server.authorization.key_proofs import KeyProofs
+from pypow_server.authorization.tokens import Worth
 from pypow_server.policy import PassTerms
 from pypow_server.scope import Message, Receive, Scope, Send
 from pypow_server.selling import Selling
-from support.asgi_client import Answer, http_scope
+from pypow_server.stores import Spend
+from pypow_server.stores.memory import MemoryLedger
+from support.asgi_client import Answer, call, http_scope
 from support.dpop_proofs import KeyHolder
 from support.gated import document
 from support.issuing import HOST, ISSUER, Desk
@@ -350,3 +353,32 @@ def test_a_websocket_takes_a_proof_of_its_handshake(tmp_path: Path) -> None:
         assert opened["type"] == "websocket.accept"
         assert (b"dpop-nonce", nonce) in opened["headers"]
         assert handshake(desk, authorization=f"DPoP {token}", dpop=good)["status"] == 401
+
+
+def test_where_nobody_can_tell_whether_a_proof_was_used_nothing_is_given_or_let_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, secret = token_of(buy(desk, asking())), paid_secret(desk)
+
+    async def fails(*_: object, **__: object) -> Spend:
+        return Spend.UNKNOWN
+
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryLedger, "spend", fails)
+        assert send(desk, token).status == 503
+        assert came_to(buy(desk, asking(), secret=secret)) == "temporarily_unavailable"
+    assert desk.upstream.reached == 0
+    assert came_to(buy(desk, asking(), secret=secret)) == "let in"
+
+
+def test_one_proof_serves_one_of_two_tokens_that_come_together(desk: Desk) -> None:
+    token, other = (token_of(buy(desk, asking())) for _ in range(2))
+    fields = [(b"authorization", f"DPoP {one}".encode()) for one in (token, other)]
+    both = [HOST, *fields, (b"dpop", sending(token).encode())]
+    answer = desk.run(call(desk.app, "GET", b"/mcp/items", headers=both))
+    assert (answer.status, came_to(answer)) == (401, "invalid-dpop-proof")
+
+
+def test_no_repr_shows_a_token_or_what_it_holds() -> None:
+    shown = repr(Worth("Bearer pyp_SECRET", "jkt")) + repr(carrying._Brought("DPoP", "SECRET"))
+    assert "SECRET" not in shown

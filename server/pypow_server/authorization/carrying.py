@@ -23,6 +23,7 @@ from .key_proofs import guard_of, use_up
 if TYPE_CHECKING:
     from .assembly import Issuing
 
+_FIELD: Final = b"authorization"
 _SCHEMES: Final = {b"bearer": "Bearer", b"dpop": "DPoP"}
 
 
@@ -88,7 +89,7 @@ class Carrying:
                 if replayed is not None:
                     return replayed
                 taken = _Taken(_without_proof(taken.scope), issuing.proofs.fields(now_ms))
-            credential = (b"authorization", worth.authorization.encode("latin-1"))
+            credential = (_FIELD, worth.authorization.encode("latin-1"))
             taken = taken._replace(scope=_instead(taken.scope, one, credential))
         return taken
 
@@ -146,13 +147,11 @@ def _bad(found: BadToken) -> Problem:
 
 def _brought(scope: Scope, issuing: "Issuing") -> tuple[_Brought, ...]:
     """All tokens of ours, each once."""
-    found = (_read(name, value) for name, value in scope["headers"])
+    found = [_read(value) for name, value in scope["headers"] if name.lower() == _FIELD]
     return tuple(dict.fromkeys(one for one in found if one and issuing.tokens.is_ours(one.token)))
 
 
-def _read(name: bytes, value: bytes) -> _Brought | None:
-    if name.lower() != b"authorization":
-        return None
+def _read(value: bytes) -> _Brought | None:
     given, rest = (*value.split(None, 1), b"", b"")[:2]  # as loose as any upstream may read it
     scheme = _SCHEMES.get(given.lower())
     return None if scheme is None else _Brought(scheme, rest.strip().decode("latin-1"))
@@ -162,7 +161,8 @@ def _instead(scope: Scope, one: _Brought, *fields: Header) -> Scope:
     """The request with these fields in the place of a token."""
     kept: list[Header] = []
     for name, value in scope["headers"]:
-        kept += fields if _read(name, value) == one else [(name, value)]
+        is_it = name.lower() == _FIELD and _read(value) == one
+        kept += fields if is_it else [(name, value)]
     return {**scope, "headers": kept}
 
 
