@@ -71,7 +71,16 @@ app = typer.Typer(
 )
 for _name, (_command, _epilog) in COMMANDS.items():
     app.command(_name, epilog=_epilog)(_command)
+
+
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(WRONG_USE)
+
+
 for _name, _group in GROUPS.items():
+    _group.callback(invoke_without_command=True)(_help)
     app.add_typer(_group, name=_name)
 
 
@@ -87,9 +96,8 @@ def root(
     """SHA-256 proof of work: solve it, verify it, and put a gate of it before a server."""
     if version:
         typer.echo(f"pypow {info.version()}")
-    elif context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
-        raise typer.Exit(WRONG_USE)
+    else:
+        _help(context)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=given, prog_name="pypow", standalone_mode=False)
     except typer.TyperException as error:
-        command = [*{*COMMANDS, *GROUPS} & set(given[:1])]
-        hint = " ".join(["pypow", *command, "--help"])
+        hint = " ".join(["pypow", *_words(given), "--help"])
         line = f"{error.format_message().rstrip('.')}; see '{hint}'"
         return _fail("UsageError", line, as_json=as_json)
     except (InvalidInputError, KernelUnavailableError) as error:
@@ -128,6 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if status == INTERRUPTED:
         return _fail("Interrupted", "interrupted", as_json=as_json, status=INTERRUPTED)
     return status or DONE
+
+
+def _words(given: Sequence[str]) -> Sequence[str]:
+    """The words of what was given that name a command."""
+    if (group := GROUPS.get(given[0] if given else "")) is not None:
+        known = {one.name for one in group.registered_commands}
+        return given[:2] if set(given[1:2]) & known else given[:1]
+    return [*COMMANDS.keys() & set(given[:1])]
 
 
 def _fail(kind: str, message: str, *, as_json: bool, status: int = WRONG_USE) -> int:

@@ -5,6 +5,6 @@ import typer
 
 from . import l402_doctor, l402_ledger
 
-app = typer.Typer(help="Look at what is sold for sats.", no_args_is_help=True)
+app = typer.Typer(help="Look at what is sold for sats.")
 app.command("doctor", epilog=l402_doctor.EPILOG)(l402_doctor.doctor)
 app.command("ledger", epilog=l402_ledger.EPILOG)(l402_ledger.ledger)

@@ -32,7 +32,8 @@ Examples:
 
 Reads beside running gates and changes nothing. Days are those of UTC.
 
-Exit codes: 0 done, 1 the store cannot be read or --check found a difference, 2 wrong use.
+Exit codes: 0 done, 1 the store broke off or --check found a difference, 2 wrong use, or a
+store that cannot be opened.
 """
 
 _HEAD = ("day", "price", "payments", "sats", "calls sold", "times sold", "made", "left")

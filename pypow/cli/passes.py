@@ -50,7 +50,7 @@ PassText: TypeAlias = Annotated[
     str, typer.Argument(metavar="PASS", help="The text of a pass; - is standard input.")
 ]
 
-app = typer.Typer(help="Look at a pass, or revoke one.", no_args_is_help=True)
+app = typer.Typer(help="Look at a pass, or revoke one.")
 
 
 @app.command("show", epilog=SHOW_EPILOG)
@@ -146,8 +146,8 @@ def _identity(text: str) -> tuple[bytes, int]:
         return bytes.fromhex(found[1]), _now_ms() + 1000 * MAX_PASS_LIFETIME_S
     if not text.startswith(PREFIX):
         raise InvalidInputError(
-            "expected a pass, pyp_ and 135 base64url characters, or its id, 32 hex digits; got "
-            f"{len(text)} characters"
+            "expected a pass, pyp_ and 135 base64url characters, its id, 32 hex digits, or a "
+            f"subject, oauth: and 32 hex digits; got {len(text)} characters"
         )
     given = _decoded(text)
     return given.id, given.expires_at_ms

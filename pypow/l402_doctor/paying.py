@@ -3,7 +3,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -21,6 +21,7 @@ from .observed import (
     decoded_macaroon,
     offered,
     payment_hash_of,
+    sats_of,
 )
 
 AUTHORIZATION: Final = "Authorization"
@@ -28,6 +29,7 @@ _YEAR_S: Final = 366 * 24 * 3600
 _MARGIN_S: Final = 1.5
 _REFUSALS: Final = frozenset({400, 401, 402, 403, 407, 429})
 _END = re.compile(rb"[0-9]{1,12}")
+_COUNT = re.compile(rb"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Trial:
         again: the same once more.
         crossed: the same payment by the other scheme.
         is_late: whether all that came after its invoice expired.
+        calls: how many one payment is said to buy, by a caveat of its macaroon.
     """
 
     scheme: str
@@ -93,6 +96,7 @@ class Trial:
     beside: Outcome | None = None
     crossed: Outcome | None = None
     is_late: bool = False
+    calls: int = 1
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -114,7 +118,17 @@ class _Bought:
 
     @property
     def sats(self) -> int:
-        return (self.invoice.amount_msat or 0) // 1000
+        return sats_of(self.invoice.text) or 0
+
+    @property
+    def calls(self) -> int:
+        said = [
+            int(value)
+            for caveat in _caveats(self)
+            for name, _, value in (caveat.partition(b"="),)
+            if name.endswith(b"_uses") and _COUNT.fullmatch(value)
+        ]
+        return min(said, default=1)
 
     def by_l402(self) -> str | None:
         return next(
@@ -196,7 +210,7 @@ async def _bought(offers: Offered, spending: Spending, left: int, now_ms: int) -
             payment_hash=_promised(offers, text) or invoice.payment_hash,
             now_ms=now_ms,
         )
-        sats = -(-(invoice.amount_msat or 0) // 1000)
+        sats = sats_of(text) or 0
         if sats > left:
             return Unpaid(
                 f"the invoice asks for {sats} sats, and {left} are left of --max-sats",
@@ -231,7 +245,7 @@ async def _try_l402(
     crossed = await _optional(asker, paid.by_payment())
     return Trial(
         "L402", paid.sats, paid.invoice.payment_hash, paid.preimage, used, again, elsewhere,
-        widened, None, crossed,
+        widened, None, crossed, calls=paid.calls,
     )  # fmt: skip
 
 
@@ -245,7 +259,7 @@ async def _try_payment(
     crossed = await _optional(asker, paid.by_l402())
     return Trial(
         "Payment", paid.sats, paid.invoice.payment_hash, paid.preimage, used, again,
-        beside=beside, crossed=crossed,
+        beside=beside, crossed=crossed, calls=paid.calls,
     )  # fmt: skip
 
 
@@ -271,6 +285,13 @@ def _widened(paid: _Bought) -> str | None:
                 wider = whole.narrowed(b"%s=%d" % (name, int(value) + _YEAR_S))
                 return f"L402 {wider.text}:{paid.preimage.hex()}"
     return None
+
+
+def _caveats(paid: _Bought) -> Iterator[bytes]:
+    for challenge in paid.offers.l402:
+        whole = decoded_macaroon(challenge.token)
+        if whole is not None and challenge.invoice == paid.invoice.text:
+            yield from whole.caveats
 
 
 async def _sent(asker: Asker, credential: str, *, url: str = "") -> Outcome:

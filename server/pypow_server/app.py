@@ -111,7 +111,7 @@ class App:
         self._shop = Shop(settings, self._store.limiter)
         self._shop.show(self.telemetry, self._store.sales)
         self._desk = LoginDesk(settings, self.telemetry.metrics)
-        self._tokens = TokenDesk(settings, self._store.limiter, clock=wall_clock_ms)
+        self._tokens = TokenDesk(settings, self._store.limiter, self._revoked, clock=wall_clock_ms)
         self._login = self._login_rail(settings, keys)
         self._api = self.telemetry.gate(self._answer_api)
         self._paid_calls = PaidCalls(self._store.payments)

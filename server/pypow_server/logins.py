@@ -143,8 +143,8 @@ class Logins:
         """
         if self.resource is None and public_url is None:
             raise InvalidInputError(
-                "expected gate.public_url beside [[oauth.issuer]], such as "
-                '"https://mcp.example.com": tokens must say that they are for it'
+                'expected gate.public_url where tokens are taken, such as "https://mcp.example.com"'
+                ": they must say that they are for it"
             )
         found = self.resource or _at(public_url or "", mcp_paths)
         url = urlsplit(found)

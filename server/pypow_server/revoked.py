@@ -54,6 +54,7 @@ class RevokedPasses:
         self._monotonic = monotonic
         self._upkeep = Upkeep(self._read, pause=pause)
         self._ids: frozenset[bytes] = frozenset()
+        self._added: frozenset[bytes] = frozenset()  # since the list was last asked for
         self._read_at: float | None = None
         self._tried = asyncio.Event()
 
@@ -69,6 +70,13 @@ class RevokedPasses:
 
     async def denial(self, identity: bytes) -> Problem | None:
         """Why the pass of this id is refused though it stands; None for no reason."""
+        listed = await self.lists(identity)
+        if listed is True:
+            return problems.revoked("the pass was revoked; solve a fresh challenge")
+        return None if listed is False else listed
+
+    async def lists(self, identity: bytes) -> bool | Problem:
+        """Whether this id is in the list; or why that is not known."""
         self.start()
         if not self._tried.is_set():
             await self._tried.wait()
@@ -76,14 +84,29 @@ class RevokedPasses:
             return problems.store_unavailable(
                 "the store does not tell which passes are revoked, so none is admitted; try again"
             )
-        if identity in self._ids:
-            return problems.revoked("the pass was revoked; solve a fresh challenge")
-        return None
+        return identity in self._ids
+
+    @property
+    def count(self) -> int:
+        """How many ids are in the list."""
+        return len(self._ids)
+
+    async def add(self, identity: bytes, *, expires_at_ms: int) -> None:
+        """Put an id into the list, for this gate at once and for others at their next reading.
+
+        Raises:
+            StoreError: It was not recorded.
+        """
+        await self._revocations.revoke(identity, expires_at_ms=expires_at_ms, now_ms=self._clock())
+        self._added |= {identity}
+        self._ids |= {identity}
 
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(_READ_TIMEOUT_S):
-                self._ids = await self._revocations.revoked(now_ms=self._clock())
+                self._added = frozenset()
+                listed = await self._revocations.revoked(now_ms=self._clock())
+            self._ids = listed | self._added
             self._read_at = self._monotonic()
         except Exception:  # noqa: BLE001 - any store's fault; the list in hand grows older
             _LOG.exception("the revoked passes cannot be read")

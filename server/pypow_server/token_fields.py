@@ -47,7 +47,7 @@ def take_tokens(headers: Sequence[Header], query: bytes) -> tuple[list[Header], 
         headers: of the request.
         query: of its URL; only looked at.
     """
-    found = [_read(name, value) for name, value in headers]
+    found = [read_token(name, value) for name, value in headers]
     in_query = bool(query) and _is_named_in(query)
     held = [one for one in found if one is not None]
     if not held:
@@ -59,8 +59,8 @@ def take_tokens(headers: Sequence[Header], query: bytes) -> tuple[list[Header], 
     return kept, Tokens(taken, scheme, token, several=len(set(held)) > 1, in_query=in_query)
 
 
-def _read(name: bytes, value: bytes) -> tuple[str, str] | None:
-    """Scheme and token of a header field; None where it holds none, or one of ours."""
+def read_token(name: bytes, value: bytes) -> tuple[str, str] | None:
+    """Scheme and token of a header field; None where it holds none, or a pass."""
     if name.lower() != _AUTHORIZATION:
         return None
     given, rest = (*value.split(None, 1), b"", b"")[:2]  # as loose as any upstream may read it

@@ -81,6 +81,15 @@ def test_a_code_that_is_misused_is_refused_and_stays_good(
     assert desk.redeem(code, client).status == 200
 
 
+def test_a_token_is_for_the_resource_that_its_code_was_earned_for(desk: Desk) -> None:
+    client = desk.register()
+    code = desk.code(client, resource=ISSUER)
+    # Who says nothing means the default, and would get a token for what nobody asked for.
+    assert document(desk.redeem(code, client))["error"] == "invalid_target"
+    token = document(desk.redeem(code, client, resource=ISSUER))["access_token"]
+    assert desk.call_with(token, "/v1/items").status == 200
+
+
 def test_a_code_of_one_client_is_worth_nothing_to_another(desk: Desk) -> None:
     first, second = desk.register(), desk.register(client_name="other")
     code = desk.code(first)

@@ -157,7 +157,9 @@ def test_what_is_no_url_of_a_client_is_not_asked_for(url: str) -> None:
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "169.254.169.254", "10.0.0.1", "[::1]", "[::ffff:10.0.0.1]", "2130706433"]
 )
-def test_nobody_can_make_the_gate_ask_its_own_network(host: str) -> None:
+def test_nobody_can_make_the_gate_ask_its_own_network_or_find_out_what_is_there(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def story() -> object:
         documents = ClientDocuments(Fetcher(), clock=Hand())
         try:
@@ -165,9 +167,11 @@ def test_nobody_can_make_the_gate_ask_its_own_network(host: str) -> None:
         finally:
             await documents.aclose()
 
-    found = asyncio.run(story())
+    with caplog.at_level("INFO", "pypow_server.authorization"):
+        found = asyncio.run(story())
     assert isinstance(found, OAuthError)
-    assert "cannot be asked" not in found.detail
+    assert found.detail == "the client's document: its host cannot be asked"
+    assert "cannot be asked" not in caplog.text  # it was not tried
 
 
 def test_a_gate_takes_such_clients_where_its_operator_wants_it(

@@ -88,6 +88,25 @@ def test_a_secret_that_is_not_there_is_found(tmp_path: Path) -> None:
     assert "THE_SECRET" in finding.found
 
 
+def test_issuers_of_workloads_are_asked_once_each(tmp_path: Path) -> None:
+    row = (
+        '[[oauth.workload]]\nplatform = "kubernetes"\nissuer = "{url}"\nscope = "a"\n'
+        'claims = {{ sub = "system:serviceaccount:{name}:job" }}\n'
+    )
+
+    async def examined(*, keys: bool) -> list[Finding]:
+        async with issuing(*([KEY] if keys else [])) as issuer:
+            rows = "".join(row.format(url=issuer.url, name=name) for name in ("a", "b"))
+            file = tmp_path / "pypow.toml"
+            head = '[gate]\npublic_url = "https://mcp.example"\n[oauth]\nserver = true\n'
+            file.write_text(head + rows, encoding="utf-8")
+            told = {"PYPOW_CONFIG": str(file), "HOME": str(tmp_path)}
+            return await logins.check(Settings.from_env(told))
+
+    assert [one.level for one in asyncio.run(examined(keys=True))] == [Level.OK]
+    assert [one.level for one in asyncio.run(examined(keys=False))] == [Level.FAIL]
+
+
 def test_nothing_is_said_where_nobody_signs_in(tmp_path: Path) -> None:
     settings = Settings.from_env({"PYPOW_STATE_DIR": str(tmp_path), "HOME": str(tmp_path)})
     assert asyncio.run(logins.check(settings)) == []

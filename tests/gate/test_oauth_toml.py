@@ -161,7 +161,7 @@ def test_a_slash_at_the_end_of_a_url_without_path_tells_no_two_audiences_apart()
 
 
 WRONG = {
-    "no name that tokens could be for": (ISSUER, "oauth: expected gate.public_url beside"),
+    "no name that tokens could be for": (ISSUER, "oauth: expected gate.public_url where"),
     "a gate in clear text": (
         f'[gate]\npublic_url = "http://mcp.example"\n{ISSUER}',
         "oauth: expected an https:// URL that tokens are for",

@@ -87,14 +87,18 @@ def test_what_is_no_pass_is_refused_and_not_quoted(command: Command, verb: str, 
     assert ran.err.startswith("pypow: expected a pass, pyp_ and 135 base64url characters")
     assert not text or text not in ran.err
     is_text = text.startswith("pyp_")
-    assert ("or its id, 32 hex digits" in ran.err) == (verb == "revoke" and not is_text)
+    assert ("its id, 32 hex digits" in ran.err) == (verb == "revoke" and not is_text)
 
 
 def test_a_command_without_a_verb_helps(command: Command) -> None:
-    ran = command("pass")
-    assert ran.status == 2
-    assert "revoke" in ran.out + ran.err
+    for group, verb in (("pass", "revoke"), ("l402", "ledger")):
+        ran = command(group)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.startswith(f"Usage: pypow {group} [OPTIONS] COMMAND")
+        assert f"\n  {verb} " in ran.err
     assert "see 'pypow pass --help'" in command("pass", "steal").err
+    assert "see 'pypow pass revoke --help'" in command("pass", "revoke").err
+    assert "or a subject, oauth: and" in command("pass", "revoke", "oauth:zz").err
 
 
 @pytest.mark.parametrize("named_by", ["text", "id", "principal"])

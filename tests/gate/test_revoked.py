@@ -174,3 +174,28 @@ def test_a_pass_that_does_not_stand_is_never_looked_up() -> None:
         fields = [(b"host", HOST.encode()), (b"authorization", b"Bearer " + text.encode())]
         assert asyncio.run(call(bench.gate, "GET", b"/x", headers=fields)).status in (400, 402)
     assert listed.reads == 0
+
+
+def test_what_was_added_while_the_list_was_read_is_in_it_at_once() -> None:
+    async def run() -> None:
+        reading, may_end = asyncio.Event(), asyncio.Event()
+
+        class Slow(Listed):
+            async def revoked(self, *, now_ms: int) -> frozenset[bytes]:
+                found = await super().revoked(now_ms=now_ms)
+                reading.set()
+                await may_end.wait()
+                return found
+
+        listed = Slow()
+        known = RevokedPasses(listed, clock=lambda: NOW_MS, pause=Ticks().pause)
+        known.start()
+        await reading.wait()
+        await known.add(BAD, expires_at_ms=NOW_MS + 1)
+        may_end.set()
+        assert await known.lists(BAD) is True
+        assert await known.lists(GOOD) is False
+        assert known.count == 1
+        await known.aclose()
+
+    asyncio.run(run())

@@ -170,6 +170,20 @@ def test_a_token_that_is_changed_by_one_character_of_its_signature_is_refused(de
     assert desk.call_with(token).status == 200
 
 
+def test_a_token_that_is_refused_is_counted_as_what_the_gate_refuses(desk: Desk) -> None:
+    assert desk.call_with(changed(desk.token(), signature="AAAA")).status == 401
+    figures, _ = desk.app.telemetry.metrics.exposition("")
+    line = b'{entry="none",outcome="refused",problem="invalid-token",rail=""} 1.0'
+    assert b"pypow_decisions_total" + line in figures
+
+
+def test_a_gate_that_observes_lets_a_bad_token_through_and_keeps_it(tmp_path: Path) -> None:
+    with Desk(tmp_path, mode="observe") as desk:
+        assert desk.call_with(changed(desk.token(), signature="AAAA")).status == 200
+        assert desk.upstream.header(b"authorization") == []
+        assert not any(b"pow" in name for name, _ in desk.upstream.scopes[-1]["headers"])
+
+
 def test_tokens_of_others_are_left_to_the_upstream(desk: Desk) -> None:
     foreign = jwt.encode({"alg": "ES256", "kid": "x"}, {"iss": "x"}, ECKey.generate_key())
     assert desk.call_with(foreign).status == 402

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pypow import payment_lightning
+from pypow import bolt11, payment_lightning
 from pypow.bolt11 import Invoice
 from pypow.errors import PowError
 from pypow.findings import Level
-from pypow.l402_doctor import paid_checks
+from pypow.l402_doctor import paid_checks, paying
 from pypow.l402_doctor.asking import Call, asker
-from pypow.l402_doctor.observed import Answer, offered
+from pypow.l402_doctor.observed import Answer, Offered, offered
 from pypow.l402_doctor.paying import Outlay, Spending, Trial, Unpaid, passes, trials
 from pypow.payment_headers import LightningCredential
 from pypow.payment_receipt import Receipt
@@ -47,6 +47,14 @@ class Forgetful(Seller):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._spent.clear()
         await super().__call__(scope, receive, send)
+
+
+class SellsMore(Forgetful):
+    """Says in its macaroons that a payment buys five calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 5
 
 
 class CountsBySchemes(Seller):
@@ -133,6 +141,7 @@ def test_a_seller_that_counts_has_nothing_to_fix_and_is_paid_once_by_each_scheme
     [
         (Everywhere, {("payment made", "warn"), ("other path", "warn")}),
         (Forgetful, {("replay", "warn"), ("replay", "fail")}),
+        (SellsMore, set()),
         (CountsBySchemes, {("one counter", "fail")}),
         (TakesNothing, {("payment made", "fail"), ("login beside", "warn")}),
         (Careless, {("payment made", "warn"), ("widened", "warn")}),
@@ -152,6 +161,19 @@ def test_no_more_is_paid_than_was_allowed() -> None:
     assert len(seller.purse.paid) == 1
     assert complaints(dear := Seller(), max_sats=SATS - 1) == {("payment made", "fail")}
     assert dear.purse.paid == []
+
+
+def test_a_part_of_a_satoshi_counts_as_a_whole_one() -> None:
+    odd = bolt11.issue(
+        bytes(31) + b"k",
+        network=bolt11.Network.REGTEST,
+        amount_msat=6_001,
+        payment_hash=bytes(32),
+        payment_secret=bytes(32),
+        description="",
+        created_at_s=0,
+    )
+    assert paying._Bought(Offered((), ()), odd, bytes(32)).sats == 7
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ class ForgetsWhatIsUnderWay(_Twin):
 
     class Rules(Attempts):
         def beside(self, key: bytes, attempt: Attempt) -> tuple[Taken, ...]:
-            return tuple(self._find(key))[1 - MOST_UNANSWERED :]
+            kept = super().beside(key, attempt)
+            return tuple(self._find(key))[1:] if kept is None else kept
 
 
 class ForgetsNothing(_Twin):

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 class Reading(HTMLParser):
     """What a page is made of; complains of tags that do not match and of scripts within."""
 
-    VOID = frozenset({"meta", "link", "path", "rect"})
+    VOID = frozenset({"input", "meta", "link", "path", "rect"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

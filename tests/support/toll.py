@@ -44,6 +44,7 @@ class Toll:
         schemes: what is offered, in this order.
         accepted: the name of the header and the scheme of each payment that was taken.
         offered: how many invoices were made.
+        calls: how many a payment is said to buy.
     """
 
     lightning: Invoicing
@@ -51,6 +52,7 @@ class Toll:
     schemes: tuple[str, ...] = ("L402", "Payment")
     accepted: list[tuple[str, str]] = field(default_factory=list)
     offered: int = 0
+    calls: int = 1
     _spent: set[bytes] = field(default_factory=set)
     _secret: bytes = field(default_factory=lambda: os.urandom(32), repr=False)
 
@@ -103,7 +105,7 @@ class Toll:
         return Keyring([Key(id=1, secret=self._secret)])
 
     def _l402(self, invoice: bolt11.Invoice) -> L402Challenge:
-        terms = l402.Terms(SERVICE, valid_until_s=int(time.time()) + EXPIRY_S, uses=1)
+        terms = l402.Terms(SERVICE, valid_until_s=int(time.time()) + EXPIRY_S, uses=self.calls)
         macaroon = l402.issue(
             self._keyring.signing,
             terms,

@@ -13,11 +13,15 @@ from pypow_server.redemption import Redemption
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
+from .approvals import Approvals
 from .attestations import Attestations
 from .authorize import Authorize
 from .client_documents import ClientDocuments
 from .clients import Clients
 from .codes import Codes
+from .device import DeviceAuthorization, DeviceCodes
+from .device_approval import DeviceApproval
+from .device_grant import DeviceGrant
 from .key_proofs import KeyProofs
 from .offers import Offers
 from .place import Place
@@ -27,6 +31,7 @@ from .server import AuthorizationServer
 from .signing import SigningKeys
 from .token_endpoint import TokenEndpoint
 from .tokens import Tokens
+from .user_codes import UserCodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,14 @@ class Issuing:
         tokens: judges those that come back.
         proofs: tells who holds the keys that some are bound to.
         redemption: where those proofs are spent, and whose policy counts.
-        telling: puts an app where what it decides is told.
+        told: an app whose refusals are told as those of the gate are.
     """
 
     app: ASGIApp
     tokens: Tokens
     proofs: KeyProofs
     redemption: Redemption
-    telling: Callable[[ASGIApp], ASGIApp]
+    told: Callable[[ASGIApp], ASGIApp]
 
 
 def issuing(
@@ -56,6 +61,7 @@ def issuing(
     documents: ClientDocuments | None,
     attestations: Attestations,
     nonces: Nonces | None,
+    approvals: Approvals,
     limiter: Limiter,
     recorders: Sequence[Recorder],
     clock: Callable[[], int],
@@ -69,6 +75,7 @@ def issuing(
         documents: finds clients by URLs; None where none are asked for.
         attestations: finds out who callers are for whom others answer.
         nonces: that proofs of keys need; None where they need none.
+        approvals: of devices.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
         clock: Unix milliseconds.
@@ -79,6 +86,7 @@ def issuing(
     purchases = Purchases(redemption, payments)
     proofs = KeyProofs(place, nonces)
     offers = Offers(redemption, payments)
+    user_codes, device_codes = UserCodes(keyring), DeviceCodes(seals)
     server = AuthorizationServer(
         place,
         keys=keys,
@@ -92,16 +100,35 @@ def issuing(
             offers=offers,
             clock=clock,
         ),
-        token=TokenEndpoint(place, tokens, purchases, codes, attestations, proofs, clock=clock),
+        token=TokenEndpoint(
+            place,
+            tokens,
+            purchases,
+            codes,
+            attestations,
+            proofs,
+            DeviceGrant(device_codes, approvals, redemption, limiter),
+            clock=clock,
+        ),
+        device=DeviceAuthorization(place, user_codes, device_codes, clock=clock),
+        approval=DeviceApproval(
+            place,
+            user_codes=user_codes,
+            approvals=approvals,
+            purchases=purchases,
+            offers=offers,
+            seals=seals,
+            clock=clock,
+        ),
         limiter=limiter,
         free_limit=redemption.policy.free_limit,
         clock=clock,
     )
-    telling = partial(
+    told = partial(
         Deciding,
         policy=redemption.policy,
         clock=clock,
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(telling(server), tokens, proofs, redemption, telling)
+    return Issuing(told(server), tokens, proofs, redemption, told)

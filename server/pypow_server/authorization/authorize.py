@@ -15,7 +15,7 @@ from pypow_server.problems import Problem
 from pypow_server.reply import Reply, json_reply
 from pypow_server.scope import Receive, Scope
 
-from .authorize_page import error_page, page
+from .authorize_page import error_page, page, reads_html
 from .clients import Clients
 from .codes import CHALLENGE, CODE_LIFETIME_MS, Codes, Wanted
 from .forms import Parameters, read_form, read_query
@@ -138,20 +138,20 @@ class Authorize:
                 _Refused(refused, redirect_uri=wanted.redirect_uri, state=wanted.state), scope
             )
         request = self._codes.request(wanted, now_ms=now_ms)
-        if _reads_html(scope):
+        if reads_html(scope):
             return page(wanted, earning, request=request, error=error)
         return _json(self._place.url(AUTHORIZE), earning, request)
 
     async def _again(self, wanted: Wanted, error: OAuthError, scope: Scope, now_ms: int) -> Reply:
         """A person may try again; a program is told."""
         note(error, asked_in(scope))
-        if _reads_html(scope):
+        if reads_html(scope):
             return await self._show(wanted, scope, now_ms=now_ms, error=error)
         return error.reply()
 
     def _refuse(self, refused: _Refused, scope: Scope) -> Reply:
         note(refused.error, asked_in(scope))
-        if not _reads_html(scope):
+        if not reads_html(scope):
             return refused.error.reply()
         uri = refused.redirect_uri
         if uri is None:
@@ -164,7 +164,7 @@ class Authorize:
     def _send_on(self, uri: str, said: dict[str, str], state: str | None, scope: Scope) -> Reply:
         told = self._told(said, state)
         location = with_parameters(uri, told)
-        if not _reads_html(scope):
+        if not reads_html(scope):
             return json_reply(200, {**told, "redirect_to": location}, headers=(NO_STORE,))
         return Reply(
             303,
@@ -229,8 +229,3 @@ def _json(where: str, earning: Earning, request: str) -> Reply:
             "send": "request=<request>&macaroon=<macaroon>&preimage=<preimage>",
         }
     return json_reply(200, document, headers=(NO_STORE,))
-
-
-def _reads_html(scope: Scope) -> bool:
-    accepts = b",".join(value for name, value in scope["headers"] if name.lower() == b"accept")
-    return b"text/html" in accepts.lower()

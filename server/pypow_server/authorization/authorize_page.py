@@ -7,6 +7,7 @@ from typing import Final
 
 from pypow import difficulty
 from pypow_server.reply import Header, Reply
+from pypow_server.scope import Scope
 
 from .codes import Wanted
 from .oauth_error import OAuthError
@@ -28,21 +29,20 @@ def page(
         request: what is sent back with that.
         error: what was wrong with what came before; None for nothing.
     """
-    said = f'<p role="alert">{escape(error.detail)}</p>' if error is not None else ""
     name = escape(wanted.client_name) or "A program"
     body = _BODY.format(
         name=name,
         where=escape(origin(wanted.redirect_uri)),
         resource=escape(wanted.audience),
-        error=said,
+        error=alert(error),
         action=AUTHORIZE,
         request=escape(request),
-        work=_work(earning),
+        work=work_fields(earning),
         payment="" if earning.invoice is None else _payment(earning, request),
     )
     # Where a form leads on to counts as one of its targets (CSP 3, section 6.1.9).
     targets = ("'self'", origin(wanted.redirect_uri))
-    return _html(200, body, targets)
+    return framed(200, body, targets)
 
 
 def error_page(error: OAuthError, *, back: str | None = None) -> Reply:
@@ -52,14 +52,26 @@ def error_page(error: OAuthError, *, back: str | None = None) -> Reply:
         error: why.
         back: where the client is told so; None where it must not be.
     """
-    body = f'<h1>This does not work</h1><p role="alert">{escape(error.detail)}</p>'
+    body = f"<h1>This does not work</h1>{alert(error)}"
     if back is not None:
         where = escape(origin(back))
         body += f'<p><a href="{escape(back)}">Tell the program at <code>{where}</code></a></p>'
-    return _html(error.status, body, ("'none'",))
+    return framed(error.status, body, ("'none'",))
 
 
-def _work(earning: Earning) -> str:
+def reads_html(scope: Scope) -> bool:
+    """Whether a page is wanted, and not JSON."""
+    accepts = b",".join(value for name, value in scope["headers"] if name.lower() == b"accept")
+    return b"text/html" in accepts.lower()
+
+
+def alert(error: OAuthError | None) -> str:
+    """What was wrong, as a page says it; nothing for nothing."""
+    return "" if error is None else f'<p role="alert">{escape(error.detail)}</p>'
+
+
+def work_fields(earning: Earning) -> str:
+    """The fields of a form that lets a browser, or its person, work."""
     published = earning.challenge.published()
     return _WORK.format(
         challenge=escape(earning.challenge.text),
@@ -80,7 +92,14 @@ def _payment(earning: Earning, request: str) -> str:
     )
 
 
-def _html(status: int, body: str, targets: Sequence[str]) -> Reply:
+def framed(status: int, body: str, targets: Sequence[str]) -> Reply:
+    """A page of this server.
+
+    Args:
+        status: HTTP status code.
+        body: HTML.
+        targets: where its forms may lead.
+    """
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; "
         f"base-uri 'none'; form-action {' '.join(targets)}; frame-ancestors 'none'"

@@ -7,7 +7,7 @@ rails, and none of them reaches the upstream.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from pypow.auth_params import quoted
 from pypow_server import problems
@@ -17,14 +17,15 @@ from pypow_server.problems import Problem
 from pypow_server.reply import Header
 from pypow_server.resource import raw_path
 from pypow_server.scope import ASGIApp, Message, Receive, Scope, Send
+from pypow_server.token_fields import read_token
 
 from .key_proofs import guard_of, use_up
 
 if TYPE_CHECKING:
     from .assembly import Issuing
 
-_FIELD: Final = b"authorization"
-_SCHEMES: Final = {b"bearer": "Bearer", b"dpop": "DPoP"}
+_Brought: TypeAlias = tuple[str, str]
+"""Scheme and token."""
 
 
 class Carrying:
@@ -61,11 +62,11 @@ class Carrying:
             scope = _instead(scope, one)
         # A gate that only observes lets the request through, and no token of ours.
         observes = issuing.redemption.policy.observe
-        answer = self._gate if observes else issuing.telling(_refusing(found))
+        answer = self._gate if observes else issuing.told(_refusing(found))
         await answer(scope, receive, send)
 
     async def _taken(
-        self, scope: Scope, brought: Sequence["_Brought"], issuing: "Issuing"
+        self, scope: Scope, brought: Sequence[_Brought], issuing: "Issuing"
     ) -> "_Taken | Problem":
         """The request with what its tokens stand for; what its caller hears if one is not good."""
         now_ms = self._clock()
@@ -73,14 +74,13 @@ class Carrying:
         taken = _Taken(scope)
         # All of them: one that is taken must not cover another.
         for one in brought:
-            worth = issuing.tokens.worth(one.token, path=path, now_ms=now_ms)
+            scheme, token = one
+            worth = issuing.tokens.worth(token, path=path, now_ms=now_ms)
             if isinstance(worth, BadToken):
                 return _bad(worth)
             if worth.authorization is None:  # who it is, is for the rail of logins to judge
                 continue
-            proven = issuing.proofs.of_sender(
-                scope, one.scheme, one.token, worth.bound_to, now_ms=now_ms
-            )
+            proven = issuing.proofs.of_sender(scope, scheme, token, worth.bound_to, now_ms=now_ms)
             if isinstance(proven, Problem):
                 return proven
             if proven is not None:
@@ -89,20 +89,9 @@ class Carrying:
                 if replayed is not None:
                     return replayed
                 taken = _Taken(_without_proof(taken.scope), issuing.proofs.fields(now_ms))
-            credential = (_FIELD, worth.authorization.encode("latin-1"))
+            credential = (b"authorization", worth.authorization.encode("latin-1"))
             taken = taken._replace(scope=_instead(taken.scope, one, credential))
         return taken
-
-
-class _Brought(NamedTuple):
-    """A token, as it came."""
-
-    scheme: str
-    token: str
-
-    def __repr__(self) -> str:
-        """Without the token: it is a secret."""
-        return f"_Brought({self.scheme})"
 
 
 class _Taken(NamedTuple):
@@ -147,22 +136,15 @@ def _bad(found: BadToken) -> Problem:
 
 def _brought(scope: Scope, issuing: "Issuing") -> tuple[_Brought, ...]:
     """All tokens of ours, each once."""
-    found = [_read(value) for name, value in scope["headers"] if name.lower() == _FIELD]
-    return tuple(dict.fromkeys(one for one in found if one and issuing.tokens.is_ours(one.token)))
-
-
-def _read(value: bytes) -> _Brought | None:
-    given, rest = (*value.split(None, 1), b"", b"")[:2]  # as loose as any upstream may read it
-    scheme = _SCHEMES.get(given.lower())
-    return None if scheme is None else _Brought(scheme, rest.strip().decode("latin-1"))
+    found = [read_token(name, value) for name, value in scope["headers"]]
+    return tuple(dict.fromkeys(one for one in found if one and issuing.tokens.is_ours(one[1])))
 
 
 def _instead(scope: Scope, one: _Brought, *fields: Header) -> Scope:
     """The request with these fields in the place of a token."""
     kept: list[Header] = []
     for name, value in scope["headers"]:
-        is_it = name.lower() == _FIELD and _read(value) == one
-        kept += fields if is_it else [(name, value)]
+        kept += fields if read_token(name, value) == one else [(name, value)]
     return {**scope, "headers": kept}
 
 

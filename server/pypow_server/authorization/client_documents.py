@@ -7,6 +7,7 @@ said nothing good, is kept for a while.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from pypow_server.identity.fetching import FetchError
 from .clients import Client, redirects_of
 from .oauth_error import OAuthError
 
+_LOG: Final = logging.getLogger("pypow_server.authorization")
 GOOD_MS: Final = 10 * 60_000
 BAD_MS: Final = 60_000
 MAX_OCTETS: Final = 5 * 1024
@@ -86,7 +88,10 @@ class ClientDocuments:
         try:
             found = _client(url, await self._fetcher.get(url, max_octets=MAX_OCTETS))
         except FetchError as error:
-            found = OAuthError("invalid_client", f"the client's document: {error}")
+            # Why a host was not reached would tell anybody which names and ports are inside.
+            why = "its host cannot be asked" if error.status is None else str(error)
+            _LOG.info("%s: %s", url, error)
+            found = OAuthError("invalid_client", f"the client's document: {why}")
         finally:
             del self._asking[url]
         while len(self._kept) >= MOST_KEPT:

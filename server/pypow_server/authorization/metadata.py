@@ -4,13 +4,14 @@
 from typing import Final
 
 from .key_proofs import ALGORITHMS
-from .place import AUTHORIZE, JWKS, REGISTER, TOKEN, Place
+from .place import AUTHORIZE, DEVICE_AUTHORIZATION, JWKS, REGISTER, TOKEN, Place
 
 GRANTS: Final = (
     "authorization_code",
     "client_credentials",
     "urn:ietf:params:oauth:grant-type:token-exchange",
     "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    "urn:ietf:params:oauth:grant-type:device_code",
 )
 SCOPES: Final = ("work", "sats")
 
@@ -26,6 +27,7 @@ def document(place: Place, *, fetches_clients: bool) -> dict[str, object]:
         "issuer": place.issuer,
         "authorization_endpoint": place.url(AUTHORIZE),
         "token_endpoint": place.url(TOKEN),
+        "device_authorization_endpoint": place.url(DEVICE_AUTHORIZATION),
         "registration_endpoint": place.url(REGISTER),
         "jwks_uri": place.url(JWKS),
         "scopes_supported": list(SCOPES),

@@ -13,6 +13,8 @@ from pypow_server.reply import Header, Reply, json_reply
 
 Code: TypeAlias = Literal[
     "access_denied",
+    "authorization_pending",
+    "expired_token",
     "invalid_client",
     "invalid_client_metadata",
     "invalid_dpop_proof",
@@ -22,6 +24,7 @@ Code: TypeAlias = Literal[
     "invalid_scope",
     "invalid_target",
     "server_error",
+    "slow_down",
     "temporarily_unavailable",
     "unauthorized_client",
     "unsupported_grant_type",
@@ -44,6 +47,9 @@ _PROBLEMS: Final[Mapping[Code, Callable[[str], Problem]]] = {
     "temporarily_unavailable": problems.issuer_unavailable,
 }
 """What the gate would have called it; all else is a request that is wrong."""
+
+_WAITING: Final[frozenset[Code]] = frozenset({"authorization_pending", "slow_down"})
+"""What decides nothing."""
 
 _UNSAID: Final = re.compile(r"[^ !#-\[\]-~]")
 
@@ -84,7 +90,7 @@ class OAuthError:
 
 def note(error: OAuthError, asked: Asked) -> None:
     """Have a refusal told as the gate's are, unless the problem behind it is known already."""
-    if asked.problem is None:
+    if asked.problem is None and error.code not in _WAITING:
         problem = _PROBLEMS.get(error.code, problems.bad_request)(error.detail)
         asked.problem = replace(problem, status=error.status, retry_after_s=error.retry_after_s)
 

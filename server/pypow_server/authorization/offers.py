@@ -10,7 +10,7 @@ from pypow_server.api_decisions import Asked
 from pypow_server.call import Call
 from pypow_server.problems import Problem
 from pypow_server.rails import Rail
-from pypow_server.redemption import Redemption
+from pypow_server.redemption import Given, Redemption
 
 
 class Earning(NamedTuple):
@@ -48,7 +48,7 @@ class Offers:
 
     async def offer(self, asked: Asked, *, now_ms: int) -> Earning | Problem:
         """What the caller may do for a code."""
-        given = await self.redemption.challenge(None, asked, puzzles=None, now_ms=now_ms)
+        given = await self._given(asked, now_ms=now_ms)
         if isinstance(given, Problem):
             return given
         price = given.price
@@ -66,3 +66,11 @@ class Offers:
         if said.get("invoice") is None:
             return Earning(given.challenge)
         return Earning(given.challenge, said["sats"], said["invoice"], said["macaroon"])
+
+    async def work(self, asked: Asked, *, now_ms: int) -> Earning | Problem:
+        """What work the caller may do; no invoice is asked for."""
+        given = await self._given(asked, now_ms=now_ms)
+        return given if isinstance(given, Problem) else Earning(given.challenge)
+
+    async def _given(self, asked: Asked, *, now_ms: int) -> Given | Problem:
+        return await self.redemption.challenge(None, asked, puzzles=None, now_ms=now_ms)

@@ -15,6 +15,7 @@ from pypow_server.identity import BadToken, Judgement, TokenJudge
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
 from pypow_server.resource_metadata import documents, metadata_url
+from pypow_server.revoked import RevokedPasses
 from pypow_server.scope import ASGIApp
 from pypow_server.settings import Settings
 from pypow_server.stores import Limiter
@@ -32,12 +33,20 @@ if TYPE_CHECKING:
 class TokenDesk:
     """Gives out tokens, and takes them, by the settings that are in force."""
 
-    def __init__(self, settings: Settings, limiter: Limiter, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        limiter: Limiter,
+        revoked: RevokedPasses,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
         """Nothing is given out before `answers`.
 
         Args:
             settings: all of it.
             limiter: counts what each network asks.
+            revoked: where approvals of devices are kept.
             clock: Unix milliseconds.
 
         Raises:
@@ -45,6 +54,7 @@ class TokenDesk:
         """
         self._sales = settings.rows.token_sales
         self._limiter = limiter
+        self._revoked = revoked
         self._clock = clock
         self._issuing: Issuing | None = None
         self._documents: ClientDocuments | None = None
@@ -119,6 +129,7 @@ class TokenDesk:
         try:
             from pypow_server.identity.dpop import DEFAULT_RULES
 
+            from .approvals import Approvals
             from .assembly import issuing
             from .attestations import Attestations
         except FixableError as error:
@@ -135,6 +146,7 @@ class TokenDesk:
             attestations=Attestations(
                 self._place, redemption.ledger, self._workloads, self._others
             ),
+            approvals=Approvals(self._revoked),
             nonces=gate_nonces(redemption.rail.keyring) if _wants_nonces(settings) else None,
             limiter=self._limiter,
             recorders=recorders,

@@ -10,6 +10,8 @@ from pypow_server.address import Address
 from pypow_server.resource import is_canonical
 
 AUTHORIZE: Final = "/oauth/authorize"
+DEVICE: Final = "/oauth/device"
+DEVICE_AUTHORIZATION: Final = "/oauth/device_authorization"
 JWKS: Final = "/oauth/jwks"
 SCRIPT: Final = "/oauth/authorize.js"
 WORKER: Final = "/oauth/solve.js"
@@ -19,7 +21,19 @@ TOKEN: Final = "/oauth/token"  # noqa: S105 - a path
 WELL_KNOWN: Final = "/.well-known/oauth-authorization-server"
 
 PATHS: Final = frozenset(
-    path.encode() for path in (AUTHORIZE, JWKS, REGISTER, SCRIPT, STYLE, TOKEN, WELL_KNOWN, WORKER)
+    path.encode()
+    for path in (
+        AUTHORIZE,
+        DEVICE,
+        DEVICE_AUTHORIZATION,
+        JWKS,
+        REGISTER,
+        SCRIPT,
+        STYLE,
+        TOKEN,
+        WELL_KNOWN,
+        WORKER,
+    )
 )
 """What an authorization server answers."""
 

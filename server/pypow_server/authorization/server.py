@@ -19,9 +19,23 @@ from pypow_server.stores import Limiter, Quota
 from . import metadata
 from .authorize import Authorize
 from .clients import Clients
+from .device import DeviceAuthorization
+from .device_approval import DeviceApproval
 from .forms import read_body
 from .oauth_error import NO_STORE, OAuthError
-from .place import AUTHORIZE, JWKS, REGISTER, SCRIPT, STYLE, TOKEN, WELL_KNOWN, WORKER, Place
+from .place import (
+    AUTHORIZE,
+    DEVICE,
+    DEVICE_AUTHORIZATION,
+    JWKS,
+    REGISTER,
+    SCRIPT,
+    STYLE,
+    TOKEN,
+    WELL_KNOWN,
+    WORKER,
+    Place,
+)
 from .signing import SigningKeys
 from .token_endpoint import TokenEndpoint
 
@@ -47,6 +61,8 @@ class AuthorizationServer:
         fetches_clients: bool,
         authorize: Authorize,
         token: TokenEndpoint,
+        device: DeviceAuthorization,
+        approval: DeviceApproval,
         limiter: Limiter,
         free_limit: Quota | None,
         clock: Callable[[], int],
@@ -60,6 +76,8 @@ class AuthorizationServer:
             fetches_clients: whether it knows them by URLs as well.
             authorize: gives codes.
             token: gives tokens.
+            device: lets devices begin.
+            approval: lets people work for them.
             limiter: counts what each network asks.
             free_limit: how much that may be; None for any number.
             clock: Unix milliseconds.
@@ -81,6 +99,9 @@ class AuthorizationServer:
             ("POST", AUTHORIZE): authorize.earn,
             ("POST", TOKEN): token.answer,
             ("POST", REGISTER): self._register,
+            ("POST", DEVICE_AUTHORIZATION): device.answer,
+            ("GET", DEVICE): approval.ask,
+            ("POST", DEVICE): approval.approve,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

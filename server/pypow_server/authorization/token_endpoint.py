@@ -16,6 +16,7 @@ from pypow_server.settlement import settle
 
 from .attestations import CLIENT_ASSERTION, JWT_BEARER, Attestations
 from .codes import Codes
+from .device_grant import DEVICE_CODE, DeviceGrant
 from .forms import Parameters, basic_credentials, read_form
 from .key_proofs import KeyProofs, guard_of, use_up
 from .oauth_error import NO_STORE, Code, OAuthError, note, of_problem
@@ -82,12 +83,14 @@ class TokenEndpoint:
         codes: Codes,
         attestations: Attestations,
         proofs: KeyProofs,
+        device: DeviceGrant,
         *,
         clock: Callable[[], int],
     ) -> None:
         """Sell tokens of this place."""
         self._attestations = attestations
         self._proofs = proofs
+        self._device = device
         self._place = place
         self._tokens = tokens
         self._purchases = purchases
@@ -98,6 +101,7 @@ class TokenEndpoint:
             "authorization_code": self._authorization_code,
             TOKEN_EXCHANGE: self._token_exchange,
             JWT_BEARER: self._jwt_bearer,
+            DEVICE_CODE: self._device_code,
         }
 
     async def answer(self, scope: Scope, receive: Receive) -> Reply:
@@ -227,7 +231,7 @@ class TokenEndpoint:
         )
         if wrong is not None:
             return OAuthError("invalid_grant", wrong)
-        if "resource" in said and request.audience != code.wanted.audience:
+        if request.audience != code.wanted.audience:
             return OAuthError("invalid_target", "expected the resource that the code is for")
         # A thief who sends it first without the verifier has not come this far.
         ledger = self._purchases.redemption.ledger
@@ -242,6 +246,12 @@ class TokenEndpoint:
     async def _jwt_bearer(self, request: _Request, now_ms: int) -> _Answer:
         text = request.said.get("assertion")
         return await self._assertion(text, request, now_ms, "invalid_grant")
+
+    async def _device_code(self, request: _Request, now_ms: int) -> _Answer:
+        found = await self._device.buy(
+            request.said, request.audience, now_ms=now_ms, first=request.first
+        )
+        return found if isinstance(found, OAuthError) else (found, {})
 
     async def _assertion(
         self, text: str | None, request: _Request, now_ms: int, code: Code

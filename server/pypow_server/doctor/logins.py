@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the issuers answer whose access tokens are taken?"""
+"""Do the issuers answer whose access tokens are taken, or whose workloads get some?"""
 
 import os
 import time
@@ -22,18 +22,18 @@ _FIX_CREDENTIAL: Final = "give the gate the id and secret by which the issuer kn
 
 async def check(settings: Settings) -> list[Finding]:
     """Read each issuer's keys, or ask it about a token that nobody made."""
-    logins, resource = settings.rows.logins, settings.resource
-    if logins is None or resource is None:
-        return []
+    logins = settings.rows.logins
     findings = []
-    for each in logins.issuers:
+    for each in () if logins is None else logins.issuers:
         try:
-            issuer = each.trusted(resource, each.read_secret(os.environ))
+            issuer = each.trusted(secret=each.read_secret(os.environ))
         except InvalidInputError as error:
             findings.append(fail("logins", str(error), fix="see docs/oauth.md"))
         else:
             findings.append(await _answers(issuer))
-    return findings
+    sales = settings.rows.token_sales
+    vouching = () if sales is None else [row.trusted().trusted for row in sales.workloads]
+    return findings + [await _answers(issuer) for issuer in dict.fromkeys(vouching)]
 
 
 async def _answers(issuer: "Issuer") -> Finding:

@@ -16,9 +16,10 @@ from .report import pages
 from .span import Span
 
 _LOG: Final = logging.getLogger("pypow_server.sold")
-BEHIND_MS: Final = 15_000
-"""Sales are counted so long after they were made: a gate's clock may be behind, and its spend take
-a while, and none may be written before what was counted."""
+BEHIND_MS: Final = 60_000
+"""Sales are counted so long after they were made, and none may be written before what was counted.
+They have the time at which their call began: its body may take half a minute to come in, its wallet
+and its turn some seconds, and a gate's clock may be behind."""
 
 _GOOD_FOR_MS: Final = 10_000
 

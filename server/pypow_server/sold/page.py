@@ -53,10 +53,11 @@ def _tiles(report: Report) -> str:
         ("Times sold", f"{total.times:,}"),
     ]
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cells)
-    span = report.span
+    since_ms, until_ms = report.span.since_ms, report.span.until_ms
+    since = f"From <time>{moments.text_of(since_ms)}</time> up" if since_ms else "Up"
     return (
-        f"<p>From <time>{moments.text_of(span.since_ms)}</time> up to "
-        f"<time>{moments.text_of(span.until_ms)}</time>. Days are those of UTC.</p><dl>{shown}</dl>"
+        f"<p>{since} to <time>{moments.text_of(until_ms)}</time>. Days are those of UTC.</p>"
+        f"<dl>{shown}</dl>"
     )
 
 
