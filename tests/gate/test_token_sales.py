@@ -188,7 +188,7 @@ def test_tokens_that_are_made_up_push_none_out_that_is_known(
     judging = tokens()
     good = judging.issue(bought, client_id="", audience=ISSUER, now_ms=4_000).token
     for token in (good, *(f"{good.partition('.')[0]}.e30.{n}" for n in range(5000)), good):
-        judging.credential(token, path="/", now_ms=4_000)
+        judging.worth(token, path="/", now_ms=4_000)
     assert verified == [good]
 
 
@@ -268,9 +268,9 @@ def test_a_token_ends_with_what_it_stands_for() -> None:
     assert (issued.expires_in_s, issued.scope) == (6, "work")
 
     def at(now_ms: int) -> object:
-        return tokens().credential(issued.token, path="/mcp", now_ms=now_ms)
+        return tokens().worth(issued.token, path="/mcp", now_ms=now_ms)
 
-    assert at(9_999) == "Bearer pyp_x"
+    assert at(9_999) == ("Bearer pyp_x", None)
     assert isinstance(at(10_000), BadToken)
 
 
