@@ -10,6 +10,7 @@ from pypow_server.decision import Recorder
 from pypow_server.identity.dpop import Nonces
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
+from pypow_server.resource_metadata import metadata_url
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
@@ -44,6 +45,7 @@ class Issuing:
         proofs: tells who holds the keys that some are bound to.
         redemption: where those proofs are spent, and whose policy counts.
         told: an app whose refusals are told as those of the gate are.
+        metadata_url: where whoever is refused finds out who gives out tokens (RFC 9728).
     """
 
     app: ASGIApp
@@ -51,6 +53,7 @@ class Issuing:
     proofs: KeyProofs
     redemption: Redemption
     told: Callable[[ASGIApp], ASGIApp]
+    metadata_url: str
 
 
 def issuing(
@@ -131,4 +134,5 @@ def issuing(
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(told(server), tokens, proofs, redemption, told)
+    where = metadata_url(place.default)
+    return Issuing(told(server), tokens, proofs, redemption, told, where)

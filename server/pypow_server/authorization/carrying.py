@@ -77,7 +77,7 @@ class Carrying:
             scheme, token = one
             worth = issuing.tokens.worth(token, path=path, now_ms=now_ms)
             if isinstance(worth, BadToken):
-                return _bad(worth)
+                return _bad(worth, issuing.metadata_url)
             if worth.authorization is None:  # who it is, is for the rail of logins to judge
                 continue
             proven = issuing.proofs.of_sender(scope, scheme, token, worth.bound_to, now_ms=now_ms)
@@ -129,8 +129,11 @@ def _refusing(problem: Problem) -> ASGIApp:
     return refuse
 
 
-def _bad(found: BadToken) -> Problem:
-    said = f"Bearer error={quoted(found.error)}, error_description={quoted(found.detail)}"
+def _bad(found: BadToken, metadata_url: str) -> Problem:
+    said = (
+        f"Bearer resource_metadata={quoted(metadata_url)}, "
+        f"error={quoted(found.error)}, error_description={quoted(found.detail)}"
+    )
     return replace(problems.invalid_token(found.detail), authenticate=(said,))
 
 

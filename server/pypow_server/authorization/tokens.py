@@ -6,12 +6,12 @@ that a token is good for exactly the calls, and the time, that were bought, whic
 used in. It tells of no account: its scopes are `work` or `sats`, and how many calls there were.
 """
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from pypow_server.fresh import fresh_id
 from pypow_server.identity import BadToken, Identity
+from pypow_server.identity.remembered import Remembered, digest
 
 from .place import Place
 from .sealing import Seals
@@ -21,7 +21,6 @@ _CREDENTIAL: Final = "pypow"
 """The claim that holds what was bought."""
 
 _PURPOSE: Final = "token"
-_MOST_REMEMBERED: Final = 1024
 _VOUCHED_S: Final = 600
 """How long the word of others is taken, in seconds: they may take it back."""
 
@@ -84,8 +83,9 @@ class Tokens:
         self._place = place
         self._keys = keys
         self._seals = seals
-        # Its clients send a token with every call, and a signature takes longer than a call.
-        self._read = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_read)
+        # Its clients send a token with every call, and a signature takes longer than a call. Only
+        # good ones are remembered: anybody can make up others, and they would push these out.
+        self._known: Remembered[dict[str, Any]] = Remembered()
 
     def issue(
         self,
@@ -218,6 +218,15 @@ class Tokens:
         if now_ms >= 1000 * claims["exp"]:
             return BadToken("invalid_token", "the token has expired; get a new one")
         return None
+
+    def _read(self, token: str) -> dict[str, Any] | None:
+        key = digest(token)
+        claims = self._known.get(key)
+        if claims is None:
+            claims = self._make_read(token)
+            if claims is not None:
+                self._known.put(key, claims)
+        return claims
 
     def _make_read(self, token: str) -> dict[str, Any] | None:
         # The seal first, at a fifteenth of a signature's cost: who never had a token has no seal.
