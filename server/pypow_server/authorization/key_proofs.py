@@ -14,6 +14,7 @@ from pypow_server.problems import Problem
 from pypow_server.rails import Claim
 from pypow_server.reply import Header
 from pypow_server.resource import raw_path
+from pypow_server.resource_metadata import metadata_url
 from pypow_server.scope import Scope
 from pypow_server.settlement import guard
 from pypow_server.stores import Ledger
@@ -81,7 +82,8 @@ class KeyProofs:
                 problem = problems.invalid_dpop_proof(fault.detail)
             case DpopError.USE_NONCE:
                 problem = problems.use_dpop_nonce(fault.detail)
-        line = dpop.challenge(ALGORITHMS, fault)
+        where = metadata_url(self._place.default)
+        line = dpop.challenge(ALGORITHMS, fault, resource_metadata=where)
         return replace(problem, authenticate=(line,), fields=self.fields(now_ms))
 
 
