@@ -118,6 +118,9 @@ def run(
 
 
 def _is_news(record: logging.LogRecord) -> bool:
+    # A second signal waits for nothing, and cancels what waits for the end.
+    if record.exc_info is not None and record.exc_info[0] is asyncio.CancelledError:
+        return False
     # uvicorn has this to say of each handshake that was answered by a response, as ASGI allows:
     # any caller could fill the log with it.
     return record.msg != "ASGI callable returned without completing handshake."

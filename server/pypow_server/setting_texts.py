@@ -314,8 +314,20 @@ def wallet(text: str) -> str:
 
 
 def _within(low_s: int, high_s: int) -> Callable[[str], int]:
-    check = between(low_s, high_s, "seconds")
-    return lambda text: check(seconds(text))
+    def read(text: str) -> int:
+        found = seconds(text)
+        if not low_s <= found <= high_s:
+            least, most = _written(low_s), _written(high_s)
+            raise InvalidInputError(f"expected a time of {least} to {most}, got {text!r}")
+        return found
+
+    return read
+
+
+def _written(whole_s: int) -> str:
+    """A time as operators write it, in the largest unit that leaves no rest."""
+    unit, length = next(one for one in _WRITTEN if whole_s % one[1] == 0)
+    return f"{whole_s // length}{unit}"
 
 
 def _stamp_q(number: float) -> int:
@@ -325,6 +337,7 @@ def _stamp_q(number: float) -> int:
 
 
 _DAY_S: Final = 24 * 3600
+_WRITTEN: Final = (("d", _DAY_S), ("h", 3600), ("m", 60), ("s", 1))
 _MOST_EXPIRY_S: Final = _DAY_S
 _MOST_GRACE_S: Final = 30 * _DAY_S
 # A sale that is forgotten while its payment is good would be one more with the next call.

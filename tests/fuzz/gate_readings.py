@@ -7,6 +7,7 @@ them. None is always a refusal.
 
 import base64
 import ipaddress
+import re
 import string
 import struct
 from collections.abc import Sequence
@@ -124,14 +125,17 @@ def length(values: Sequence[bytes]) -> tuple[int] | None:
     return (said.pop(),) if len(said) == 1 else None
 
 
+_SCHEME: Final = re.compile(rb"(?i)\s*(PoW|Bearer|DPoP)(?:\s+(\S.*?))?\s*", re.DOTALL)
+_OUR_SCHEMES: Final = {b"pow": "PoW", b"bearer": "Bearer", b"dpop": "DPoP"}
+
+
 def authorization(value: bytes) -> tuple[str, bytes] | None:
     """Our credential in ``Authorization``, with its scheme; None for somebody else's."""
-    scheme, _, rest = value.strip(_OWS).partition(b" ")
-    given = rest.strip(_OWS)
-    if scheme.lower() == b"pow":
-        return "PoW", given
-    ours = scheme.lower() == b"bearer" and given[:4] == b"pyp_"
-    return ("Bearer", given) if ours else None
+    found = _SCHEME.fullmatch(value)
+    if found is None:
+        return None
+    scheme, given = _OUR_SCHEMES[found[1].lower()], found[2] or b""
+    return (scheme, given) if scheme == "PoW" or given[:4] == b"pyp_" else None
 
 
 def cookies(value: bytes) -> tuple[list[Field], bytes]:

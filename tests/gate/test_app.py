@@ -2,6 +2,8 @@
 """The assembled server, over real HTTP, for a caller that has nothing of pypow."""
 
 import asyncio
+import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -276,8 +278,14 @@ def test_an_endless_proof_is_refused_without_being_read(tmp_path: Path) -> None:
 def test_a_wrong_nonce_is_told_and_spends_nothing(tmp_path: Path) -> None:
     with gated(tmp_path) as (url, _):
         published = ask(f"{url}/api/challenge").json
-        losing = f"challenge={published['challenge']},nonce=loses"
-        refused = ask(f"{url}/x", headers={"X-PoW-Solution": losing})
+        text = published["challenge"]
+        nonce = next(
+            nonce
+            for nonce in itertools.count()
+            if not hashlib.sha256(f"{text}{nonce}".encode()).hexdigest().startswith("0")
+        )
+        losing = {"X-PoW-Solution": f"challenge={text},nonce={nonce}"}
+        refused = ask(f"{url}/x", headers=losing)
         admitted = ask(f"{url}/x", headers=solution(published))
 
     assert refused.json["type"] == "urn:pypow:error:not-enough-work"

@@ -22,6 +22,7 @@ from pypow_server.price import Ways
 from pypow_server.pypow_toml import read
 from pypow_server.token_sales import TokenSales, WorkloadRow
 from support.asgi_client import Answer, call
+from support.dpop_proofs import KeyHolder
 from support.gated import document
 from support.issuing import ISSUER, Desk
 from support.token_issuer import TokenIssuer, issuing
@@ -197,7 +198,7 @@ def test_a_token_of_one_resource_does_not_come_in_beside_another(office: Office)
     answer = office._runner.run(
         call(office.app, "GET", b"/v1/x", headers=[(b"host", b"gate.example"), *fields])
     )
-    assert (answer.status, office.upstream.reached) == (400, 0)
+    assert (answer.status, office.upstream.reached) == (401, 0)
 
 
 def test_what_was_bought_is_nobodys_login_however_often_it_is_shown(tmp_path: Path) -> None:
@@ -303,3 +304,39 @@ def test_the_file_says_whose_jobs_get_tokens() -> None:
 def test_jobs_that_could_be_anybodys_end_the_start(old: str, new: str, wrong: str) -> None:
     with pytest.raises(InvalidInputError, match=wrong):
         read(FILE.replace(old, new))
+
+
+def test_a_job_that_proves_a_key_gets_a_token_for_its_holder_alone(office: Office) -> None:
+    holder = KeyHolder()
+
+    def proof(method: str, path: str, token: str | None = None) -> str:
+        at_ms = time.time_ns() // 1_000_000
+        return holder.proof(method, ISSUER + path, now_ms=at_ms, token=token)
+
+    asking = {"grant_type": JWT_BEARER, "assertion": office.shown()}
+    once = proof("POST", "/oauth/token")
+    answer = office.post("/oauth/token", asking, dpop=once)
+    assert document(answer)["token_type"] == "DPoP"
+    theirs = office.platform.mint(
+        KEY,
+        aud=f"{ISSUER}/mcp",
+        iat=int(time.time()),
+        exp=int(time.time()) + 300,
+        scope="tools",
+        sub="somebody",
+    )
+    exchange = {
+        "grant_type": EXCHANGE,
+        "subject_token": theirs,
+        "subject_token_type": ACCESS_TOKEN,
+    }
+    for said in (asking, exchange):
+        again = office.post("/oauth/token", said, dpop=once)
+        assert document(again)["error"] == "invalid_dpop_proof"
+    fresh = office.post("/oauth/token", exchange, dpop=proof("POST", "/oauth/token"))
+    assert document(fresh)["token_type"] == "DPoP"
+
+    token = document(answer)["access_token"]
+    assert office.call_with(token, "/mcp/dear").status == 401
+    sent = {"authorization": f"DPoP {token}", "dpop": proof("GET", "/mcp/dear", token=token)}
+    assert [office.get("/mcp/dear", **sent).status for _ in range(2)] == [200, 401]

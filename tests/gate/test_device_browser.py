@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SOLVE = "document.getElementById('solve')"
-HEADING = "document.querySelector('h1').textContent"
+HEADING = "document.querySelector('h1')?.textContent"
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:

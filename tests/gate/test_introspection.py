@@ -202,6 +202,24 @@ def test_no_more_questions_are_under_way_than_an_issuer_bears() -> None:
     played(play)
 
 
+def test_a_flood_of_made_up_tokens_shuts_nobody_out_whose_token_was_good() -> None:
+    async def play() -> None:
+        bench = Bench()
+        assert isinstance(await bench.judged("good"), Identity)
+        bench.now += BELIEVED_S
+        bench.open.clear()
+        flood = [asyncio.create_task(bench.judged(f"token-{each}")) for each in range(200)]
+        await settle()
+        again = asyncio.create_task(bench.judged("good"))
+        await settle()
+        bench.open.set()
+        assert isinstance(await again, Identity)
+        await asyncio.gather(*flood)
+        assert len(bench.asked) == MAX_ASKED + 2
+
+    played(play)
+
+
 def test_an_issuer_that_is_down_is_no_verdict_and_is_left_alone_for_a_moment() -> None:
     async def play() -> None:
         bench = Bench()

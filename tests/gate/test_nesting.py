@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """However deep a message is, a gate answers it: what it has read it can write again."""
 
+import json
 import sys
 from dataclasses import replace
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pypow import strict_json
 from pypow.errors import InvalidInputError
@@ -77,6 +80,39 @@ def test_the_level_at_which_json_is_too_deep_is_one(around: tuple[str, str]) -> 
     strict_json.loads(deepest)
     with pytest.raises(InvalidInputError, match="128 levels, got too deep a nesting"):
         strict_json.loads(f"[{deepest}]")
+
+
+def levels_of(value: object) -> int:
+    match value:
+        case dict():
+            return 1 + max(map(levels_of, value.values()), default=0)
+        case list():
+            return 1 + max(map(levels_of, value), default=0)
+        case _:
+            return 0
+
+
+odd_text = st.text(st.sampled_from('[]{}"\\,:a\u00e9\n'), max_size=6)
+
+
+@given(
+    st.recursive(
+        odd_text | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3),
+        max_leaves=20,
+    ),
+    st.integers(0, 8),
+    st.booleans(),
+)
+def test_levels_are_those_of_values_not_of_texts(value: object, most: int, escapes: bool) -> None:
+    text = json.dumps(value, ensure_ascii=escapes)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(strict_json, "MAX_LEVELS", most)
+        if levels_of(value) > most:
+            with pytest.raises(InvalidInputError, match="too deep"):
+                strict_json.loads(text)
+        else:
+            assert strict_json.loads(text) == value
 
 
 @BOUND

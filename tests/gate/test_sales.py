@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,10 @@ from pypow_server.old_sales import OldSales
 from pypow_server.policy import PassTerms, Policy
 from pypow_server.sale import Sale
 from pypow_server.selling import Selling
+from pypow_server.stores.batches import Batches
 from pypow_server.stores.memory import MemoryLedger
+from pypow_server.stores.operations import ForgetSales
+from pypow_server.stores.sales import FORGOTTEN_AT_ONCE
 from pypow_server.stores.sqlite import SqliteLedger
 from support import sales_contract as contract
 from support import sales_twins as twins
@@ -109,6 +113,34 @@ def test_a_proof_of_work_is_no_sale() -> None:
     solution = market.proof().encode()
     assert market.send("GET", headers=[(b"x-pow-solution", solution)]).status == 200
     assert market.sold() == []
+
+
+@pytest.mark.parametrize("open_till", ["sqlite", "redis", "valkey"], indirect=True)
+def test_many_old_sales_are_forgotten_a_few_at_a_time(
+    open_till: OpenTill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def noting(waiting: Batches[Any, Any], operation: Any) -> asyncio.Future[Any]:
+        asked.append(type(operation))
+        return submit(waiting, operation)
+
+    async def story() -> list[Sale]:
+        till = open_till()
+        many = range(2 * FORGOTTEN_AT_ONCE + 1)
+        await asyncio.gather(*(take(till, sale(number)) for number in many))
+        await take(till, sale(many.stop, at_ms=NOW_MS + 1))
+        asked.clear()
+        await till.forget(before_ms=NOW_MS + 1)
+        left = await every_sale(till)
+        await till.aclose()
+        return left
+
+    submit = Batches.submit
+    monkeypatch.setattr(Batches, "submit", noting)
+    (left,) = asyncio.run(asyncio.wait_for(story(), timeout=60))
+    assert left.at_ms == NOW_MS + 1
+    assert asked.count(ForgetSales) == 3
 
 
 def test_sales_are_forgotten_when_they_are_old() -> None:

@@ -3,6 +3,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -113,7 +114,10 @@ def test_a_token_is_for_one_resource(desk: Desk) -> None:
     token = document(answer)["access_token"]
     elsewhere = desk.call_with(token, "/v1/items")
     assert elsewhere.status == 401
-    assert b'error="invalid_token"' in elsewhere.values(b"www-authenticate")[0]
+    (asked,) = elsewhere.values(b"www-authenticate")
+    assert b'error="invalid_token"' in asked
+    where = re.findall(rb'resource_metadata="https://gate.example([^"]+)"', asked)
+    assert document(desk.get(where[0].decode()))["authorization_servers"] == [ISSUER]
     assert desk.call_with(token, "/mcp").status in (200, 405)
 
 

@@ -173,6 +173,25 @@ def test_who_never_had_a_token_costs_no_signature(
         assert verified == [token]
 
 
+def test_tokens_that_are_made_up_push_none_out_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verified: list[str] = []
+    read = SigningKeys.read
+
+    def counted(keys: SigningKeys, token: str) -> object:
+        verified.append(token)
+        return read(keys, token)
+
+    monkeypatch.setattr(SigningKeys, "read", counted)
+    bought = Bought("Bearer pyp_x", "work", 0, 10_000)
+    judging = tokens()
+    good = judging.issue(bought, client_id="", audience=ISSUER, now_ms=4_000).token
+    for token in (good, *(f"{good.partition('.')[0]}.e30.{n}" for n in range(5000)), good):
+        judging.worth(token, path="/", now_ms=4_000)
+    assert verified == [good]
+
+
 @pytest.mark.parametrize(
     ("said", "found"),
     [
@@ -249,9 +268,9 @@ def test_a_token_ends_with_what_it_stands_for() -> None:
     assert (issued.expires_in_s, issued.scope) == (6, "work")
 
     def at(now_ms: int) -> object:
-        return tokens().credential(issued.token, path="/mcp", now_ms=now_ms)
+        return tokens().worth(issued.token, path="/mcp", now_ms=now_ms)
 
-    assert at(9_999) == "Bearer pyp_x"
+    assert at(9_999) == ("Bearer pyp_x", None)
     assert isinstance(at(10_000), BadToken)
 
 

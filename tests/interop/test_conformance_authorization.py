@@ -15,7 +15,7 @@ from support.issuing import issuing_process
 from support.lightning import node_packages
 from support.oidc_provider import PROGRAMS, node_22
 from support.plain_http import ask, solve
-from support.waiting import free_port
+from support.waiting import free_port, wait_until_it_listens
 
 CALLBACK = "http://127.0.0.1:{port}/callback"
 JSON = {"Content-Type": "application/json"}
@@ -23,12 +23,12 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @contextmanager
-def suite(url: str, *said: str, results: Path) -> Iterator[IO[str]]:
-    """The suite, asking an issuer; what it says."""
+def suite(url: str, *said: str, port: int, results: Path) -> Iterator[IO[str]]:
+    """The suite, asking an issuer, with its callback at a port; what it says."""
     packages = node_packages(PROGRAMS) / "@modelcontextprotocol" / "conformance"
     process = subprocess.Popen(
         [node_22(), str(packages / "dist" / "index.js"), "authorization",
-         "--url", url, "--output-dir", str(results), *said],
+         "--url", url, "--port", str(port), "--output-dir", str(results), *said],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -36,6 +36,7 @@ def suite(url: str, *said: str, results: Path) -> Iterator[IO[str]]:
     with process:
         try:
             assert process.stdout is not None
+            wait_until_it_listens(process, port)
             yield process.stdout
             process.wait(timeout=30)
         finally:
@@ -77,8 +78,8 @@ def test_metadata_and_codes_are_as_the_suite_expects(
             body=json.dumps({"redirect_uris": [CALLBACK.format(port=port)]}).encode(),
         ).json["client_id"]
         named = [each.format(url=gate.url) for each in resource]
-        asked = ("--client-id", client, "--port", str(port), *named)
-        with suite(gate.url, *asked, results=tmp_path / "results") as said:
+        asked = ("--client-id", client, *named)
+        with suite(gate.url, *asked, port=port, results=tmp_path / "results") as said:
             page = f"{gate.url}/oauth/authorize?"
             where = next(line.strip() for line in said if line.startswith(page))
             assert ("resource", f"{gate.url}/mcp") in parse_qsl(where) or not named

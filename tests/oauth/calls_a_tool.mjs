@@ -12,12 +12,13 @@ import { StreamableHTTPClientTransport as FirstTransport } from "@modelcontextpr
 const [line] = await once(createInterface({ input: process.stdin }), "line");
 const { line: which, mode, url, as, tool, times } = JSON.parse(line);
 
-class WithDpop extends second.PrivateKeyJwtProvider {
-  session = second.DpopSession.create();
-  dpop() {
-    return this.session;
-  }
-}
+const withDpop = (provider) =>
+  class extends provider {
+    session = second.DpopSession.create();
+    dpop() {
+      return this.session;
+    }
+  };
 
 // "1" is the line of the handshake, "2" speaks either era.
 const lines = {
@@ -28,10 +29,8 @@ const lines = {
   },
   2: {
     provider: ({ dpop, ...ways }) => {
-      if (dpop) return new WithDpop(ways);
-      return ways.privateKey
-        ? new second.PrivateKeyJwtProvider(ways)
-        : new second.ClientCredentialsProvider(ways);
+      const provider = ways.privateKey ? second.PrivateKeyJwtProvider : second.ClientCredentialsProvider;
+      return new (dpop ? withDpop(provider) : provider)(ways);
     },
     client: () => new second.Client({ name: "test", version: "1" }, { versionNegotiation: { mode } }),
     transport: (options) => new second.StreamableHTTPClientTransport(new URL(url), options),

@@ -49,8 +49,15 @@ class Tab:
         self.wait_for(there)
 
     def wait_for(self, expression: str) -> None:
-        """Returns when a JavaScript expression is true in the page."""
-        wait_for(lambda: self.value(expression) is True, said=lambda: f"never: {expression}")
+        """Returns when a JavaScript expression is true in the page, or in the one that follows."""
+
+        def is_true() -> bool:
+            try:
+                return self.value(expression) is True
+            except AssertionError:  # the page was left as it was asked, or is not whole yet
+                return False
+
+        wait_for(is_true, said=lambda: f"never: {expression}")
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is in the page."""

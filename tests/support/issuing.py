@@ -5,10 +5,10 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pypow_server.app import App, create_app
@@ -21,6 +21,7 @@ from support.gate_process import GateProcess, gate_process
 from support.gated import RecordingApp, document, solved
 from support.waiting import free_port
 
+T = TypeVar("T")
 ISSUER = "https://gate.example"
 HERE = "http://127.0.0.1:3030/callback"
 VERIFIER = "v" * 43
@@ -71,9 +72,11 @@ class Desk:
         fields = [
             (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
         ]
-        return self._runner.run(
-            call(self.app, method, target.encode(), headers=[HOST, *fields], body=body)
-        )
+        return self.run(call(self.app, method, target.encode(), headers=[HOST, *fields], body=body))
+
+    def run(self, story: Coroutine[Any, Any, T]) -> T:
+        """What comes of it in the gate's event loop."""
+        return self._runner.run(story)
 
     def proof(self, query: str = "") -> str:
         """A minted proof, for any call."""
@@ -132,7 +135,7 @@ class Desk:
         }
         return self.post("/oauth/authorize", sent, **headers)
 
-    def redeem(self, code: str, client: str, **changes: str) -> Answer:
+    def redeem(self, code: str, client: str, *, dpop: str = "", **changes: str) -> Answer:
         said = {
             "grant_type": "authorization_code",
             "code": code,
@@ -141,7 +144,8 @@ class Desk:
             "code_verifier": VERIFIER,
             **changes,
         }
-        return self.post("/oauth/token", {name: value for name, value in said.items() if value})
+        kept = {name: value for name, value in said.items() if value}
+        return self.post("/oauth/token", kept, **({"dpop": dpop} if dpop else {}))
 
 
 def told(location: str) -> dict[str, str]:

@@ -7,8 +7,10 @@ from functools import partial
 
 from pypow_server.api_decisions import Deciding
 from pypow_server.decision import Recorder
+from pypow_server.identity.dpop import Nonces
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
+from pypow_server.resource_metadata import metadata_url
 from pypow_server.scope import ASGIApp
 from pypow_server.stores import Limiter
 
@@ -21,6 +23,7 @@ from .codes import Codes
 from .device import DeviceAuthorization, DeviceCodes
 from .device_approval import DeviceApproval
 from .device_grant import DeviceGrant
+from .key_proofs import KeyProofs
 from .offers import Offers
 from .place import Place
 from .purchases import Purchases
@@ -39,14 +42,18 @@ class Issuing:
     Attributes:
         app: answers at its `place.PATHS`.
         tokens: judges those that come back.
+        proofs: tells who holds the keys that some are bound to.
+        redemption: where those proofs are spent, and whose policy counts.
         told: an app whose refusals are told as those of the gate are.
-        observes: whether nobody is refused.
+        metadata_url: where whoever is refused finds out who gives out tokens (RFC 9728).
     """
 
     app: ASGIApp
     tokens: Tokens
+    proofs: KeyProofs
+    redemption: Redemption
     told: Callable[[ASGIApp], ASGIApp]
-    observes: bool
+    metadata_url: str
 
 
 def issuing(
@@ -56,6 +63,7 @@ def issuing(
     payments: Rail | None,
     documents: ClientDocuments | None,
     attestations: Attestations,
+    nonces: Nonces | None,
     approvals: Approvals,
     limiter: Limiter,
     recorders: Sequence[Recorder],
@@ -69,6 +77,7 @@ def issuing(
         payments: judges payments; None where nothing is sold for sats.
         documents: finds clients by URLs; None where none are asked for.
         attestations: finds out who callers are for whom others answer.
+        nonces: that proofs of keys need; None where they need none.
         approvals: of devices.
         limiter: counts what each network asks.
         recorders: are told of every redemption and refusal.
@@ -78,6 +87,7 @@ def issuing(
     keys, seals = SigningKeys(keyring), Seals(keyring)
     tokens, clients, codes = Tokens(place, keys, seals), Clients(seals, documents), Codes(seals)
     purchases = Purchases(redemption, payments)
+    proofs = KeyProofs(place, nonces)
     offers = Offers(redemption, payments)
     user_codes, device_codes = UserCodes(keyring), DeviceCodes(seals)
     server = AuthorizationServer(
@@ -99,6 +109,7 @@ def issuing(
             purchases,
             codes,
             attestations,
+            proofs,
             DeviceGrant(device_codes, approvals, redemption, limiter),
             clock=clock,
         ),
@@ -123,4 +134,4 @@ def issuing(
         recorders=recorders,
         holders=redemption.holders,
     )
-    return Issuing(told(server), tokens, told, redemption.policy.observe)
+    return Issuing(told(server), tokens, proofs, redemption, told, metadata_url(place.default))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pypow_server.identity import BadToken, Identity, TokenJudge, Unavailable
-from pypow_server.problems import Problem
 from pypow_server.rails import Claim
 from pypow_server.settlement import settle
 from pypow_server.stores import Ledger
 
+from .key_proofs import use_up
 from .oauth_error import Code, OAuthError, of_problem
 from .place import TOKEN, Place
 
@@ -42,13 +42,16 @@ class Attestations:
     workloads: "TrustedWorkloads | None" = None
     issuers: TokenJudge | None = None
 
-    async def of_assertion(self, text: str, code: Code, *, now_ms: int) -> Identity | OAuthError:
+    async def of_assertion(
+        self, text: str, code: Code, *, now_ms: int, first: Claim | None = None
+    ) -> Identity | OAuthError:
         """Who shows an assertion (RFC 7523 section 3), or why nobody is let in for it.
 
         Args:
             text: the assertion.
             code: what is answered where it is not good.
             now_ms: Unix milliseconds.
+            first: what must be won before anything is spent; None for nothing.
         """
         if self.workloads is None:
             return OAuthError(code, "no platform's assertions are taken here", _status(code))
@@ -59,15 +62,19 @@ class Attestations:
             return _refused(found, code)
         if found.identity.expires_at_ms < now_ms + _SHORTEST_MS:
             return _ended(code)
-        if found.once is not None:
+        problem = await use_up(self.ledger, first, now_ms=now_ms)
+        if problem is None and found.once is not None:
             claim = Claim(found.once, None, found.until_ms)
             problem = await settle(self.ledger, claim, now_ms=now_ms)
-            if isinstance(problem, Problem):
-                return of_problem(problem, code)
-        return found.identity
+        return found.identity if problem is None else of_problem(problem, code)
 
-    async def of_token(self, text: str, *, now_ms: int) -> Identity | OAuthError:
-        """Whose access token this is that another issuer gave out (RFC 8693 section 2.1)."""
+    async def of_token(
+        self, text: str, *, now_ms: int, first: Claim | None = None
+    ) -> Identity | OAuthError:
+        """Whose access token this is that another issuer gave out (RFC 8693 section 2.1).
+
+        The arguments are those of `of_assertion`.
+        """
         if self.issuers is None:
             return OAuthError("invalid_request", "no other issuer's tokens are taken here")
         found = await self.issuers.judge(text, now_ms=now_ms)
@@ -75,7 +82,10 @@ class Attestations:
             return _refused(found, "invalid_request")
         if found.key_thumbprint is not None:
             return OAuthError("invalid_request", "expected a token that is bound to no key")
-        return _ended("invalid_request") if found.expires_at_ms < now_ms + _SHORTEST_MS else found
+        if found.expires_at_ms < now_ms + _SHORTEST_MS:
+            return _ended("invalid_request")
+        problem = await use_up(self.ledger, first, now_ms=now_ms)
+        return found if problem is None else of_problem(problem, "invalid_request")
 
 
 def _refused(found: BadToken | Unavailable, code: Code) -> OAuthError:

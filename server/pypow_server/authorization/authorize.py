@@ -19,7 +19,7 @@ from .authorize_page import error_page, page, reads_html
 from .clients import Clients
 from .codes import CHALLENGE, CODE_LIFETIME_MS, Codes, Wanted
 from .forms import Parameters, read_form, read_query
-from .oauth_error import NO_STORE, OAuthError, of_problem
+from .oauth_error import NO_STORE, OAuthError, note, of_problem
 from .offers import Earning, Offers
 from .place import AUTHORIZE, Place
 from .purchases import Purchases, Secret
@@ -117,7 +117,15 @@ class Authorize:
             told = None if state is None or _is_too_much(state) else state
             return _Refused(error, redirect_uri=redirect_uri, state=told)
         challenge = said["code_challenge"]
-        return Wanted(client.id, client.name, redirect_uri, challenge, audience, state)
+        return Wanted(
+            client.id,
+            client.name,
+            redirect_uri,
+            challenge,
+            audience,
+            state,
+            said.get("dpop_jkt"),
+        )
 
     async def _show(
         self, wanted: Wanted, scope: Scope, *, now_ms: int, error: OAuthError | None = None
@@ -136,11 +144,13 @@ class Authorize:
 
     async def _again(self, wanted: Wanted, error: OAuthError, scope: Scope, now_ms: int) -> Reply:
         """A person may try again; a program is told."""
+        note(error, asked_in(scope))
         if reads_html(scope):
             return await self._show(wanted, scope, now_ms=now_ms, error=error)
         return error.reply()
 
     def _refuse(self, refused: _Refused, scope: Scope) -> Reply:
+        note(refused.error, asked_in(scope))
         if not reads_html(scope):
             return refused.error.reply()
         uri = refused.redirect_uri
@@ -184,6 +194,8 @@ def _wrong(said: Parameters) -> OAuthError | None:
         return OAuthError("invalid_request", "expected code_challenge_method=S256 (PKCE)")
     if not CHALLENGE.fullmatch(said.get("code_challenge", "")):
         return OAuthError("invalid_request", "expected a code_challenge of 43 characters (PKCE)")
+    if not CHALLENGE.fullmatch(said.get("dpop_jkt", said["code_challenge"])):
+        return OAuthError("invalid_request", "expected a dpop_jkt of 43 characters, or none")
     return None
 
 

@@ -39,6 +39,8 @@ class Wanted:
         challenge: of PKCE, by S256.
         audience: the resource.
         state: what the client wants back; None for nothing.
+        dpop_jkt: thumbprint of the key that must ask for the token (RFC 9449 section 10); None
+            for any or none.
     """
 
     client_id: str
@@ -47,6 +49,7 @@ class Wanted:
     challenge: str
     audience: str
     state: str | None
+    dpop_jkt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ class Code:
     secret: Secret = field(repr=False)
     claim: Claim
 
-    def misuse(self, *, client_id: str, redirect_uri: str, verifier: str) -> str | None:
+    def misuse(
+        self, *, client_id: str, redirect_uri: str, verifier: str, thumbprint: str | None
+    ) -> str | None:
         """What is wrong with how it comes back; None for nothing. Says nothing secret."""
         wanted = self.wanted
         if client_id != wanted.client_id:
@@ -76,6 +81,10 @@ class Code:
         found = base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
         if not hmac.compare_digest(found, wanted.challenge):
             return "expected the code_verifier of the code's code_challenge"
+        if wanted.dpop_jkt not in (None, thumbprint):
+            return (
+                "expected a DPoP proof by the key that dpop_jkt named when the code was asked for"
+            )
         return None
 
 

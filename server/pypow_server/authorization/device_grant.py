@@ -15,6 +15,7 @@ from pypow_server.stores import Limiter, Quota
 from .approvals import Approvals
 from .device import INTERVAL_S, Device, DeviceCodes
 from .forms import Parameters
+from .key_proofs import use_up
 from .oauth_error import OAuthError, of_problem
 from .tokens import Bought
 from .user_codes import GRACE_MS
@@ -46,13 +47,16 @@ class DeviceGrant:
     redemption: Redemption
     limiter: Limiter
 
-    async def buy(self, said: Parameters, audience: str, *, now_ms: int) -> Bought | OAuthError:
+    async def buy(
+        self, said: Parameters, audience: str, *, now_ms: int, first: Claim | None = None
+    ) -> Bought | OAuthError:
         """What a device gets, or what it must do first.
 
         Args:
             said: the parameters of its request.
             audience: the resource that it names.
             now_ms: Unix milliseconds.
+            first: what must be won before anything is spent; None for nothing.
         """
         device = self.codes.read(said.get("device_code", ""), now_ms=now_ms)
         if device is None or not device.is_of(said.get("client_id", "")):
@@ -70,6 +74,9 @@ class DeviceGrant:
             return of_problem(approved, "invalid_grant")
         if not approved:
             return OAuthError("authorization_pending", "nobody has worked for this device yet")
+        replayed = await use_up(self.redemption.ledger, first, now_ms=now_ms)
+        if replayed is not None:
+            return of_problem(replayed, "invalid_grant")
         return await self._sell(device, now_ms=now_ms)
 
     async def _sell(self, device: Device, *, now_ms: int) -> Bought | OAuthError:

@@ -3,6 +3,7 @@
 
 from typing import Final
 
+from .key_proofs import ALGORITHMS
 from .place import AUTHORIZE, DEVICE_AUTHORIZATION, JWKS, REGISTER, TOKEN, Place
 
 GRANTS: Final = (
@@ -38,6 +39,7 @@ def document(place: Place, *, fetches_clients: bool) -> dict[str, object]:
             "client_secret_basic",
             "client_secret_post",
         ],
+        "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": fetches_clients,

@@ -2,9 +2,12 @@
 """What is answered where OAuth says how refusals look (RFC 6749 sections 4.1.2.1 and 5.2)."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
+from pypow_server import problems
+from pypow_server.api_decisions import Asked
 from pypow_server.problems import Problem
 from pypow_server.reply import Header, Reply, json_reply
 
@@ -14,6 +17,7 @@ Code: TypeAlias = Literal[
     "expired_token",
     "invalid_client",
     "invalid_client_metadata",
+    "invalid_dpop_proof",
     "invalid_grant",
     "invalid_redirect_uri",
     "invalid_request",
@@ -25,9 +29,28 @@ Code: TypeAlias = Literal[
     "unauthorized_client",
     "unsupported_grant_type",
     "unsupported_response_type",
+    "use_dpop_nonce",
 ]
 
+_OF_KEYS: Final[Mapping[str, Code]] = {
+    "invalid-dpop-proof": "invalid_dpop_proof",
+    "use-dpop-nonce": "use_dpop_nonce",
+}
+"""What is wrong with the proof of a key, by the name of its problem (RFC 9449 section 5)."""
+
 NO_STORE: Final[Header] = (b"pragma", b"no-cache")
+_PROBLEMS: Final[Mapping[Code, Callable[[str], Problem]]] = {
+    "access_denied": problems.expired,
+    "invalid_client": problems.invalid_token,
+    "invalid_dpop_proof": problems.invalid_dpop_proof,
+    "invalid_grant": problems.invalid_token,
+    "temporarily_unavailable": problems.issuer_unavailable,
+}
+"""What the gate would have called it; all else is a request that is wrong."""
+
+_WAITING: Final[frozenset[Code]] = frozenset({"authorization_pending", "slow_down"})
+"""What decides nothing."""
+
 _UNSAID: Final = re.compile(r"[^ !#-\[\]-~]")
 
 
@@ -55,14 +78,21 @@ class OAuthError:
         # No quotes and no backslashes: RFC 6749 lets none stand in a description.
         return {"error": self.code, "error_description": _UNSAID.sub("'", self.detail)}
 
-    def reply(self) -> Reply:
-        """The answer of an endpoint that clients ask directly."""
-        headers: list[Header] = [NO_STORE]
+    def reply(self, *more: Header) -> Reply:
+        """The answer of an endpoint that clients ask directly, with these headers besides."""
+        headers: list[Header] = [NO_STORE, *more]
         if self.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % self.retry_after_s))
         if self.challenged:
             headers.append((b"www-authenticate", b'Basic realm="pypow", charset="UTF-8"'))
         return json_reply(self.status, self.members, headers=headers)
+
+
+def note(error: OAuthError, asked: Asked) -> None:
+    """Have a refusal told as the gate's are, unless the problem behind it is known already."""
+    if asked.problem is None and error.code not in _WAITING:
+        problem = _PROBLEMS.get(error.code, problems.bad_request)(error.detail)
+        asked.problem = replace(problem, status=error.status, retry_after_s=error.retry_after_s)
 
 
 def of_problem(problem: Problem, code: Code) -> OAuthError:
@@ -76,4 +106,5 @@ def of_problem(problem: Problem, code: Code) -> OAuthError:
         return OAuthError(
             "temporarily_unavailable", problem.detail, 503, retry_after_s=problem.retry_after_s or 1
         )
+    code = _OF_KEYS.get(problem.name, code)
     return OAuthError(code, problem.detail, 401 if code == "invalid_client" else 400)

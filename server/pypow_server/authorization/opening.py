@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pypow.errors import InvalidInputError
 from pypow_server.decision import Recorder
 from pypow_server.fixable import FixableError
+from pypow_server.gate_nonces import gate_nonces
 from pypow_server.identity import BadToken, Judgement, TokenJudge
 from pypow_server.rails import Rail
 from pypow_server.redemption import Redemption
@@ -146,6 +147,7 @@ class TokenDesk:
                 self._place, redemption.ledger, self._workloads, self._others
             ),
             approvals=Approvals(self._revoked),
+            nonces=gate_nonces(redemption.rail.keyring) if _wants_nonces(settings) else None,
             limiter=self._limiter,
             recorders=recorders,
             clock=self._clock,
@@ -154,7 +156,7 @@ class TokenDesk:
             redemption.policy,
             resource=settings.resource or self._place.default,
             issuers=self.issuers(settings),
-            dpop_algorithms=() if settings.rows.logins is None else DEFAULT_RULES.algorithms,
+            dpop_algorithms=DEFAULT_RULES.algorithms,
         )
         return {**dict.fromkeys(PATHS, self._issuing.app), **told}
 
@@ -172,6 +174,11 @@ class TokenDesk:
             await self._documents.aclose()
         if self._workloads is not None:
             await self._workloads.aclose()
+
+
+def _wants_nonces(settings: Settings) -> bool:
+    logins = settings.rows.logins
+    return settings.bound_passes == "nonces" or (logins is not None and logins.dpop_nonces)
 
 
 def _trusted_workloads(sales: TokenSales) -> "TrustedWorkloads":

@@ -14,6 +14,7 @@ from pypow.errors import InvalidInputError, WireError
 from pypow_server import problems
 from pypow_server.api_decisions import Asked
 from pypow_server.call import Call
+from pypow_server.key_binding import Bound
 from pypow_server.mcp_message import Kind, McpMessage
 from pypow_server.payment_fields import Paying
 from pypow_server.problems import Problem
@@ -21,6 +22,7 @@ from pypow_server.rails import Admit, Claim, Rail, Refuse
 from pypow_server.redemption import Redemption, price_asked
 from pypow_server.resource import Resource
 
+from .key_proofs import use_up
 from .tokens import Bought
 
 MAX_TEXT: Final = 8192
@@ -72,21 +74,41 @@ class Purchases:
     redemption: Redemption
     payments: Rail | None = None
 
-    async def buy(self, secret: Secret, asked: Asked, *, now_ms: int) -> Bought | Problem:
+    async def buy(
+        self, secret: Secret, asked: Asked, *, now_ms: int, first: Claim | None = None
+    ) -> Bought | Problem:
         """Take what somebody pays with. A proof is spent, and buys a pass.
 
         A payment is what admits its calls, in a token as without: so it is spent call by call.
+
+        Args:
+            secret: what that is.
+            asked: the request that brings it; is told what was sold.
+            now_ms: Unix milliseconds.
+            first: what must be won before anything is spent; None for nothing.
         """
         if not secret.text.startswith(PROOF):
             paid = await self._paid(secret, asked, now_ms=now_ms)
             if isinstance(paid, Problem):
                 return paid
+            replayed = await use_up(self.redemption.ledger, first, now_ms=now_ms)
+            if replayed is not None:
+                return replayed
+            assert self.payments is not None
+            asked.rail = self.payments.name
             calls = paid.limit if paid.limit <= _MOST_CALLS else 0
             return Bought(f"L402 {secret.text}", "sats", calls, paid.expires_at_ms)
         proof = _proof(secret.text)
         if isinstance(proof, Problem):
             return proof
-        found = await self.redemption.redeem(proof, secret.resource, asked, now_ms=now_ms)
+        found = await self.redemption.redeem(
+            proof,
+            secret.resource,
+            asked,
+            now_ms=now_ms,
+            # The token is bound, and holds the pass sealed: nobody has that without the token.
+            bind=None if first is None else lambda sold: Bound(sold, first, ()),
+        )
         if isinstance(found, Problem):
             return found
         sold = found.bought
@@ -121,6 +143,7 @@ class Purchases:
                 "expected the name of the call that was paid for, such as "
                 ",resource=tools/call search"
             )
+        asked.entry = price.name
         if len(secret.text) > MAX_PAYMENT:
             return problems.malformed_payment(
                 f"expected a payment of at most {MAX_PAYMENT} characters, got {len(secret.text)}; "

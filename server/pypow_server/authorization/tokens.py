@@ -6,12 +6,12 @@ that a token is good for exactly the calls, and the time, that were bought, whic
 used in. It tells of no account: its scopes are `work` or `sats`, and how many calls there were.
 """
 
-import functools
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from pypow_server.fresh import fresh_id
 from pypow_server.identity import BadToken, Identity
+from pypow_server.identity.remembered import Remembered, digest
 
 from .place import Place
 from .sealing import Seals
@@ -21,7 +21,6 @@ _CREDENTIAL: Final = "pypow"
 """The claim that holds what was bought."""
 
 _PURPOSE: Final = "token"
-_MOST_REMEMBERED: Final = 1024
 _VOUCHED_S: Final = 600
 """How long the word of others is taken, in seconds: they may take it back."""
 
@@ -60,6 +59,22 @@ class Issued(NamedTuple):
         return f"Issued(expires_in_s={self.expires_in_s}, scope={self.scope!r})"
 
 
+class Worth(NamedTuple):
+    """What a token is good for.
+
+    Attributes:
+        authorization: what the gate takes for it; None for one that buys nothing.
+        bound_to: thumbprint of the key whose holder alone may use it; None for anybody.
+    """
+
+    authorization: str | None
+    bound_to: str | None
+
+    def __repr__(self) -> str:
+        """Without what the gate takes: it is a secret."""
+        return f"Worth(bound_to={self.bound_to!r})"
+
+
 class Tokens:
     """Issues tokens, and finds out what those are worth that come back."""
 
@@ -68,16 +83,26 @@ class Tokens:
         self._place = place
         self._keys = keys
         self._seals = seals
-        # Its clients send a token with every call, and a signature takes longer than a call.
-        self._read = functools.lru_cache(maxsize=_MOST_REMEMBERED)(self._make_read)
+        # Its clients send a token with every call, and a signature takes longer than a call. Only
+        # good ones are remembered: anybody can make up others, and they would push these out.
+        self._known: Remembered[dict[str, Any]] = Remembered()
 
-    def issue(self, bought: Bought, *, client_id: str, audience: str, now_ms: int) -> Issued:
+    def issue(
+        self,
+        bought: Bought,
+        *,
+        client_id: str,
+        audience: str,
+        bound_to: str | None = None,
+        now_ms: int,
+    ) -> Issued:
         """A token for what was bought.
 
         Args:
             bought: what it stands for.
             client_id: whom it is given to.
             audience: the one resource that it is for.
+            bound_to: thumbprint of the key whose holder alone may use it; None for anybody.
             now_ms: Unix milliseconds.
         """
         name = fresh_id().hex()
@@ -96,17 +121,27 @@ class Tokens:
                 {"authorization": bought.authorization},
                 until_ms=bought.expires_at_ms,
             ),
+            **_confirmation(bound_to),
         }
         expires_in_s = bought.expires_at_ms // 1000 - now_ms // 1000
         return Issued(self._keys.sign(claims), expires_in_s, bought.scope)
 
-    def vouch(self, found: Identity, *, client_id: str, audience: str, now_ms: int) -> Issued:
+    def vouch(
+        self,
+        found: Identity,
+        *,
+        client_id: str,
+        audience: str,
+        bound_to: str | None = None,
+        now_ms: int,
+    ) -> Issued:
         """A token for somebody for whom others answer; it buys nothing.
 
         Args:
             found: who that is; the token ends no later than what they said.
             client_id: whom it is given to.
             audience: the one resource that it is for.
+            bound_to: as in `issue`.
             now_ms: Unix milliseconds.
         """
         expires_in_s = min(_VOUCHED_S, (found.expires_at_ms - now_ms) // 1000)
@@ -127,6 +162,7 @@ class Tokens:
                 {"issuer": found.issuer, "subject": found.subject},
                 until_ms=found.expires_at_ms,
             ),
+            **_confirmation(bound_to),
         }
         return Issued(self._keys.sign(claims), expires_in_s, scope)
 
@@ -134,8 +170,8 @@ class Tokens:
         """Whether a token says that it was issued here."""
         return self._keys.is_named_in(token)
 
-    def credential(self, token: str, *, path: str, now_ms: int) -> str | BadToken | None:
-        """What the gate takes in the place of a token; None for one that buys nothing.
+    def worth(self, token: str, *, path: str, now_ms: int) -> Worth | BadToken:
+        """What the gate takes in the place of a token.
 
         Args:
             token: one that `is_ours`.
@@ -153,8 +189,7 @@ class Tokens:
         said = self._seals.open(_PURPOSE, claims[_CREDENTIAL], now_ms=now_ms)
         if said is None:
             return BadToken("invalid_token", _FOREIGN)
-        authorization: str | None = said.get("authorization")
-        return authorization
+        return Worth(said.get("authorization"), _bound_to(claims))
 
     async def judge(self, token: str, *, now_ms: int) -> Identity | BadToken:
         """Who it is for whom others answered (a `TokenJudge`); what was bought is for nobody."""
@@ -174,6 +209,7 @@ class Tokens:
             issued_at_ms=1000 * claims["iat"],
             token_id=claims["jti"],
             claims=claims,
+            key_thumbprint=_bound_to(claims),
         )
 
     def _wrong(self, claims: dict[str, Any] | None, *, now_ms: int) -> BadToken | None:
@@ -183,6 +219,15 @@ class Tokens:
             return BadToken("invalid_token", "the token has expired; get a new one")
         return None
 
+    def _read(self, token: str) -> dict[str, Any] | None:
+        key = digest(token)
+        claims = self._known.get(key)
+        if claims is None:
+            claims = self._make_read(token)
+            if claims is not None:
+                self._known.put(key, claims)
+        return claims
+
     def _make_read(self, token: str) -> dict[str, Any] | None:
         # The seal first, at a fifteenth of a signature's cost: who never had a token has no seal.
         claims = unverified(token)
@@ -190,6 +235,16 @@ class Tokens:
         if not isinstance(seal, str) or self._seals.open(_PURPOSE, seal, now_ms=0) is None:
             return None
         return self._keys.read(token)
+
+
+def _confirmation(bound_to: str | None) -> dict[str, object]:
+    """RFC 9449 section 6.1."""
+    return {} if bound_to is None else {"cnf": {"jkt": bound_to}}
+
+
+def _bound_to(claims: dict[str, Any]) -> str | None:
+    cnf = claims.get("cnf")
+    return None if cnf is None else str(cnf["jkt"])
 
 
 _FOREIGN: Final = "expected a token that was issued here, got one that was changed or is another's"

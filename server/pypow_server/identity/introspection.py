@@ -25,7 +25,8 @@ PAUSE_S: Final = 1.0
 """After an issuer did not answer, nobody waits for it."""
 
 MAX_ASKED: Final = 64
-"""Questions under way; made-up tokens take no more of the issuer's time."""
+"""Questions under way about tokens that were not good before; made-up ones take no more of the
+issuer's time."""
 
 # Whoever makes up such a token would silence the issuer for everybody.
 _ABOUT_THE_TOKEN: Final = (400, 413, 422)
@@ -91,7 +92,8 @@ class Introspection:
             return self._still(known.judgement, now_ms)
         asking = self._asking.get(key)
         if asking is None:
-            if self._monotonic() - self._failed_at < PAUSE_S or len(self._asking) >= MAX_ASKED:
+            is_busy = len(self._asking) >= MAX_ASKED and self._good.get(key) is None
+            if is_busy or self._monotonic() - self._failed_at < PAUSE_S:
                 return self._unavailable()
             asking = asyncio.create_task(self._ask(token, key, now_ms))
             self._asking[key] = asking

@@ -253,7 +253,8 @@ class BatchedLedger:
         Raises:
             StoreError: They may still be there.
         """
-        await self._batches.submit(ForgetSales(before_ms))
+        while await self._batches.submit(ForgetSales(before_ms)):
+            pass
 
     async def look(self, record: str = CLIMATE) -> tuple[bytes, int]:
         """The record of this name, and the time; see `SharedRecord.look`.

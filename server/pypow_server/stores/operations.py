@@ -109,7 +109,7 @@ class FindSales:
 
 @dataclass(frozen=True, slots=True)
 class ForgetSales:
-    """Sales to drop, as `Sales.forget` describes it."""
+    """Sales to drop, as `Sales.forget` describes it: some of them, and whether there are more."""
 
     before_ms: int
 
@@ -170,4 +170,5 @@ LedgerOutcome: TypeAlias = (
     | None
 )
 """How a `Claim` went, what an `Ask`, a `FindRank`, a `ListRevoked`, a `FindSales` or a `Look`
-found, whether an `End` or a `Replace` did; None where there is nothing to tell."""
+found, whether an `End` or a `Replace` did, or a `ForgetSales` left some; None where there is
+nothing to tell."""

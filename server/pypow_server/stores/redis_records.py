@@ -250,7 +250,7 @@ class RedisRecords:
             case Probe():
                 self._settled(reply)
                 return None
-            case Release() | Live() | Revoke() | ForgetSales():
+            case Release() | Live() | Revoke():
                 return None
             case Ask(charge, _, take):
                 if take and reply[0] == credit_script.CHARGED:
@@ -269,7 +269,7 @@ class RedisRecords:
             case Look():
                 record, now_ms = reply
                 return record, int(now_ms)
-            case End() | Replace():
+            case End() | Replace() | ForgetSales():
                 return bool(reply)
             case _:
                 assert_never(operation)

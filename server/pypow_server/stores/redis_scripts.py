@@ -31,6 +31,7 @@ from typing import Final
 from pypow_server.stores import SKEW_MS
 from pypow_server.stores.attempts import MOST_DEPARTURES, MOST_UNANSWERED
 from pypow_server.stores.credit_script import RULES
+from pypow_server.stores.sales import FORGOTTEN_AT_ONCE
 
 FRESH_MS: Final = 5_000
 _BEAT_MS: Final = 500
@@ -300,17 +301,16 @@ until #found >= 2 * most or #some < 2 * most
 return found
 """
 
-# KEYS: sales, times of sales. ARGV: before when.
-FORGET: Final = """#!lua
-repeat
-  local old = redis.call('ZRANGE', KEYS[2], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, 1000)
-  for _, each in ipairs(old) do
-    local key = string.sub(each, 65)
-    redis.call('HDEL', KEYS[1], ':' .. key, '+' .. key)
-  end
-  if #old > 0 then redis.call('ZREM', KEYS[2], unpack(old)) end
-until #old == 0
-return 0
+# KEYS: sales, times of sales. ARGV: before when. Answers whether there may be more.
+FORGET: Final = f"""#!lua
+local old = redis.call(
+  'ZRANGE', KEYS[2], '-inf', '(' .. ARGV[1], 'BYSCORE', 'LIMIT', 0, {FORGOTTEN_AT_ONCE})
+for _, each in ipairs(old) do
+  local key = string.sub(each, 65)
+  redis.call('HDEL', KEYS[1], ':' .. key, '+' .. key)
+end
+if #old > 0 then redis.call('ZREM', KEYS[2], unpack(old)) end
+return #old == {FORGOTTEN_AT_ONCE} and 1 or 0
 """
 
 # KEYS: a record. Answers what is recorded, and the server's time.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from pypow_server.sale import Sale
-from pypow_server.stores.operations import Claim, FindSales, ForgetSales
+from pypow_server.stores.operations import Claim, FindSales
+from pypow_server.stores.sales import FORGOTTEN_AT_ONCE
 
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS sales (key BLOB PRIMARY KEY, payment_hash BLOB NOT NULL,"
@@ -23,7 +24,10 @@ _FIND: Final = (
     "SELECT payment_hash, sats, price, uses, scheme, at_ms, spent FROM sales"
     " WHERE (at_ms, payment_hash) > (?, ?) AND at_ms < ? ORDER BY at_ms, payment_hash LIMIT ?"
 )
-_FORGET: Final = "DELETE FROM sales WHERE at_ms < ?"
+_FORGET: Final = (
+    "DELETE FROM sales WHERE key IN"
+    " (SELECT key FROM sales WHERE at_ms < ? ORDER BY at_ms, payment_hash LIMIT ?)"
+)
 
 
 class SaleRows:
@@ -40,11 +44,13 @@ class SaleRows:
         for key in released:
             self._db.execute(_RELEASE, (key,))
 
-    def perform(self, asked: FindSales | ForgetSales) -> list[Sale] | None:
-        """Read one page of them, or drop old ones."""
-        if isinstance(asked, ForgetSales):
-            self._db.execute(_FORGET, (asked.before_ms,))
-            return None
+    def forget(self, before_ms: int) -> bool:
+        """Drop some old ones; whether there may be more."""
+        dropped = self._db.execute(_FORGET, (before_ms, FORGOTTEN_AT_ONCE)).rowcount
+        return dropped == FORGOTTEN_AT_ONCE
+
+    def page(self, asked: FindSales) -> list[Sale]:
+        """Read one page of them."""
         after = (asked.since_ms, b"") if asked.after is None else asked.after
         rows = self._db.execute(_FIND, (*after, asked.until_ms, asked.most))
         return list(map(Sale._make, rows))

@@ -10,6 +10,9 @@ from pypow_server.sale import Sale
 
 PAGE: Final = 500
 
+FORGOTTEN_AT_ONCE: Final = 1000
+"""Old sales that one step of a store drops: spends wait for it."""
+
 
 class SalesRead(Protocol):
     """Sales, page by page."""

@@ -267,7 +267,9 @@ class SpendFile:
     def _books(self, operation: End | Live | FindSales | ForgetSales) -> LedgerOutcome:
         if isinstance(operation, End | Live):
             return self._attempts.perform(operation)
-        return self._sales.perform(operation)
+        if isinstance(operation, ForgetSales):
+            return self._sales.forget(operation.before_ms)
+        return self._sales.page(operation)
 
     def _look(self, name: str) -> bytes:
         (record,) = self._db.execute(_LOOK, (name,)).fetchone() or (b"",)

@@ -61,7 +61,7 @@ class SqliteBooks:
             return []
         last = None if after is None else (after.at_ms, after.payment_hash)
         try:
-            return self._rows.perform(FindSales(since_ms, until_ms, last, most)) or []
+            return self._rows.page(FindSales(since_ms, until_ms, last, most))
         except sqlite3.Error as error:
             raise _unreadable(error) from error
 
