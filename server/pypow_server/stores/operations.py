@@ -140,9 +140,8 @@ class Take:
     calls: int
 
 
-LedgerOperation: TypeAlias = (
-    Claim
-    | Release
+OtherOperation: TypeAlias = (
+    Release
     | End
     | Live
     | Ask
@@ -155,6 +154,9 @@ LedgerOperation: TypeAlias = (
     | Look
     | Replace
 )
+"""All of a ledger but a spend."""
+
+LedgerOperation: TypeAlias = Claim | OtherOperation
 
 LedgerOutcome: TypeAlias = (
     Spend

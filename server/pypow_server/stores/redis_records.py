@@ -4,7 +4,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from pypow.accounts import Account
 from pypow.pricing import UNIT, Constants, offered, score
@@ -36,6 +36,7 @@ from pypow_server.stores.operations import (
     ListRevoked,
     Live,
     Look,
+    OtherOperation,
     Probe,
     Release,
     Replace,
@@ -76,21 +77,6 @@ _LEDGER_SCRIPTS: Final = (
 
 
 _EARLY: Final = ord(str(scripts.EARLY))
-
-_Other: TypeAlias = (
-    Release
-    | End
-    | Live
-    | Ask
-    | FindRank
-    | Probe
-    | Revoke
-    | ListRevoked
-    | FindSales
-    | ForgetSales
-    | Look
-    | Replace
-)
 
 
 class RedisRecords:
@@ -189,7 +175,7 @@ class RedisRecords:
     def _seen(self) -> tuple[str, int]:
         return secrets.token_hex(16), self.high_water_ms
 
-    def _call(self, operation: _Other) -> ScriptCall:
+    def _call(self, operation: OtherOperation) -> ScriptCall:
         match operation:
             case Release() | End() | Live() | FindSales() | ForgetSales():
                 return self._of_uses(operation)
@@ -243,7 +229,9 @@ class RedisRecords:
         said = (release.key, own, -1 if alone_from is None else alone_from)
         return ScriptCall(scripts.RELEASE, [*keys, *self._accounts(charge)], [*said, *costs])
 
-    def _read(self, operation: _Other, reply: Reply | StoreError) -> LedgerOutcome | StoreError:
+    def _read(
+        self, operation: OtherOperation, reply: Reply | StoreError
+    ) -> LedgerOutcome | StoreError:
         if isinstance(reply, StoreError):
             return reply
         match operation:

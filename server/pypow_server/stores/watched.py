@@ -2,7 +2,7 @@
 """A ledger that tells how each of its operations went: what its metrics and spans are made from."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +51,18 @@ class _Telling:
         call = StoreCall(operation, started_ns, time.time_ns(), answer, failed)
         for watcher in self._watchers:
             watcher(call)
+
+    async def _spending(self, spent: Awaitable[Charged | Spend | Early]) -> Charged | Spend | Early:
+        """What comes of a spend, told."""
+        started_ns, answer = time.time_ns(), None
+        found: Charged | Spend | Early = Spend.UNKNOWN
+        try:
+            found = await spent
+            won = Spend.WON if isinstance(found, Charged) else found
+            answer = won if isinstance(won, Spend) else None
+            return found
+        finally:
+            self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
 
 
 class WatchedLedger(_Telling):
@@ -124,10 +136,8 @@ class WatchedCredits(_Telling):
         charge: Charge,
     ) -> Charged | Spend | Early:
         """The inner credits'."""
-        started_ns, answer = time.time_ns(), None
-        found: Charged | Spend | Early = Spend.UNKNOWN
-        try:
-            found = await self._inner.redeem(
+        return await self._spending(
+            self._inner.redeem(
                 key,
                 epoch=epoch,
                 expires_at_ms=expires_at_ms,
@@ -135,11 +145,7 @@ class WatchedCredits(_Telling):
                 limit=limit,
                 charge=charge,
             )
-            won = Spend.WON if isinstance(found, Charged) else found
-            answer = won if isinstance(won, Spend) else None
-            return found
-        finally:
-            self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
+        )
 
     async def quote(self, charge: Charge, *, now_ms: int) -> Offered:
         """The inner credits'; asked for every refusal, so only its failures are told."""
@@ -197,10 +203,8 @@ class WatchedPayments(_Telling):
         charge: Charge | None,
     ) -> Charged | Spend | Early:
         """The inner ledger's."""
-        started_ns, answer = time.time_ns(), None
-        found: Charged | Spend | Early = Spend.UNKNOWN
-        try:
-            found = await self._inner.take(
+        return await self._spending(
+            self._inner.take(
                 key,
                 expires_at_ms=expires_at_ms,
                 now_ms=now_ms,
@@ -209,11 +213,7 @@ class WatchedPayments(_Telling):
                 attempt=attempt,
                 charge=charge,
             )
-            won = Spend.WON if isinstance(found, Charged) else found
-            answer = won if isinstance(won, Spend) else None
-            return found
-        finally:
-            self._tell(SPEND, started_ns, answer=answer, failed=found is Spend.UNKNOWN)
+        )
 
     async def end(self, key: bytes, attempt: Attempt, ending: Ending) -> bool:
         """The inner ledger's; only its failures are told."""
