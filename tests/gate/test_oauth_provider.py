@@ -2,8 +2,11 @@
 """A gate before an MCP server trusts a certified OpenID provider; stock clients sign in there."""
 
 import asyncio
+import itertools
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,8 @@ from support.serving import free_port, served
 from support.typescript_client import calls_a_tool
 
 KEY = ECKey.generate_key("P-256", parameters={"kid": "client", "alg": "ES256", "use": "sig"})
+
+CALLERS = 4
 
 
 def public_key() -> dict[str, str]:
@@ -258,14 +263,27 @@ def test_tokens_that_are_no_jwts_are_asked_about(
 def test_the_providers_keys_turn_under_load_without_one_refused_token(
     provider: OidcProvider, tmp_path: Path
 ) -> None:
-    with gate(tmp_path, provider) as gated:
+    with gate(tmp_path, provider) as gated, ThreadPoolExecutor(CALLERS) as threads:
         resource = f"{gated.url}/mcp"
-        tokens = [provider.token(resource)]
-        for _ in range(3):
-            provider.rotate()
-            tokens.append(provider.token(resource))
-            answers = [ask(gated.url, token) for token in (*tokens, *reversed(tokens))]
-            assert all(map(was_judged_good, answers))
+        tokens, turned = [provider.token(resource)], threading.Event()
+
+        def calls() -> list[bool]:
+            judged = []
+            while not turned.is_set():
+                judged += [was_judged_good(ask(gated.url, token)) for token in reversed(tokens)]
+            return judged
+
+        callers = [threads.submit(calls) for _ in range(CALLERS)]
+        try:
+            for _ in range(3):
+                provider.rotate()
+                tokens.append(provider.token(resource))
+                assert was_judged_good(ask(gated.url, tokens[-1]))
+        finally:
+            turned.set()
+        answers = [caller.result() for caller in callers]
+    assert all(answers)
+    assert all(itertools.chain(*answers))
 
 
 def test_a_login_may_be_needed_beside_work(provider: OidcProvider, tmp_path: Path) -> None:
