@@ -15,12 +15,10 @@ from pypow_server.sale import Sale
 from pypow_server.stores import Spend
 from pypow_server.stores.attempts import MOST_UNANSWERED, Attempt, Ending, read
 from pypow_server.stores.memory import MemoryLedger
-from pypow_server.stores.sqlite import SqliteLedger
 from support import attempts_contract as contract
 from support import attempts_twins as twins
 from support.attempts_contract import CONTRACT, DURABLE
-from support.ledger_contract import NOW_MS
-from support.redis_stores import fresh_address, opened
+from support.every_ledger import NAMES, opener
 from support.sales_contract import Check, OpenTill, Till, every_sale, sale, take
 
 LIVES = (b"one life", b"2nd life", b"3rd life")
@@ -29,16 +27,9 @@ STEPS = 40
 MANY = 2 * MOST_UNANSWERED
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=NAMES)
 def open_till(request: pytest.FixtureRequest, tmp_path: Path) -> OpenTill:
-    match request.param:
-        case "memory":
-            return MemoryLedger
-        case "sqlite":
-            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
-        case name:
-            address = fresh_address(request.getfixturevalue(f"{name}_server"))
-            return lambda: opened(address)
+    return opener(request, tmp_path)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)

@@ -14,20 +14,13 @@ from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.sqlite import SqliteLedger
 from support import credit_contract as contract
 from support.credit_contract import CHARGE, CONTRACT, ChargingLedger, Check, OpenCredits, pay
+from support.every_ledger import NAMES, opener
 from support.ledger_contract import NOW_MS, spend
-from support.redis_stores import fresh_address, opened
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=NAMES)
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenCredits:
-    match request.param:
-        case "memory":
-            return MemoryLedger
-        case "sqlite":
-            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
-        case name:
-            address = fresh_address(request.getfixturevalue(f"{name}_server"))
-            return lambda: opened(address)
+    return opener(request, tmp_path)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)

@@ -10,10 +10,10 @@ import pytest
 
 from pypow_server.stores import SKEW_MS, Ledger, Spend, Store, StoreError, memory, sqlite
 from pypow_server.stores.memory import MemoryLedger
-from pypow_server.stores.sqlite import SqliteLedger
 from pypow_server.stores.watched import WatchedLedger
 from support import ledger_contract as contract
 from support import ledger_twins as twins
+from support.every_ledger import NAMES, opener
 from support.ledger_contract import (
     CONTRACT,
     DURABLE,
@@ -25,21 +25,13 @@ from support.ledger_contract import (
     spend,
 )
 from support.limiter_contract import ask
-from support.redis_stores import fresh_address, opened
 
 
-@pytest.fixture(params=["memory", "watched", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=["watched", *NAMES])
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> OpenLedger:
-    match request.param:
-        case "memory":
-            return MemoryLedger
-        case "watched":
-            return lambda: WatchedLedger(MemoryLedger(), [])
-        case "sqlite":
-            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
-        case name:
-            address = fresh_address(request.getfixturevalue(f"{name}_server"))
-            return lambda: opened(address)
+    if request.param == "watched":
+        return lambda: WatchedLedger(MemoryLedger(), [])
+    return opener(request, tmp_path)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)

@@ -17,11 +17,10 @@ from pypow_server.stores.batches import Batches
 from pypow_server.stores.memory import MemoryLedger
 from pypow_server.stores.operations import ForgetSales
 from pypow_server.stores.sales import FORGOTTEN_AT_ONCE
-from pypow_server.stores.sqlite import SqliteLedger
 from support import sales_contract as contract
 from support import sales_twins as twins
+from support.every_ledger import NAMES, opener
 from support.ledger_contract import NOW_MS
-from support.redis_stores import fresh_address, opened
 from support.sales_contract import CONTRACT, Check, OpenTill, every_sale, sale, take
 from support.selling import (
     SATS,
@@ -33,16 +32,9 @@ from support.selling import (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=NAMES)
 def open_till(request: pytest.FixtureRequest, tmp_path: Path) -> OpenTill:
-    match request.param:
-        case "memory":
-            return MemoryLedger
-        case "sqlite":
-            return lambda: SqliteLedger(tmp_path / "ledger.db", clock=lambda: NOW_MS)
-        case name:
-            address = fresh_address(request.getfixturevalue(f"{name}_server"))
-            return lambda: opened(address)
+    return opener(request, tmp_path)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)

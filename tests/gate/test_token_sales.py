@@ -152,17 +152,21 @@ def test_a_proxy_that_asks_hears_of_the_call_that_the_token_is_for(tmp_path: Pat
         assert [decided("/mcp/x"), decided("/v1/x")] == [200, 401]
 
 
-def test_who_never_had_a_token_costs_no_signature(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verified: list[str] = []
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Tokens whose signatures are looked at from now on."""
+    found: list[str] = []
     read = SigningKeys.read
 
-    def counted(keys: SigningKeys, token: str) -> object:
-        verified.append(token)
+    def noted(keys: SigningKeys, token: str) -> object:
+        found.append(token)
         return read(keys, token)
 
-    monkeypatch.setattr(SigningKeys, "read", counted)
+    monkeypatch.setattr(SigningKeys, "read", noted)
+    return found
+
+
+def test_who_never_had_a_token_costs_no_signature(tmp_path: Path, verified: list[str]) -> None:
     with Desk(tmp_path) as desk:
         token = desk.token()
         head, body, signature = token.split(".")
@@ -173,17 +177,7 @@ def test_who_never_had_a_token_costs_no_signature(
         assert verified == [token]
 
 
-def test_tokens_that_are_made_up_push_none_out_that_is_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    verified: list[str] = []
-    read = SigningKeys.read
-
-    def counted(keys: SigningKeys, token: str) -> object:
-        verified.append(token)
-        return read(keys, token)
-
-    monkeypatch.setattr(SigningKeys, "read", counted)
+def test_tokens_that_are_made_up_push_none_out_that_is_known(verified: list[str]) -> None:
     bought = Bought("Bearer pyp_x", "work", 0, 10_000)
     judging = tokens()
     good = judging.issue(bought, client_id="", audience=ISSUER, now_ms=4_000).token
