@@ -13,7 +13,7 @@ from pypow.errors import InvalidInputError
 
 from .figures import columns
 from .operators_side import plain
-from .options import AsJson
+from .options import AsJson, PolicyFile, StateDir, StoreUrl
 
 if TYPE_CHECKING:
     from pypow_server.sold.recount import Recount
@@ -41,13 +41,9 @@ _HEAD = ("day", "price", "payments", "sats", "calls sold", "times sold", "made",
 
 def ledger(
     *,
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The gates' policy file, which names it.")
-    ] = None,
-    store: Annotated[str | None, typer.Option(metavar="URL", help="The gates' store.")] = None,
-    state_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where the store is without --store.")
-    ] = None,
+    config: PolicyFile = None,
+    store: StoreUrl = None,
+    state_dir: StateDir = None,
     since: Annotated[
         str, typer.Option(metavar="WHEN", help="7d ago, the day 2026-11-20, or all.")
     ] = "all",

@@ -48,6 +48,13 @@ KernelName: TypeAlias = Annotated[
     str | None,
     typer.Option("--kernel", metavar="NAME", help="One that `pypow info` lists as usable."),
 ]
+PolicyFile: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The gates' policy file, which names it.")
+]
+StoreUrl: TypeAlias = Annotated[str | None, typer.Option(metavar="URL", help="The gates' store.")]
+StateDir: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="DIR", help="Where the store is without --store.")
+]
 AsJson: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON object, errors too.")
 ]

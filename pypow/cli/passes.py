@@ -15,7 +15,7 @@ import typer
 from pypow import base64_text
 from pypow.errors import InvalidInputError
 
-from .options import AsJson
+from .options import AsJson, PolicyFile, StateDir, StoreUrl
 
 if TYPE_CHECKING:
     from pypow_server.passes import Pass
@@ -89,13 +89,9 @@ def revoke(
         typer.Argument(metavar="PASS", help="The text of a pass, or its id; - is standard input."),
     ],
     *,
-    config: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The gates' policy file, which names it.")
-    ] = None,
-    store: Annotated[str | None, typer.Option(metavar="URL", help="The gates' store.")] = None,
-    state_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Where the store is without --store.")
-    ] = None,
+    config: PolicyFile = None,
+    store: StoreUrl = None,
+    state_dir: StateDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a pass worth nothing, for every gate that shares the store."""
